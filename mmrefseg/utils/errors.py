@@ -1,0 +1,34 @@
+"""What a user can get wrong, said in one sentence."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+
+class UserInputError(ValueError):
+    """Wrong input that the user can mend.
+
+    The message is one sentence that says where (file, id), what was found,
+    what was expected and what to do. A tool prints it without a traceback
+    and ends with exit code 2 (see :func:`cli`).
+    """
+
+    @classmethod
+    def of(cls, where: str, found: str, expected: str, todo: str) -> 'UserInputError':
+        """The house form: ``where: found ..., expected ...; todo``."""
+        return cls(f'{where}: found {found}, expected {expected}; {todo}')
+
+
+def cli(main: Callable[..., int | None]) -> Callable[..., None]:
+    """Decorate a tool's ``main``: a :class:`UserInputError` becomes one line on stderr and exit code 2."""
+
+    @functools.wraps(main)
+    def run(*args, **kwargs) -> None:
+        try:
+            code = main(*args, **kwargs)
+        except UserInputError as error:
+            print(f'error: {error}', file=sys.stderr)
+            sys.exit(2)
+        sys.exit(code or 0)
+
+    return run

@@ -1,0 +1,36 @@
+"""One progress bar for every long loop of the package."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+T = TypeVar('T')
+
+
+def progress_bar() -> Progress:
+    """A rich progress bar on stderr: description, bar, count, elapsed and remaining time."""
+    return Progress(
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=sys.stderr),
+    )
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Iterate over ``items`` with a progress bar on stderr.
+
+    Args:
+        items: What to go through.
+        description: What is being done, in a few words.
+        total: The number of items, where ``len(items)`` does not tell.
+    """
+    if total is None and hasattr(items, '__len__'):
+        total = len(items)
+    with progress_bar() as bar:
+        yield from bar.track(items, total=total, description=description)
