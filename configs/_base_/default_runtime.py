@@ -1,0 +1,35 @@
+# What every run has in common. A child config changes one entry by its key, for example
+# default_hooks = dict(checkpoint=dict(save_best='miou')).
+
+# Checkpoints: the last two are kept, `latest.pth` and `best.pth` beside them are links of fixed names, so that the
+# next stage can say load_from = 'work_dirs/<this config>/best.pth'. `save_best` is named where the metric is chosen.
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, rule='greater'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='RefVisualizationHook'),
+    dataset_epoch=dict(type='DatasetEpochHook'),
+    epoch_seed=dict(type='EpochSeedHook'),
+    checkpoint_check=dict(type='CheckpointCheckHook'),
+    checkpoint_link=dict(type='CheckpointLinkHook'),
+    progress=dict(type='RichProgressHook'),
+)
+log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
+log_level = 'INFO'
+
+visualizer = dict(type='RefVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
+
+load_from = None
+resume = False
+
+# `tools/train.py` and `tools/test.py` put gloo in place of nccl where there is no GPU.
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+
+custom_imports = dict(imports=['mmrefseg'], allow_failed_imports=False)
+default_scope = 'mmdet'
