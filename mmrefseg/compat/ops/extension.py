@@ -14,11 +14,28 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
+from .nms import nms
+from .roi_align import roi_align_backward, roi_align_forward
+from .soft_nms import softnms
+
 EXTENSION = 'mmcv._ext'
 
 
 class MissingOperatorError(NotImplementedError):
     """An operator of mmcv was called that neither mmcv-lite nor this package has."""
+
+
+def get_compiler_version() -> str:
+    """For ``collect_env``: no compiler was run."""
+    return 'n/a (mmcv-lite, operators by mmrefseg)'
+
+
+def get_compiling_cuda_version() -> str:
+    """For ``collect_env``: no compiler was run."""
+    return 'n/a (mmcv-lite, operators by mmrefseg)'
+
+
+VERSIONS = (get_compiler_version, get_compiling_cuda_version)
 
 
 def compiled_operators_installed() -> bool:
@@ -66,6 +83,8 @@ def _stand_in_module() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     module.__doc__ = 'Stand-ins of mmrefseg for the compiled operators of mmcv.'
     module.is_stand_in = True
+    for operator in (nms, softnms, roi_align_forward, roi_align_backward, *VERSIONS):
+        setattr(module, operator.__name__, operator)
     module.__getattr__ = _missing_operator
     return module
 
