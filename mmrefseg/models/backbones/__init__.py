@@ -1,0 +1,3 @@
+from .darknet53 import DarkNet53
+
+__all__ = ['DarkNet53']

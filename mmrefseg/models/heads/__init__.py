@@ -1,0 +1,3 @@
+from .seqtr_head import HeadPrediction, ImageSizes, SeqTRHead
+
+__all__ = ['HeadPrediction', 'ImageSizes', 'SeqTRHead']

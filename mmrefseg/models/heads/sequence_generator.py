@@ -1,0 +1,109 @@
+"""Greedy step-by-step decoding of coordinate tokens.
+
+Letters: M expressions, V token classes (bins and the end token), C channels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..layers import DecodingState
+
+
+@dataclass
+class GeneratedSequence:
+    """What decoding gives.
+
+    Attributes:
+        tokens: (M, steps) int64.
+        log_probs: (M, steps) log probability of each token under the model, before
+            any restriction of the choice.
+        logits: (M, steps, V), kept on request.
+    """
+
+    tokens: Tensor
+    log_probs: Tensor
+    logits: Tensor | None = None
+
+
+@dataclass
+class TokenChoice:
+    """Which tokens may be chosen.
+
+    Attributes:
+        end_token: The end class; bins are smaller.
+        first_end: The first step at which the end may be chosen (``None``: never).
+        bins: (M, 4) lowest x, lowest y, highest x, highest y bin that may be chosen.
+    """
+
+    end_token: int
+    first_end: int | None = 0
+    bins: Tensor | None = None
+
+    def restrict(self, logits: Tensor, place: int) -> Tensor:
+        """Set the logits (M, V) of tokens that may not be chosen at this place to ``-inf``."""
+        hidden = torch.zeros_like(logits, dtype=torch.bool)
+        if self.first_end is None or place < self.first_end:
+            hidden[:, self.end_token] = True
+        if self.bins is not None:
+            axis = place % 2
+            classes = torch.arange(logits.shape[-1], device=logits.device)
+            outside = (classes < self.bins[:, axis, None]) | (classes > self.bins[:, axis + 2, None])
+            outside[:, self.end_token] = axis == 1  # a point is not left half written
+            hidden |= outside
+        return logits.masked_fill(hidden, float('-inf'))
+
+
+def generate(
+    decode: Callable[[Tensor, DecodingState], Tensor],
+    embed: Callable[[Tensor, int], Tensor],
+    start: Tensor,
+    state: DecodingState,
+    steps: int,
+    choice: TokenChoice,
+    keep_logits: bool = False,
+) -> GeneratedSequence:
+    """Decode ``steps`` tokens, each the most probable that ``choice`` allows.
+
+    Args:
+        decode: Embedded token (M, C) and state -> logits (M, V).
+        embed: Tokens (M,) and their place in the sequence -> (M, C).
+        start: (M, C) what comes before the first token.
+        state: The decoder's caches; moves on by ``steps`` places.
+        steps: Tokens to decode. It stops earlier once every sequence has ended; the
+            rest is filled with the end token, log probability 0.
+        choice: Which tokens may be chosen.
+        keep_logits: Return the logits too, and decode every step.
+
+    Returns:
+        The sequence.
+    """
+    m = start.shape[0]
+    tokens = torch.full((m, steps), choice.end_token, dtype=torch.long, device=start.device)
+    log_probs = start.new_zeros((m, steps))
+    all_logits = []
+    ended = torch.zeros(m, dtype=torch.bool, device=start.device)
+    x = start
+    for place in range(steps):
+        logits = decode(x, state)
+        token = choice.restrict(logits, place).argmax(-1)
+        tokens[:, place] = token
+        log_probs[:, place] = logits.float().log_softmax(-1).gather(1, token[:, None])[:, 0]
+        if keep_logits:
+            all_logits.append(logits)
+        ended |= token == choice.end_token
+        if ended.all() and not keep_logits:
+            break
+        if place + 1 < steps:
+            x = embed(token, place)
+    return GeneratedSequence(tokens, log_probs, torch.stack(all_logits, 1) if keep_logits else None)
+
+
+def sequence_score(sequence: GeneratedSequence, end_token: int) -> Tensor:
+    """Geometric mean of the token probabilities up to and including the first end: (M,) in [0, 1]."""
+    is_end = sequence.tokens == end_token
+    after = is_end.cumsum(1) - is_end.long() > 0  # places behind the first end
+    count = (~after).sum(1)
+    return (sequence.log_probs.masked_fill(after, 0).sum(1) / count).exp()

@@ -1,0 +1,3 @@
+from .gru_encoder import GRUEncoder
+
+__all__ = ['GRUEncoder']

@@ -1,0 +1,79 @@
+"""Sentences to vectors: word vectors, a bidirectional GRU, the maximum over the words.
+
+Letters: M expressions, T words, E word-vector channels, C sentence channels.
+"""
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from .vocabulary import PAD, build_vocabulary
+from .word_vectors import load_word_vectors
+
+
+@MODELS.register_module()
+class GRUEncoder(BaseModule):
+    """SeqTR's language encoder.
+
+    Args:
+        vocabulary: Config of the vocabulary, see :func:`build_vocabulary`.
+        max_tokens: Expressions are cut to so many words.
+        embed_dims: Word-vector channels E, where they are learned.
+        hidden_dims: GRU units of each direction; C is twice that.
+        vectors: Where word vectors come from, see :func:`load_word_vectors`;
+            ``None`` learns them from scratch.
+        freeze_embedding: Keep given vectors as they are (ignored without ``vectors``).
+        legacy_padding: Let the backward GRU run over the padding first, as the
+            original does; published weights were trained so.
+        init_cfg: mmengine's initialisation config.
+    """
+
+    def __init__(
+        self,
+        vocabulary: dict,
+        max_tokens: int = 15,
+        embed_dims: int = 300,
+        hidden_dims: int = 512,
+        vectors: dict | str | None = None,
+        freeze_embedding: bool = True,
+        legacy_padding: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        self.vocabulary = build_vocabulary(**vocabulary)
+        self.max_tokens = max_tokens
+        self.legacy_padding = legacy_padding
+        size = len(self.vocabulary)
+        if vectors is None:
+            self.embedding = nn.Embedding(size, embed_dims)
+        else:
+            table = torch.as_tensor(load_word_vectors(vectors, self.vocabulary), dtype=torch.float32)
+            self.embedding = nn.Embedding.from_pretrained(table, freeze=freeze_embedding)
+        self.gru = nn.GRU(self.embedding.embedding_dim, hidden_dims, batch_first=True, bidirectional=True)
+
+    @property
+    def out_channels(self) -> int:
+        """C, channels of the sentence vector."""
+        return 2 * self.gru.hidden_size
+
+    def tokenize(self, expressions: list[str]) -> Tensor:
+        """Word indices (M, T) of expressions, padded with 0 after the last word."""
+        ids = torch.as_tensor(self.vocabulary.encode(expressions, self.max_tokens), dtype=torch.long)
+        return ids.to(self.embedding.weight.device)
+
+    def forward(self, token_ids: Tensor) -> Tensor:
+        """(M, T) word indices -> (M, C) sentence vectors."""
+        real = token_ids != PAD
+        words = self.embedding(token_ids)
+        if self.legacy_padding:
+            words, _ = self.gru(words)
+        else:
+            lengths = real.sum(1).clamp(min=1).cpu()
+            packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
+            words, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
+            real = real[:, : words.shape[1]]
+        # An expression without words would give -inf: let it see its padding instead.
+        hidden = ~real & real.any(1, keepdim=True)
+        return words.masked_fill(hidden[..., None], float('-inf')).amax(1)

@@ -1,0 +1,17 @@
+from .attention import MultiHeadAttention, padding_bias
+from .co_content import CoContent
+from .memory import Memory, grid_padding
+from .point_modulation import PointModulation
+from .transformer import Decoder, DecodingState, Encoder
+
+__all__ = [
+    'CoContent',
+    'Decoder',
+    'DecodingState',
+    'Encoder',
+    'Memory',
+    'MultiHeadAttention',
+    'PointModulation',
+    'grid_padding',
+    'padding_bias',
+]

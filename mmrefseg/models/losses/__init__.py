@@ -1,0 +1,3 @@
+from .label_smoothing_loss import SequenceLabelSmoothingLoss
+
+__all__ = ['SequenceLabelSmoothingLoss']

@@ -1,0 +1,3 @@
+from .multiscale_fusion import MultiscaleFusion
+
+__all__ = ['MultiscaleFusion']

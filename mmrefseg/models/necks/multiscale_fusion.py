@@ -1,0 +1,66 @@
+"""Fusion of three picture scales with one sentence vector (SeqTR's)."""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from ..backbones.darknet53 import dark_conv
+
+
+@MODELS.register_module()
+class MultiscaleFusion(BaseModule):
+    """Pool the finer maps into the coarsest, then gate it with the sentence.
+
+    Bottom up, each finer map is average-pooled, convolved and concatenated to the
+    next; the result is projected to the language's channels, and the output is
+    ``tanh(vision) * tanh(language)``. SeqTR (Zhu et al., ECCV 2022).
+
+    Args:
+        in_channels: Channels of the maps, finest first (each half the size of the last).
+        out_channels: Channels of the language vector and of the output.
+        init_cfg: mmengine's initialisation config.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (256, 512, 1024),
+        out_channels: int = 1024,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        fine, middle, coarse = in_channels
+        self.fine_to_middle = nn.Sequential(nn.AvgPool2d(2, 2), dark_conv(fine, fine, 3))
+        both = fine + middle
+        self.middle_to_coarse = nn.Sequential(nn.AvgPool2d(2, 2), dark_conv(both, both, 3))
+        total = both + coarse
+        self.project = nn.Sequential(dark_conv(total, total, 3), dark_conv(total, out_channels, 1))
+
+    def forward_vision(self, features: Sequence[Tensor]) -> Tensor:
+        """Three maps -> (B, C, H/32, W/32), before the sentence comes in."""
+        fine, middle, coarse = features
+        middle = torch.cat([self.fine_to_middle(fine), middle], 1)
+        coarse = torch.cat([self.middle_to_coarse(middle), coarse], 1)
+        return self.project(coarse).tanh()
+
+    def forward(
+        self, features: Sequence[Tensor], language: Tensor, image_index: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Fuse B pictures with M sentences.
+
+        Args:
+            features: Maps of B pictures, finest first.
+            language: (M, C) sentence vectors.
+            image_index: (M,) the picture of each sentence; sentence m belongs to
+                picture m if it is left out.
+
+        Returns:
+            The fused map (M, C, H, W) and the language token ``tanh(language)`` (M, C).
+        """
+        vision = self.forward_vision(features)
+        if image_index is not None:
+            vision = vision[image_index]
+        language = language.tanh()
+        return vision * language[:, :, None, None], language

@@ -1,0 +1,3 @@
+from .seqtr import SeqTR
+
+__all__ = ['SeqTR']

@@ -1,0 +1,158 @@
+"""SeqTR and Partial-RES as one detector: backbone, language model, neck, head.
+
+Letters: B pictures, M expressions (all pairs of the batch in a row), P vertices.
+"""
+
+import numpy as np
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ...codecs import vertices_to_mask
+from ..heads import HeadPrediction, ImageSizes
+
+
+@MODELS.register_module()
+class SeqTR(BaseDetector):
+    """Referring expression comprehension and segmentation by coordinate sequences.
+
+    A sample is one picture with N expressions (``data_sample.expressions``); the picture
+    passes through the backbone once, whatever N is.
+
+    Args:
+        backbone: Config; gives three maps, finest first.
+        language_model: Config; gives a vector per expression.
+        neck: Config of the fusion.
+        head: Config of the sequence head.
+        data_preprocessor: Config; ``pad_size_divisor`` must be the codec's ``pad_divisor``.
+        test_cfg: ``confine_to_box=True`` keeps vertices inside the ground-truth box
+            (for pseudo labels, where the box is known).
+        init_cfg: mmengine's initialisation config.
+    """
+
+    def __init__(
+        self,
+        backbone: ConfigType,
+        language_model: ConfigType,
+        neck: ConfigType,
+        head: ConfigType,
+        data_preprocessor: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.language_model = MODELS.build(language_model)
+        self.neck = MODELS.build(neck)
+        self.head = MODELS.build(head)
+        self.test_cfg = dict(confine_to_box=False) | dict(test_cfg or {})
+
+    def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
+        """Pictures (B, 3, H, W) -> three maps."""
+        return self.backbone(batch_inputs)
+
+    def encode(self, batch_inputs: Tensor, batch_data_samples: SampleList):
+        """Everything before the decoder: the memory of all M expressions."""
+        fused, language, sizes = self._fuse(batch_inputs, batch_data_samples)
+        return self.head.encode(fused, language, sizes)
+
+    def _fuse(self, batch_inputs: Tensor, batch_data_samples: SampleList):
+        expressions = [text for sample in batch_data_samples for text in sample.expressions]
+        counts = torch.tensor([len(sample.expressions) for sample in batch_data_samples])
+        index = torch.repeat_interleave(torch.arange(len(counts)), counts).to(batch_inputs.device)
+        language = self.language_model(self.language_model.tokenize(expressions))
+        fused, language = self.neck(self.extract_feat(batch_inputs), language, index)
+        return fused, language, self._sizes(batch_inputs, batch_data_samples, index)
+
+    def _sizes(self, batch_inputs: Tensor, samples: SampleList, index: Tensor) -> ImageSizes:
+        image = torch.tensor([sample.img_shape[:2] for sample in samples], device=batch_inputs.device)
+        divisor = self.head.codec.pad_divisor
+        padded = (image + divisor - 1) // divisor * divisor
+        return ImageSizes(image[index], padded[index].float(), tuple(batch_inputs.shape[-2:]))
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Token losses, see :meth:`SeqTRHead.loss`."""
+        memory = self.encode(batch_inputs, batch_data_samples)
+        instances = [sample.gt_instances for sample in batch_data_samples]
+
+        def gather(name: str) -> Tensor | None:
+            if name not in instances[0]:
+                return None
+            return torch.cat([item[name] for item in instances]).to(batch_inputs.device)
+
+        return self.head.loss(memory, gather('bbox_tokens'), gather('mask_tokens'), gather('has_mask'))
+
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
+    ) -> SampleList:
+        """Boxes, masks and points of every expression.
+
+        Args:
+            batch_inputs: (B, 3, H, W).
+            batch_data_samples: With ``expressions``; with ``gt_instances.bboxes`` in the
+                original frame for ``confine_to_box``.
+            rescale: Give results in the original picture's frame, else in the network's.
+
+        Returns:
+            The samples with ``pred_instances``: bboxes (N, 4) xyxy, labels (N,), scores (N,),
+            and with masks: masks (N, H, W) bool, points (N, P, 2) xy, NaN behind the end.
+        """
+        memory = self.encode(batch_inputs, batch_data_samples)
+        bins = self._box_bins(batch_data_samples) if self.test_cfg['confine_to_box'] else None
+        output = self.head.predict(memory, None if bins is None else bins.to(batch_inputs.device))
+        results, first = [], 0
+        for sample in batch_data_samples:
+            rows = slice(first, first + len(sample.expressions))
+            results.append(self._instances(output, rows, sample, rescale))
+            first = rows.stop
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Tensor mode: the decoded tokens."""
+        return self.head(*self._fuse(batch_inputs, batch_data_samples))
+
+    def _box_bins(self, samples: SampleList) -> Tensor:
+        """Tokens (M, 4) of the known boxes, which are in the original frame."""
+        rows = []
+        for sample in samples:
+            scale = np.tile(np.asarray(sample.scale_factor, dtype=np.float64), 2)
+            for box in torch.as_tensor(sample.gt_instances.bboxes).double().cpu().numpy():
+                rows.append(self.head.codec.encode_box(box * scale, sample.img_shape[:2]))
+        return torch.as_tensor(np.stack(rows))
+
+    def _instances(self, output: HeadPrediction, rows: slice, sample, rescale: bool) -> InstanceData:
+        codec = self.head.codec
+        scale = np.asarray(sample.scale_factor if rescale else (1.0, 1.0), dtype=np.float64)
+        shape = tuple(sample.ori_shape[:2] if rescale else sample.img_shape[:2])
+        scores = output.scores[rows]
+        result = InstanceData(scores=scores.cpu(), labels=torch.zeros(len(scores), dtype=torch.long))
+        if output.masks is not None:
+            tokens = output.masks.tokens[rows].cpu().numpy()
+            contours = [codec.decode_mask(t, sample.img_shape[:2]) / scale for t in tokens]
+            masks = np.stack([vertices_to_mask(c, *shape) for c in contours])
+            result.masks = torch.from_numpy(masks.astype(bool))
+            result.points = self._pad_points(contours, codec.num_points)
+            result.bboxes = torch.stack([_contour_box(contour) for contour in contours])
+        if output.boxes is not None:
+            tokens = output.boxes.tokens[rows].cpu().numpy()
+            boxes = [codec.decode_box(t, sample.img_shape[:2]) / np.tile(scale, 2) for t in tokens]
+            result.bboxes = torch.from_numpy(np.stack(boxes)).float()
+        return result
+
+    @staticmethod
+    def _pad_points(contours: list[np.ndarray], num_points: int) -> Tensor:
+        points = torch.full((len(contours), num_points, 2), float('nan'))
+        for row, contour in zip(points, contours, strict=True):
+            row[: len(contour)] = torch.from_numpy(contour).float()
+        return points
+
+
+def _contour_box(contour: np.ndarray) -> Tensor:
+    """xyxy box of a contour (K, 2); zeros where there is none."""
+    if len(contour) == 0:
+        return torch.zeros(4)
+    return torch.from_numpy(np.concatenate([contour.min(0), contour.max(0)])).float()
