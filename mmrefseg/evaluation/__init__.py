@@ -1,0 +1,6 @@
+"""What a number means: pure functions on pairs of masks, and metrics that mmengine can run."""
+
+from . import functional
+from .metrics import RECMetric, RESMetric
+
+__all__ = ['RECMetric', 'RESMetric', 'functional']
