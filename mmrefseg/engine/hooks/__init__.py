@@ -1,0 +1,17 @@
+from .checkpoint_check_hook import CheckpointCheckHook, KeyReport, compare_state_dicts
+from .checkpoint_link_hook import CheckpointLinkHook, link_file
+from .epoch_seed_hook import EpochSeedHook, seed_everything
+from .rich_progress_hook import RichProgressHook
+from .visualization_hook import RefVisualizationHook
+
+__all__ = [
+    'CheckpointCheckHook',
+    'CheckpointLinkHook',
+    'EpochSeedHook',
+    'KeyReport',
+    'RefVisualizationHook',
+    'RichProgressHook',
+    'compare_state_dicts',
+    'link_file',
+    'seed_everything',
+]

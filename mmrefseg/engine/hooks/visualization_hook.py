@@ -1,0 +1,101 @@
+"""Pictures of predictions during validation and testing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import mmcv
+from mmdet.registry import HOOKS
+from mmdet.structures import DetDataSample
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+
+
+@HOOKS.register_module()
+class RefVisualizationHook(Hook):
+    """Draw the predictions for referring expressions.
+
+    Takes the arguments of :class:`mmdet.engine.hooks.DetVisualizationHook`,
+    so that mmdet's tools set it up too. It differs in two ways: the file is
+    named after picture, ref_id and sent_id (one picture has many
+    expressions), and every process writes the pictures it has tested.
+
+    Args:
+        draw: Whether to draw at all.
+        interval: During validation, draw the first sample of every
+            ``interval``-th batch.
+        score_thr: Of instance segmentation; an expression's prediction is
+            drawn whatever its score.
+        show: Open a window.
+        wait_time: Seconds that the window stays.
+        test_out_dir: Folder for the pictures of a test; a relative one lies
+            below ``<work_dir>/<time stamp>``.
+        max_pictures: Stop writing after that many in one process.
+    """
+
+    def __init__(
+        self,
+        draw: bool = False,
+        interval: int = 50,
+        score_thr: float = 0.3,
+        show: bool = False,
+        wait_time: float = 0.0,
+        test_out_dir: str | None = None,
+        max_pictures: int | None = None,
+    ) -> None:
+        self._visualizer: Visualizer = Visualizer.get_current_instance()
+        self.draw = draw
+        self.interval = interval
+        self.score_thr = score_thr
+        self.show = show
+        self.wait_time = wait_time
+        self.test_out_dir = test_out_dir
+        self.max_pictures = max_pictures
+        self._count = 0
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs: Sequence[DetDataSample] | None = None
+    ) -> None:
+        """Hand one sample of the batch to the visualizer's backends."""
+        step = runner.iter + batch_idx
+        if self.draw and step % self.interval == 0:
+            self._draw(outputs[0], 'val', step)
+
+    def before_test(self, runner: Runner) -> None:
+        """Begin to count anew."""
+        self._count = 0
+
+    def after_test_iter(
+        self, runner: Runner, batch_idx: int, data_batch=None, outputs: Sequence[DetDataSample] | None = None
+    ) -> None:
+        """Draw every sample of the batch."""
+        if not self.draw:
+            return
+        for sample in outputs:
+            if self.max_pictures is not None and self._count >= self.max_pictures:
+                return
+            self._count += 1
+            out_file = None
+            if self.test_out_dir is not None:
+                folder = Path(runner.work_dir) / runner.timestamp / self.test_out_dir
+                out_file = str(folder / f'{picture_name(sample)}.png')
+            self._draw(sample, 'test', self._count, out_file)
+
+    def _draw(self, sample: DetDataSample, name: str, step: int, out_file: str | None = None) -> None:
+        self._visualizer.add_datasample(
+            picture_name(sample) if self.show else name,
+            mmcv.imread(sample.img_path, channel_order='rgb'),
+            data_sample=sample,
+            show=self.show,
+            wait_time=self.wait_time,
+            pred_score_thr=self.score_thr,
+            out_file=out_file,
+            step=step,
+        )
+
+
+def picture_name(sample: DetDataSample) -> str:
+    """``<picture>_ref<ref_id>_sent<sent_id>`` of the sample's first pair, or the picture's name."""
+    name = Path(sample.img_path).stem
+    refs, sents = sample.metainfo.get('ref_ids'), sample.metainfo.get('sent_ids')
+    return f'{name}_ref{refs[0]}_sent{sents[0]}' if refs and sents else name
