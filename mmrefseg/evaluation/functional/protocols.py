@@ -1,6 +1,7 @@
 """Pairs of prediction and target -> a table, per sentence or per object."""
 
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +16,8 @@ from .summary import mean_of_batch_means, summarise_boxes, summarise_legacy, sum
 PROTOCOLS = ('sentence', 'cat', 'avg')
 
 
-class Pair(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Pair:
     """One expression's prediction beside its target, both in one frame.
 
     Attributes:
@@ -100,7 +102,7 @@ def _average(members: list[Pair]) -> Pair:
     box = (
         None if head.box is None else np.mean(np.asarray([pair.box for pair in members], np.float64), axis=0)
     )
-    return head._replace(prediction=prediction, box=box)
+    return replace(head, prediction=prediction, box=box)
 
 
 def score_pairs(

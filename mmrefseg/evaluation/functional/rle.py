@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ...datasets.rle import run_lengths
 from ...utils import UserInputError
 
 RLE = dict
@@ -19,48 +20,25 @@ RLE = dict
 _FARTHEST_VERTEX = 1e6
 
 
-def rle_runs(counts: bytes | str, where: str = 'RLE') -> np.ndarray:
+def rle_runs(counts: bytes | str | list[int], where: str = 'RLE') -> np.ndarray:
     """The run lengths of a compressed RLE, without decoding the mask.
 
-    COCO writes each length in groups of five bits, least significant first, one printable character (48 +
-    bits) per group with the sixth bit set on all but the last; from the fourth length on it writes the
-    difference to the length two before (see ``rleToString`` in cocoapi's ``maskApi.c``).
-
     Args:
-        counts: The compressed lengths.
+        counts: The lengths, compressed or plain.
         where: What to name in an error.
 
     Returns:
         (R,) int64, background first, in pixels.
 
     Raises:
-        UserInputError: If a character is not of the code, or the last length is cut off.
+        UserInputError: If ``counts`` is not an RLE's.
     """
-    data = np.frombuffer(counts.encode() if isinstance(counts, str) else bytes(counts), np.uint8).astype(
-        np.int64
-    )
-    if not len(data):
-        return data
-    data -= 48
-    if data.min() < 0 or data.max() > 63 or data[-1] & 32:
+    try:
+        return run_lengths(counts)
+    except ValueError as error:
         raise UserInputError.of(
-            where, 'counts that are not an RLE', "pycocotools' compressed counts", 'write the mask again'
-        )
-    ends = np.flatnonzero(data < 32)
-    starts = np.empty_like(ends)
-    starts[0] = 0
-    starts[1:] = ends[:-1] + 1
-    lengths = ends - starts + 1
-    if lengths.max() > 9:
-        raise UserInputError.of(
-            where, 'a run longer than any image', "pycocotools' compressed counts", 'write the mask again'
-        )
-    shift = 5 * (np.arange(len(data)) - np.repeat(starts, lengths))
-    runs = np.add.reduceat((data & 31) << shift, starts)
-    runs -= ((data[ends] & 16) << 1) << (5 * (lengths - 1))
-    runs[1::2] = np.cumsum(runs[1::2])
-    runs[2::2] = np.cumsum(runs[2::2])
-    return runs
+            where, str(error), "pycocotools' run lengths", 'write the mask again'
+        ) from None
 
 
 def checked_rle(rle: dict, height: int, width: int, where: str = 'RLE') -> RLE:
@@ -77,26 +55,12 @@ def checked_rle(rle: dict, height: int, width: int, where: str = 'RLE') -> RLE:
             f'[{height}, {width}] (height, width of the image)',
             "predict in the image's own frame",
         )
-    if isinstance(counts, (list, tuple)):
-        runs = np.asarray(counts)
-        if runs.dtype.kind not in 'iu' or runs.ndim != 1:
-            raise UserInputError.of(
-                where, 'counts that are not integers', 'run lengths', 'write the mask again'
-            )
-    elif isinstance(counts, (str, bytes)):
-        runs = rle_runs(counts, where)
-    else:
-        raise UserInputError.of(
-            where,
-            f'counts of type {type(counts).__name__}',
-            'text or a list of integers',
-            'write the mask again',
-        )
+    runs = rle_runs(counts, where)
     if (len(runs) and runs.min() < 0) or runs.sum() != height * width:
         raise UserInputError.of(
             where, f'runs of {runs.sum()} pixels in all', f'{height * width}', 'write the mask again'
         )
-    if isinstance(counts, (list, tuple)):
+    if isinstance(counts, list):
         return coco_mask.frPyObjects(
             {'size': [height, width], 'counts': [int(run) for run in runs]}, height, width
         )
