@@ -1,0 +1,15 @@
+from .encoding import EncodeContour
+from .formatting import PackRefInputs
+from .jitter import LargeScaleJitter
+from .loading import DrawExpression, LoadRefAnnotations, LoadRefImage
+from .resize import RefResize
+
+__all__ = [
+    'DrawExpression',
+    'EncodeContour',
+    'LargeScaleJitter',
+    'LoadRefAnnotations',
+    'LoadRefImage',
+    'PackRefInputs',
+    'RefResize',
+]

@@ -1,0 +1,210 @@
+"""The first steps of a pipeline: picture, expression, annotations."""
+
+import mmcv
+import numpy as np
+from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmdet.registry import TRANSFORMS
+from mmdet.structures.mask import BitmapMasks
+from mmengine.fileio import get as read_file
+
+from mmrefseg.utils import UserInputError
+
+from .annotations import read_box, read_mask
+from .rows import rng_of, where_of
+
+
+@TRANSFORMS.register_module()
+class LoadRefImage(LoadImageFromFile):
+    """Load a picture, and say in one sentence what is wrong with it if it cannot be used.
+
+    A decoder fills what a truncated file lacks with grey and goes on; here it is an error.
+
+    Required Keys:
+
+    - img_path
+    - height, width (optional; checked)
+
+    Added Keys:
+
+    - img ((H, W, 3) uint8, BGR)
+    - img_shape, ori_shape ((H, W))
+    - scale_factor ((1.0, 1.0))
+
+    Args:
+        Those of mmcv's LoadImageFromFile: to_float32, color_type, imdecode_backend, backend_args.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load the picture.
+
+        Raises:
+            UserInputError: If the file is missing, truncated, no picture, or of another size than the record
+            says.
+        """
+        where = where_of(results)
+        content = self._read(results['img_path'], where)
+        img = None
+        if content and not is_truncated(content):
+            img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
+        if img is None:
+            found = 'a truncated picture' if is_truncated(content) else 'a file that cannot be decoded'
+            raise UserInputError.of(
+                where,
+                f'{found if content else "an empty file"} ({len(content)} bytes)',
+                'a complete picture (JPEG, PNG, ...)',
+                'fetch or export the file again, or remove its records',
+            )
+        self._check_size(img, results, where)
+        results['img'] = img.astype(np.float32) if self.to_float32 else img
+        results['img_shape'] = results['ori_shape'] = img.shape[:2]
+        results['scale_factor'] = (1.0, 1.0)
+        return results
+
+    def _read(self, path: str, where: str) -> bytes:
+        try:
+            return read_file(path, backend_args=self.backend_args)
+        except OSError as error:
+            raise UserInputError.of(
+                where,
+                f'no readable file ({error.strerror or error})',
+                'a picture',
+                "check the data set's data_prefix and img_template, or fetch the picture",
+            ) from error
+
+    @staticmethod
+    def _check_size(img: np.ndarray, results: dict, where: str) -> None:
+        height, width = img.shape[:2]
+        expected = results.get('height') or height, results.get('width') or width
+        if expected != (height, width):
+            raise UserInputError.of(
+                where,
+                f'a picture of {width} x {height} pixels',
+                f'{expected[1]} x {expected[0]} as its record says',
+                'use the picture that was annotated, neither resized nor turned (an EXIF orientation is applied), '
+                "or mend the record's width and height",
+            )
+
+
+def is_truncated(content: bytes) -> bool:
+    """Whether a JPEG or PNG file lacks its end.
+
+    A JPEG has an end marker behind its last start of scan (one before it belongs to a thumbnail), a PNG its
+    IEND chunk. Other formats are left to the decoder.
+    """
+    if content.startswith(b'\xff\xd8'):
+        return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
+    if content.startswith(b'\x89PNG'):
+        return b'IEND' not in content[-64:]
+    return False
+
+
+@TRANSFORMS.register_module()
+class DrawExpression(BaseTransform):
+    """Draw one of the expressions of each object.
+
+    An object with a single expression (as in testing) uses no random number.
+
+    Required Keys:
+
+    - instances (list of N dicts with expressions and, optionally, sent_ids and ref_id)
+    - rng (optional)
+
+    Added Keys:
+
+    - expressions (list[str], N)
+    - sent_ids, ref_ids (list[int], N; -1 where the record has none)
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Draw the expressions.
+
+        Raises:
+            UserInputError: If an object has no expression, or the drawn one is empty.
+        """
+        rng = rng_of(results)
+        drawn = []
+        for row, instance in enumerate(results['instances']):
+            expressions = instance.get('expressions') or []
+            index = rng.randrange(len(expressions)) if len(expressions) > 1 else 0
+            expression = expressions[index] if expressions else None
+            if not isinstance(expression, str) or not expression.strip():
+                raise UserInputError.of(
+                    where_of(results, row),
+                    f'expression {expression!r}' if expressions else 'no expression',
+                    'a sentence',
+                    'mend or remove the record',
+                )
+            sent_ids = instance.get('sent_ids') or []
+            drawn.append(
+                (expression, sent_ids[index] if index < len(sent_ids) else -1, instance.get('ref_id', -1))
+            )
+        results['expressions'] = [expression for expression, _, _ in drawn]
+        results['sent_ids'] = [sent_id for _, sent_id, _ in drawn]
+        results['ref_ids'] = [ref_id for _, _, ref_id in drawn]
+        return results
+
+
+@TRANSFORMS.register_module()
+class LoadRefAnnotations(BaseTransform):
+    """Boxes and masks of the N objects, in the frame of the original picture.
+
+    Put it behind RefResize to evaluate in that frame (mmdet's convention: what is loaded later is not
+    resized).
+
+    Required Keys:
+
+    - instances (list of N dicts with bbox [x, y, w, h], category_id and, unless withheld, mask)
+    - ori_shape
+
+    Added Keys:
+
+    - gt_bboxes ((N, 4) float64 x1, y1, x2, y2 inside the picture; float64 because box tokens are made in it)
+    - gt_bboxes_labels ((N,) int64, the records' category_id, 0 without one)
+    - gt_masks (BitmapMasks of N; zeros where the mask is withheld)
+    - gt_has_mask ((N,) bool)
+    - gt_multi_part ((N,) bool, several polygons; the originals' evaluation treats these as crowds)
+
+    Args:
+        with_bbox (bool): Load boxes. Defaults to True.
+        with_mask (bool): Load masks. Defaults to True.
+    """
+
+    def __init__(self, with_bbox: bool = True, with_mask: bool = True) -> None:
+        self.with_bbox = with_bbox
+        self.with_mask = with_mask
+
+    def transform(self, results: dict) -> dict:
+        """Load the annotations.
+
+        Raises:
+            UserInputError: If a box or a mask is wrong (see :mod:`.annotations`).
+        """
+        instances = results['instances']
+        height, width = results['ori_shape'][:2]
+        labels = [instance.get('category_id') or 0 for instance in instances]
+        results['gt_bboxes_labels'] = np.array(labels, np.int64)
+        if self.with_bbox:
+            boxes = [
+                read_box(instance.get('bbox'), height, width, where_of(results, row))
+                for row, instance in enumerate(instances)
+            ]
+            results['gt_bboxes'] = np.array(boxes, np.float64).reshape(-1, 4)
+        if self.with_mask:
+            self._load_masks(results, height, width)
+        return results
+
+    @staticmethod
+    def _load_masks(results: dict, height: int, width: int) -> None:
+        masks = [instance.get('mask') for instance in results['instances']]
+        bitmaps = np.zeros((len(masks), height, width), np.uint8)
+        for row, mask in enumerate(masks):
+            if mask is not None:
+                bitmaps[row] = read_mask(mask, height, width, where_of(results, row))
+        results['gt_masks'] = BitmapMasks(bitmaps, height, width)
+        results['gt_has_mask'] = np.array([mask is not None for mask in masks], bool)
+        results['gt_multi_part'] = np.array(
+            [isinstance(mask, list) and len(mask) > 1 for mask in masks], bool
+        )
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(with_bbox={self.with_bbox}, with_mask={self.with_mask})'
