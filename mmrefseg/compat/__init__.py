@@ -4,8 +4,24 @@ Importing it makes the host packages (torch, mmengine, mmcv, mmdet) work
 together; ``mmrefseg/__init__.py`` does so before anything imports mmdet.
 """
 
-from .ops import MissingOperatorError, compiled_operators_installed, install_operators
+from .versions import IncompatibleVersionError, check_versions
+
+check_versions()  # before the imports below, which would fail in their own words
+
+from .checkpoint import allow_mmengine_state, load_checkpoint_file  # noqa: E402
+from .configs import allow_package_configs  # noqa: E402
+from .noise import silence_known_warnings  # noqa: E402
+from .ops import MissingOperatorError, compiled_operators_installed, install_operators  # noqa: E402
 
 install_operators()
+allow_mmengine_state()
+allow_package_configs()
+silence_known_warnings()
 
-__all__ = ['MissingOperatorError', 'compiled_operators_installed', 'install_operators']
+__all__ = [
+    'IncompatibleVersionError',
+    'MissingOperatorError',
+    'check_versions',
+    'compiled_operators_installed',
+    'load_checkpoint_file',
+]

@@ -1,0 +1,118 @@
+"""Reading checkpoints with ``weights_only=True`` kept on.
+
+From torch 2.6 on ``torch.load`` builds tensors and plain containers and
+nothing else, because a pickle can run any code. mmengine's own checkpoints
+also hold its log history and numpy scalars; :func:`allow_mmengine_state`
+names exactly those, so that they load and resume. Whatever else a file wants
+to import stays refused.
+"""
+
+import os
+import pickle
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.logging import HistoryBuffer
+
+from ..utils import UserInputError
+
+STATISTICS = ('min', 'max', 'current', 'mean')
+NUMBERS = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
+
+
+def allow_mmengine_state() -> None:
+    """Let ``torch.load(weights_only=True)`` build what mmengine writes next to the weights."""
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            (_get_statistics_method, 'builtins.getattr'),
+            np.ndarray,
+            np.dtype,
+            *(type(np.dtype(number)) for number in NUMBERS),
+            *_numpy_constructors(),
+        ]
+    )
+
+
+def _numpy_constructors() -> list[tuple[Callable, str]]:
+    """numpy's two unpickling functions, under their names in numpy 1 and in numpy 2."""
+    reconstruct, scalar = np.zeros(1).__reduce__()[0], np.float64(0).__reduce__()[0]
+    return [
+        (function, f'numpy.{core}.multiarray.{name}')
+        for core in ('core', '_core')
+        for function, name in ((reconstruct, '_reconstruct'), (scalar, 'scalar'))
+    ]
+
+
+def _get_statistics_method(owner: Any, name: str) -> Callable:
+    """What a pickled HistoryBuffer needs of ``getattr``, which as a whole would open the door to any code."""
+    if owner is not HistoryBuffer or name not in STATISTICS:
+        raise pickle.UnpicklingError(f'Unsupported global: GLOBAL getattr({owner!r}, {name!r})')
+    return getattr(HistoryBuffer, name)
+
+
+def load_checkpoint_file(
+    path: str | os.PathLike, map_location: str | torch.device = 'cpu', allow: Sequence[type | Callable] = ()
+) -> dict[str, Any]:
+    """Open a checkpoint from anywhere without running code from it.
+
+    Args:
+        path: A file written by ``torch.save``.
+        map_location: Where the tensors shall be.
+        allow: Classes and functions that this file may build besides tensors, plain containers, numpy numbers
+            and mmengine's log history, e.g. ``[argparse.Namespace]``.
+
+    Returns:
+        What the file holds.
+
+    Raises:
+        UserInputError: If the file is missing, truncated, not a checkpoint, or wants to build anything else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        found = 'a folder' if path.is_dir() else 'no such file'
+        raise UserInputError.of(str(path), found, 'a checkpoint file', 'check the path')
+    if path.stat().st_size == 0:
+        raise UserInputError.of(str(path), 'an empty file', 'a checkpoint', 'download or copy it again')
+    try:
+        with torch.serialization.safe_globals(list(allow)):
+            checkpoint = torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:
+        raise _explain(path, error) from None
+    if not isinstance(checkpoint, dict):
+        found = f'a {type(checkpoint).__name__}'
+        raise UserInputError.of(str(path), found, 'a dict with weights', 'check that it is a checkpoint')
+    return checkpoint
+
+
+def _explain(path: Path, error: Exception) -> UserInputError:
+    """One sentence for whatever ``torch.load`` raised."""
+    refused = re.search(r'GLOBAL (\S+(?:\(.*?\))?)', str(error))
+    if isinstance(error, pickle.UnpicklingError) and refused:
+        return UserInputError.of(
+            str(path),
+            f'a pickle that wants to import `{refused[1]}`, which was not executed',
+            'tensors and plain containers',
+            'if you trust where the file comes from, name that class in `allow`, else do not use the file',
+        )
+    if _starts_like_zip(path) and not zipfile.is_zipfile(path):
+        return UserInputError.of(
+            str(path), 'a truncated checkpoint', 'a complete one', 'download or copy it again'
+        )
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else 'the file ends too early'
+    return UserInputError.of(
+        str(path),
+        f'a file that torch cannot read ({type(error).__name__}: {reason[:120]})',
+        'a checkpoint written by torch.save',
+        'check that it is one, and that it is complete',
+    )
+
+
+def _starts_like_zip(path: Path) -> bool:
+    with open(path, 'rb') as file:
+        return file.read(2) == b'PK'
