@@ -1,5 +1,6 @@
 from .checkpoint_check_hook import CheckpointCheckHook, KeyReport, compare_state_dicts
 from .checkpoint_link_hook import CheckpointLinkHook, link_file
+from .dataset_epoch_hook import DatasetEpochHook, set_dataset_epoch
 from .epoch_seed_hook import EpochSeedHook, seed_everything
 from .rich_progress_hook import RichProgressHook
 from .visualization_hook import RefVisualizationHook
@@ -7,6 +8,7 @@ from .visualization_hook import RefVisualizationHook
 __all__ = [
     'CheckpointCheckHook',
     'CheckpointLinkHook',
+    'DatasetEpochHook',
     'EpochSeedHook',
     'KeyReport',
     'RefVisualizationHook',
@@ -14,4 +16,5 @@ __all__ = [
     'compare_state_dicts',
     'link_file',
     'seed_everything',
+    'set_dataset_epoch',
 ]
