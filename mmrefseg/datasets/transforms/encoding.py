@@ -23,8 +23,7 @@ class EncodeContour(BaseTransform):
     Modified Keys:
 
     - gt_has_mask (False for a mask that is a point or a line and has no contour, unless the codec is legacy:
-    the
-      originals learn the empty sequence from these)
+      the originals learn the empty sequence from these)
 
     Added Keys:
 

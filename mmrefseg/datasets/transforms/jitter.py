@@ -85,7 +85,8 @@ class LargeScaleJitter(BaseTransform):
             found = self._find_window(rng, scaled, window_size)
             if found is None:
                 return self._give_up(results, scaled)
-            self._crop(scaled, window_size, *found)
+            offset, last_offset, shares = found
+            self._crop(scaled, window_size, offset, last_offset if self.legacy else None)
         results.update(scaled)
         results['img_shape'] = new_height, new_width = results['img'].shape[:2]
         if 'gt_bboxes' in results:
@@ -94,8 +95,8 @@ class LargeScaleJitter(BaseTransform):
         if self.legacy:
             results['scale_factor'] = (new_width / width, new_height / height)
             return results
-        if jitter > 1:
-            self._drop_lost(results, found[2])
+        if jitter > 1 and (shares < self.min_kept).any():
+            keep_rows(results, shares >= self.min_kept)
         flag_vanished_masks(results)
         return results
 
@@ -144,15 +145,14 @@ class LargeScaleJitter(BaseTransform):
         scaled: dict,
         window_size: tuple[int, int],
         offset: tuple[float, float],
-        last_offset: tuple[float, float],
-        _shares: np.ndarray,
+        box_offset: tuple[float, float] | None,
     ) -> None:
-        """Cut the window out, in place."""
+        """Cut the window out, in place; boxes move by ``box_offset`` if it is given."""
         x, y = (int(start) for start in offset)
         width, height = window_size
         scaled['img'] = scaled['img'][y : y + height, x : x + width]
         if 'gt_bboxes' in scaled:
-            scaled['gt_bboxes'] = scaled['gt_bboxes'] - np.tile(last_offset if self.legacy else (x, y), 2)
+            scaled['gt_bboxes'] = scaled['gt_bboxes'] - np.tile(box_offset or (x, y), 2)
         if 'gt_masks' in scaled:
             scaled['gt_masks'] = scaled['gt_masks'].crop(np.array([x, y, x + width, y + height]))
 
@@ -166,16 +166,12 @@ class LargeScaleJitter(BaseTransform):
         flag_vanished_masks(results)
         return results
 
-    def _drop_lost(self, results: dict, shares: np.ndarray) -> None:
-        keep = shares >= self.min_kept
-        if not keep.all():
-            keep_rows(results, keep)
-
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(out_max_size={self.out_max_size}, jitter_min={self.jitter_min}, '
-            f'jitter_max={self.jitter_max}, min_kept={self.min_kept}, kept_thresholds={self.kept_thresholds}, '
-            f'tries={self.tries}, crop_by={self.crop_by!r}, legacy={self.legacy})'
+            f'jitter_max={self.jitter_max}, min_kept={self.min_kept}, '
+            f'kept_thresholds={self.kept_thresholds}, tries={self.tries}, crop_by={self.crop_by!r}, '
+            f'legacy={self.legacy})'
         )
 
 
@@ -206,8 +202,9 @@ class _KeptShares:
     def _of_boxes(self, offset: np.ndarray) -> np.ndarray:
         start, end = self.boxes[:, :2], self.boxes[:, 2:]
         side = np.minimum(end, offset + self.size) - np.maximum(start, offset)
+        inside = (side >= 0).all(axis=1)
         if not self.legacy:
             side = np.maximum(side, 0)
-        # A box of one pixel at the picture's border has no area once clipped: give it one.
-        area = np.maximum((end - start).prod(axis=1), 1e-9)
-        return side.prod(axis=1) / area
+        area = (end - start).prod(axis=1)
+        # A box of one pixel at the picture's border has no area once it is clipped.
+        return np.where(area > 0, side.prod(axis=1) / np.where(area > 0, area, 1), inside)

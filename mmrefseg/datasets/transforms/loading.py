@@ -80,8 +80,8 @@ class LoadRefImage(LoadImageFromFile):
                 where,
                 f'a picture of {width} x {height} pixels',
                 f'{expected[1]} x {expected[0]} as its record says',
-                'use the picture that was annotated, neither resized nor turned (an EXIF orientation is applied), '
-                "or mend the record's width and height",
+                'use the picture that was annotated, neither resized nor turned (an EXIF orientation is '
+                "applied), or mend the record's width and height",
             )
 
 
@@ -158,7 +158,8 @@ class LoadRefAnnotations(BaseTransform):
 
     Added Keys:
 
-    - gt_bboxes ((N, 4) float64 x1, y1, x2, y2 inside the picture; float64 because box tokens are made in it)
+    - gt_bboxes ((N, 4) x1, y1, x2, y2 inside the picture, zeros for a record with no_target; float64, because
+      box tokens are made in it)
     - gt_bboxes_labels ((N,) int64, the records' category_id, 0 without one)
     - gt_masks (BitmapMasks of N; zeros where the mask is withheld)
     - gt_has_mask ((N,) bool)
@@ -185,7 +186,9 @@ class LoadRefAnnotations(BaseTransform):
         results['gt_bboxes_labels'] = np.array(labels, np.int64)
         if self.with_bbox:
             boxes = [
-                read_box(instance.get('bbox'), height, width, where_of(results, row))
+                np.zeros(4)
+                if instance.get('no_target')
+                else read_box(instance.get('bbox'), height, width, where_of(results, row))
                 for row, instance in enumerate(instances)
             ]
             results['gt_bboxes'] = np.array(boxes, np.float64).reshape(-1, 4)
