@@ -13,17 +13,28 @@ from ..functional import Pair, Scores, score_pairs, unique_pairs
 from .samples import prediction_records, sample_ids, sample_pairs
 
 
-class ReferringMetric(BaseMetric):
+class UncutMetric(BaseMetric):
+    """A metric that recognises repeated samples by their ids.
+
+    mmengine cuts what it collects to the data set's length, on the assumption that a sampler's padding comes
+    last; here nothing is cut, and ``compute_metrics`` drops the repetitions.
+    """
+
+    def evaluate(self, size: int) -> dict:
+        """Collect over processes and compute; ``size``, the length of the data set, is not used."""
+        return super().evaluate(sys.maxsize)
+
+
+class ReferringMetric(UncutMetric):
     """Scores pairs of one expression's prediction and its target.
 
-    One item per sample is collected (a list over its N pairs), nothing is cut to the dataset's length, and
-    every (ref_id, sent_id) counts once: the numbers are exact over any number of processes and any
-    sampler's padding.
+    One item per sample is collected (a list over its N pairs) and every (ref_id, sent_id) counts once: the
+    numbers are exact over any number of processes and any sampler's padding.
 
     Args:
         format_only: Write the prediction file and compute nothing (the split may have no ground truth).
-        outfile_prefix: Where the prediction file goes, without its ending. Needed by ``format_only``;
-            without it, the file is written beside the metrics if a prefix is given.
+        outfile_prefix: Where the prediction file goes, without its ending. ``format_only`` needs
+            it; without ``format_only``, giving it writes the file besides computing.
         **kwargs: ``collect_device``, ``collect_dir``, ``prefix`` of mmengine's BaseMetric.
     """
 
@@ -71,16 +82,6 @@ class ReferringMetric(BaseMetric):
     def score(self, pairs: list[Pair]) -> Scores:
         """Distinct pairs -> numbers."""
         return score_pairs(pairs)
-
-    def evaluate(self, size: int) -> dict:
-        """Collect over processes and compute.
-
-        Args:
-            size: Length of the dataset. Not used to cut the collected samples, which mmengine would do on the
-                assumption that padding comes last: repetitions are recognised by their ids instead.
-        """
-        self._num_batches = 0
-        return super().evaluate(sys.maxsize)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Collected items -> the table, in percent; writes the prediction file if one is wanted."""

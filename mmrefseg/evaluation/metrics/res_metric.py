@@ -27,7 +27,7 @@ class RESMetric(ReferringMetric):
             targets that are not of that size are resized by nearest neighbour), as LAVT is scored in its
             paper.
         legacy: SeqTR's and Partial-RES's numbers: on targets of several polygons "IoU" is intersection over
-            the *predicted* area (``gt_instances.is_crowd`` must tell which), P@X and Acc@0.5 are means of
+            the *predicted* area (``gt_instances.multi_part`` must tell which), P@X and Acc@0.5 are means of
             batch means.
         empty_union: What two empty masks score: ``'zero'`` or ``'one'``.
         format_only: Write ``<outfile_prefix>.res.json`` and compute nothing.

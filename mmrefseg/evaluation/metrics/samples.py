@@ -99,10 +99,10 @@ def sample_pairs(sample: dict, frame: str, batch: Hashable, legacy: bool = False
             compared. A mask of another size is resized by nearest neighbour; boxes are always compared in
             the original frame.
         batch: Name of the batch, kept for the legacy metric.
-        legacy: Whether ``gt_instances.is_crowd`` is needed.
+        legacy: Whether ``gt_instances.multi_part`` is needed.
 
     Raises:
-        UserInputError: If a true mask is withheld, or ``is_crowd`` is needed and missing.
+        UserInputError: If a true mask is withheld, or ``multi_part`` is needed and missing.
     """
     truth = sample['gt_instances']
     masks, boxes = predicted_masks(sample), predicted_boxes(sample)
@@ -142,12 +142,12 @@ def _target_masks(sample: dict) -> np.ndarray:
 
 
 def _crowd(sample: dict) -> np.ndarray:
-    crowd = sample['gt_instances'].get('is_crowd')
+    crowd = sample['gt_instances'].get('multi_part')
     if crowd is None:
         raise UserInputError.of(
             'RESMetric(legacy=True)',
-            'no gt_instances.is_crowd',
+            'no gt_instances.multi_part',
             'for each object whether its true mask has several polygons',
-            'let the pipeline pack is_crowd, or use evaluate_predictions.py --legacy',
+            'let the pipeline pack multi_part, or use evaluate_predictions.py --legacy',
         )
     return to_array(crowd)
