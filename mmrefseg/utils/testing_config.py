@@ -1,0 +1,212 @@
+"""What testing changes in a config: split, submission, pictures; and what it reports."""
+
+import argparse
+import inspect
+from pathlib import Path
+from typing import Any
+
+from mmdet.engine.hooks.utils import trigger_visualization_hook
+from mmdet.evaluation import DumpDetResults
+from mmdet.registry import DATASETS, METRICS
+from mmengine.config import Config, ConfigDict
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.registry import init_default_scope
+from rich.console import Console
+from rich.table import Table
+
+from .errors import UserInputError
+from .run_config import innermost_datasets
+from .tool_errors import did_you_mean
+
+PREFIX_OPTION = 'jsonfile_prefix'  # mmdet 2.x's word for outfile_prefix
+
+
+def set_split(config: Config, split: str) -> None:
+    """Test on another split of the test dataset. Whether the annotation file has it, the dataset says.
+
+    Raises:
+        UserInputError: If the test dataset has no splits.
+    """
+    datasets = innermost_datasets(config.get('test_dataloader'))
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    for dataset in datasets:
+        if 'split' not in _parameters(DATASETS, dataset.get('type')):
+            raise UserInputError.of(
+                f'--which-set {split}',
+                f"a test dataset of type '{dataset.get('type')}', which has no splits",
+                'a RefSegDataset',
+                'leave the option out, or change test_dataloader.dataset.ann_file with --cfg-options',
+            )
+        dataset['split'] = split
+    if not datasets:
+        raise UserInputError.of(
+            f'--which-set {split}', 'no test_dataloader in the config', 'one', 'choose another config'
+        )
+
+
+def set_format_only(config: Config, options: dict[str, Any]) -> None:
+    """Let the metrics write their prediction files and compute nothing.
+
+    Args:
+        config: ``test_evaluator`` is changed; metrics that cannot write a file are left out.
+        options: Of ``--options``; ``jsonfile_prefix`` is where the files go, without their endings
+            (default: ``<work_dir>/predictions``).
+
+    Raises:
+        UserInputError: If no metric can write a submission.
+    """
+    evaluators = _evaluators(config)
+    writers = [metric for metric in evaluators if 'format_only' in _parameters(METRICS, metric.get('type'))]
+    if not writers:
+        names = ', '.join(str(metric.get('type')) for metric in evaluators) or 'no metric'
+        raise UserInputError.of(
+            '--format-only', f'{names} in test_evaluator', 'a metric that writes predictions', 'use RESMetric'
+        )
+    default = str(Path(config.work_dir) / 'predictions')
+    prefix = str(options.get(PREFIX_OPTION, options.get('outfile_prefix', default)))
+    for metric in writers:
+        metric.update(format_only=True, outfile_prefix=prefix)
+    config.test_evaluator = writers
+
+
+def set_metric_options(config: Config, options: dict[str, Any]) -> None:
+    """Hand ``--options`` to the metrics that know them.
+
+    Raises:
+        UserInputError: If no metric knows one of them.
+    """
+    evaluators = _evaluators(config)
+    for key, value in options.items():
+        name = 'outfile_prefix' if key == PREFIX_OPTION else key
+        takers = [metric for metric in evaluators if name in _parameters(METRICS, metric.get('type'))]
+        if not takers:
+            known = {PREFIX_OPTION}.union(
+                *(_parameters(METRICS, metric.get('type')) for metric in evaluators)
+            )
+            raise UserInputError(
+                f'--options {key}: no metric of the config takes it{did_you_mean(key, known)}; '
+                f'expected one of {", ".join(sorted(known))}'
+            )
+        for metric in takers:
+            metric[name] = value
+    config.test_evaluator = evaluators
+
+
+def set_pictures(config: Config, args: argparse.Namespace) -> None:
+    """Let the config's visualization hook draw: ``--show``, ``--show-dir`` and ``--wait-time``.
+
+    Raises:
+        UserInputError: If the config has no such hook.
+    """
+    if 'visualization' not in config.get('default_hooks', {}):
+        raise UserInputError.of(
+            '--show', 'no default_hooks.visualization in the config', 'one', 'inherit default_runtime.py'
+        )
+    trigger_visualization_hook(config, args)
+
+
+def set_tta(config: Config) -> None:
+    """Wrap the model for the config's test-time augmentation. There is no default: a flip makes "left" wrong.
+
+    Raises:
+        UserInputError: If the config defines none.
+    """
+    for key in ('tta_model', 'tta_pipeline'):
+        if key not in config:
+            raise UserInputError.of(
+                '--tta', f'no {key} in the config', 'one', 'leave the option out or define it'
+            )
+    config.model = ConfigDict(**config.tta_model, module=config.model)
+    config.test_dataloader.dataset.pipeline = config.tta_pipeline
+
+
+def prediction_dump(path: str) -> DumpDetResults:
+    """A metric that writes all predictions to a pickle file, masks as run lengths.
+
+    Raises:
+        UserInputError: If the file's name does not end in .pkl or .pickle.
+    """
+    if not path.endswith(('.pkl', '.pickle')):
+        raise UserInputError.of(
+            f'--out {path}', 'another ending', '.pkl', 'for json use --format-only (predictions) or --json'
+        )
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return DumpDetResults(out_file_path=path)
+
+
+def describe_metric(metric: BaseMetric) -> str:
+    """What a metric's numbers mean: its name, protocol, frame and legacy switch."""
+    parts = [type(metric).__name__]
+    if hasattr(metric, 'format_only') and hasattr(metric, 'outfile'):  # a metric of referring expressions
+        parts.append(f'protocol {getattr(metric, "protocol", "sentence")}')
+        parts.append(f'frame {getattr(metric, "frame", "original")}')
+    if getattr(metric, 'legacy', False):
+        parts.append('legacy')
+    return ', '.join(parts)
+
+
+def short_names(metrics: dict[str, float]) -> dict[str, float]:
+    """Drop the prefixes (``res/miou`` -> ``miou``), unless two metrics would get the same name."""
+    names = [key.rsplit('/', 1)[-1] for key in metrics]
+    keys = names if len(set(names)) == len(names) else list(metrics)
+    return {key: float(value) for key, value in zip(keys, metrics.values(), strict=True)}
+
+
+def summarize(
+    config: Config, config_path: str, evaluator: Evaluator, metrics: dict[str, float]
+) -> dict[str, Any]:
+    """The numbers of a test with what they are about, ready for json."""
+    datasets = innermost_datasets(config.test_dataloader)
+    return {
+        **short_names(metrics),
+        'about': {
+            'config': config_path,
+            'checkpoint': config.load_from,
+            'ann_file': [dataset.get('ann_file') for dataset in datasets],
+            'split': [dataset.get('split') for dataset in datasets],
+            'metrics': [describe_metric(metric) for metric in evaluator.metrics],
+        },
+    }
+
+
+def print_table(config: Config, evaluator: Evaluator, metrics: dict[str, float]) -> None:
+    """Print one table a metric, titled with protocol and frame."""
+    console = Console()
+    splits = ', '.join(
+        str(dataset.get('split', '')) for dataset in innermost_datasets(config.test_dataloader)
+    )
+    for metric in evaluator.metrics:
+        prefix = f'{metric.prefix}/' if metric.prefix else ''
+        rows = {key: value for key, value in metrics.items() if prefix and key.startswith(prefix)}
+        rows = rows or ({} if prefix else {key: value for key, value in metrics.items() if '/' not in key})
+        if not rows:
+            continue
+        about = f'{describe_metric(metric)}, split {splits}' if splits else describe_metric(metric)
+        table = Table(title=about, title_justify='left')
+        table.add_column('metric')
+        table.add_column('value', justify='right')
+        for key, value in rows.items():
+            shown = f'{value:.2f}' if isinstance(value, float | int) else str(value)
+            table.add_row(key.removeprefix(prefix), shown)
+        console.print(table)
+
+
+def _evaluators(config: Config) -> list:
+    evaluators = config.get('test_evaluator') or []
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    return list(evaluators) if isinstance(evaluators, list | tuple) else [evaluators]
+
+
+def _parameters(registry, name: Any) -> set[str]:
+    """Names of the arguments of a registered class and of those that its ``**kwargs`` go to."""
+    found = registry.get(name) if isinstance(name, str) else name
+    if not inspect.isclass(found):
+        return set()
+    names: set[str] = set()
+    for base in found.__mro__:
+        if '__init__' in vars(base) and base is not object:
+            parameters = inspect.signature(base.__init__).parameters.values()
+            names.update(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return names - {'self'}

@@ -1,0 +1,96 @@
+"""Test a model: ``python tools/test.py CONFIG CHECKPOINT [options]``."""
+
+import argparse
+
+from mmrefseg.utils import UserInputError, dump_json
+from mmrefseg.utils.cli_options import KeyValueAction, add_run_options, parse_args
+from mmrefseg.utils.run_config import build_runner, close_processes, load_config, set_work_dir, start_from
+from mmrefseg.utils.testing_config import (
+    prediction_dump,
+    print_table,
+    set_format_only,
+    set_metric_options,
+    set_pictures,
+    set_split,
+    set_tta,
+    summarize,
+)
+from mmrefseg.utils.tool_errors import one_sentence, tool
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """mmdet 3.x's options, mmdet 2.x's for submissions, and the originals' words."""
+    parser = argparse.ArgumentParser(description='Test a model')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file')
+    parser.add_argument('--load-from', '--finetune-from', metavar='CHECKPOINT', help='the same as CHECKPOINT')
+    parser.add_argument(
+        '--which-set', metavar='SPLIT', help='split to test on: train, val, testA, testB, test'
+    )
+    parser.add_argument(
+        '--format-only',
+        action='store_true',
+        help='write the predictions for a submission, compute no metrics',
+    )
+    parser.add_argument(
+        '--options',
+        nargs='+',
+        action=KeyValueAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='for the metrics: jsonfile_prefix=PATH (of the predictions, without ending), protocol=avg, ...',
+    )
+    parser.add_argument('--json', metavar='FILE', help='write the metrics to this json file')
+    parser.add_argument('--out', metavar='FILE', help='write all predictions to this pickle file')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument(
+        '--show-dir', help='draw the predictions into this folder (if relative, below work_dir/<time stamp>)'
+    )
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds between two windows of --show')
+    parser.add_argument('--tta', action='store_true', help="the config's test-time augmentation")
+    add_run_options(parser)
+    return parser
+
+
+def chosen_checkpoint(args: argparse.Namespace) -> str:
+    """The one checkpoint of the command line."""
+    given = {path for path in (args.checkpoint, args.load_from) if path is not None}
+    if len(given) != 1:
+        found = f'{len(given)} checkpoints' if given else 'no checkpoint'
+        raise UserInputError.of('tools/test.py', found, 'one', 'write CONFIG CHECKPOINT')
+    return given.pop()
+
+
+@tool
+def main(argv: list[str] | None = None) -> None:
+    """Test."""
+    args = parse_args(build_parser(), argv)
+    checkpoint = chosen_checkpoint(args)
+    dumps = [prediction_dump(args.out)] if args.out else []
+    config = load_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    config.resume = False
+    set_work_dir(config, args.config, args.work_dir)
+    start_from(config, checkpoint)
+    if args.which_set:
+        set_split(config, args.which_set)
+    set_metric_options(config, args.options)
+    if args.format_only:
+        set_format_only(config, args.options)
+    if args.show or args.show_dir:
+        set_pictures(config, args)
+    if args.tta:
+        set_tta(config)
+    with one_sentence(args.config):
+        runner = build_runner(config)
+        runner.test_evaluator.metrics.extend(dumps)
+        metrics = runner.test()
+    if runner.rank == 0:
+        print_table(config, runner.test_evaluator, metrics)
+        if args.json:
+            dump_json(summarize(config, args.config, runner.test_evaluator, metrics), args.json, indent=2)
+    close_processes()
+
+
+if __name__ == '__main__':
+    main()

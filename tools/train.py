@@ -1,0 +1,69 @@
+"""Train a model: ``python tools/train.py CONFIG [options]``."""
+
+import argparse
+
+from mmrefseg.utils.cli_options import add_run_options, parse_args
+from mmrefseg.utils.run_config import (
+    build_runner,
+    close_processes,
+    load_config,
+    resume_from,
+    set_amp,
+    set_auto_scale_lr,
+    set_seed,
+    set_work_dir,
+    start_from,
+)
+from mmrefseg.utils.tool_errors import one_sentence, tool
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """mmdet 3.x's options, and the originals' words for where to start from."""
+    parser = argparse.ArgumentParser(description='Train a model')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr', action='store_true', help='scale the learning rate by the batch size'
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on with an interrupted run: from the newest checkpoint in the work directory, or from this',
+    )
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument('--load-from', metavar='CHECKPOINT', help='start from these weights, at epoch 1')
+    start.add_argument(
+        '--finetune-from',
+        metavar='CHECKPOINT',
+        dest='load_from',
+        help='the same: tensors of another shape start anew and are listed in the log',
+    )
+    parser.add_argument('--seed', type=int, help='of the run and of what is drawn from its training data')
+    parser.add_argument('--deterministic', action='store_true', help='deterministic GPU kernels')
+    add_run_options(parser)
+    return parser
+
+
+@tool
+def main(argv: list[str] | None = None) -> None:
+    """Train."""
+    args = parse_args(build_parser(), argv)
+    config = load_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    set_work_dir(config, args.config, args.work_dir)
+    set_seed(config, args.seed, args.deterministic)
+    if args.amp:
+        set_amp(config)
+    if args.auto_scale_lr:
+        set_auto_scale_lr(config)
+    if not resume_from(config, args.resume):
+        start_from(config, args.load_from)
+    with one_sentence(args.config):
+        build_runner(config).train()
+    close_processes()
+
+
+if __name__ == '__main__':
+    main()
