@@ -1,13 +1,37 @@
 """Let mmengine's configs refer to this package's as ``mmrefseg::partial_res/...``."""
 
+from pathlib import Path
+
+from mmengine import utils
+from mmengine.config import config as config_module
 from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.hub import hub
+from mmengine.utils import package_utils
 
 PACKAGE = 'mmrefseg'
+PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
+
+_mmengine_installed_path = package_utils.get_installed_path
 
 
 def allow_package_configs() -> None:
-    """Add the package to the list of those that ``_base_ = 'PACKAGE::FOLDER/FILE.py'`` may name.
+    """Add the package to those that ``_base_ = 'PACKAGE::FOLDER/FILE.py'`` may name, and say where it is.
 
-    mmengine then looks for the file under ``mmrefseg/.mim/configs``, which setup.py fills.
+    mmengine looks for the file under ``.mim/configs`` of the package, which setup.py fills. It takes the package's
+    folder to be beside the installed metadata, which is not so for an editable install (PEP 660).
     """
     MODULE2PACKAGE.setdefault(PACKAGE, PACKAGE)
+    for module in (utils, package_utils, config_module, hub):
+        module.get_installed_path = get_installed_path
+
+
+def get_installed_path(package: str) -> str:
+    """As mmengine's function, and right for an editable install of this package.
+
+    Args:
+        package: Name of an installed package.
+
+    Returns:
+        The folder of its Python files.
+    """
+    return str(PACKAGE_FOLDER) if package == PACKAGE else _mmengine_installed_path(package)

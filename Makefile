@@ -1,0 +1,60 @@
+# Two commands on a fresh machine (Linux, Python 3.10-3.12 with venv and pip): `make demo` and `make test`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# the first Python of a version that all pins have wheels for, with all that venv needs
+SUITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
+	$$p -c '$(SUITS)' 2>/dev/null && echo $$p && break; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+REQUIREMENTS := requirements
+INSTALL := $(PIP) install --quiet --no-build-isolation --constraint $(REQUIREMENTS)/constraints.txt
+# two test processes, each with one thread: on two cores that is faster than one process with two threads
+TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lint format demo experiment clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## make .venv and install everything, at the versions of requirements/constraints.txt
+
+# Files that decide what is installed. An existing .venv is brought up to date, never made anew.
+$(STAMP): setup.py pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
+	@test -x $(BIN)/python || test -n "$(PYTHON)" || { \
+	  echo 'error: found no Python 3.10, 3.11 or 3.12 with venv and pip; name one: make PYTHON=/path/to/python3.11' >&2; \
+	  exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo 'installing into $(VENV) (takes a few minutes the first time) ...'
+	@$(INSTALL) --requirement $(REQUIREMENTS)/build.txt
+# torch by itself and first: what comes after finds it installed and does not look for another build of it
+	@$(INSTALL) torch
+	@$(INSTALL) --requirement $(REQUIREMENTS)/runtime.txt --requirement $(REQUIREMENTS)/mminstall.txt \
+	  --requirement $(REQUIREMENTS)/tests.txt
+	@$(INSTALL) --no-deps --editable .
+	@touch $@
+
+test: install ## lint and run the whole test suite (make test ARGS="-k codec")
+	@$(MAKE) --no-print-directory lint
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
+lint: install ## ruff check and ruff format --check
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+
+format: install ## mend what ruff can mend, and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+demo: install ## the main job on RefShapes: few masks, pseudo masks, a table and pictures in work_dirs/demo
+	@$(BIN)/python tools/run_demo.py $(ARGS)
+
+experiment: install ## the paper's table in small, resumable, in work_dirs/experiment
+	@$(BIN)/python tools/run_experiment.py $(ARGS)
+
+clean: ## remove .venv, build outputs and caches; data/ and work_dirs/ stay
+	rm -rf $(VENV) build dist *.egg-info mmrefseg/.mim .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './data/*' -prune -exec rm -rf {} +

@@ -1,0 +1,45 @@
+"""What every test may use: the shared data, and a torch that leaves the other core alone."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+import mmrefseg
+
+torch.set_num_threads(1)
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA_VARIABLE = 'MMREFSEG_TEST_DATA'
+
+
+@pytest.fixture(scope='session')
+def repo_root() -> Path:
+    """The checkout, of which the imported package must be a part."""
+    assert Path(mmrefseg.__file__).is_relative_to(ROOT), f'{mmrefseg.__file__} is tested instead of {ROOT}'
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def test_data() -> Path:
+    """MMREFSEG_TEST_DATA, else ../shared/data; where it is missing a skip, in CI a failure."""
+    folder = Path(os.environ.get(DATA_VARIABLE) or ROOT.parent / 'shared' / 'data')
+    if folder.is_dir():
+        return folder
+    message = f'{DATA_VARIABLE}: found no folder {folder}, expected the shared test data'
+    if os.environ.get('CI', '').lower() in ('', '0', 'false'):
+        pytest.skip(message)
+    pytest.fail(message)
+
+
+@pytest.fixture(scope='session')
+def shared_dir(test_data: Path) -> Path:
+    """The folder that holds data/, golden/ and vocab/."""
+    return test_data.parent
+
+
+@pytest.fixture(scope='session')
+def golden_dir(shared_dir: Path) -> Path:
+    """What the original implementations computed."""
+    return shared_dir / 'golden'
