@@ -190,6 +190,7 @@ def _make_pictures(preset: Preset, seed: int, part: Path, num_workers: int | Non
             # forked before the progress bar starts its thread
             pool = stack.enter_context(ProcessPoolExecutor(workers, _context(), cv2.setNumThreads, (1,)))
             futures = [pool.submit(_make_chunk, preset, seed, part, *chunk) for chunk in missing]
+            stack.callback(pool.shutdown, cancel_futures=True)
             finished = (future.result() for future in as_completed(futures))
         else:
             finished = (_make_chunk(preset, seed, part, *chunk) for chunk in missing)

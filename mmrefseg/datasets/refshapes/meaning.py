@@ -23,6 +23,8 @@ SIDES = ('left', 'right', 'top', 'bottom')
 REGIONS = (*SIDES, 'middle', 'top left', 'top right', 'bottom left', 'bottom right')
 DIRECTIONS = {'left of': (0, -1), 'right of': (0, 1), 'above': (1, -1), 'below': (1, 1)}
 """Relation -> (axis, sign) of the way from the landmark to the referent; y points down."""
+NEIGHBOURHOOD = np.ones((5, 5), np.uint8)
+"""Objects with at most two pixels between them count as touching, which is a borderline case of "behind"."""
 RELATIONS = (*DIRECTIONS, 'next to', 'behind', 'in front of', 'closest to', 'between')
 
 
@@ -98,6 +100,9 @@ class World:
         self._overlap = self._overlaps()
         self._tables: dict[str, list[Truth]] = {}
         self._attributes: dict[tuple[str, str], Truth] = {}
+        self._regions: dict[str, Truth] = {}
+        self._gaps: dict[tuple[int, int], float] = {}
+        self._referents: dict[Query, int | None] = {}
 
     def attribute(self, name: str, value: str) -> Truth:
         """Objects with an attribute. A medium object is a borderline case of large and of small."""
@@ -111,10 +116,20 @@ class World:
 
     def region(self, name: str) -> Truth:
         """Objects whose centre lies in a part of the picture."""
-        truth = Truth(self.everything, self.everything)
-        for word in name.split():
-            truth &= self._half(word)
-        return truth
+        if name not in self._regions:
+            truth = Truth(self.everything, self.everything)
+            for word in name.split():
+                truth &= self._half(word)
+            self._regions[name] = truth
+        return self._regions[name]
+
+    def referent(self, query: 'Query') -> int | None:
+        """The index of the one object that a query refers to, or None; remembered for landmarks' sake."""
+        if query not in self._referents:
+            true, possible = evaluate(query, self)
+            found = true == possible and true.bit_count() == 1
+            self._referents[query] = true.bit_length() - 1 if found else None
+        return self._referents[query]
 
     def relation(self, name: str, landmarks: tuple[int, ...]) -> Truth:
         """Objects in a relation to the landmarks, which are never among them."""
@@ -202,8 +217,7 @@ class World:
     def _behind(self, i: int, j: int) -> bool | None:
         if i > j or not self._touches(i, j):
             return False
-        shown, area = self._overlap[i][j]
-        return True if shown >= self.MIN_HIDDEN * area else None
+        return True if self._overlap[i][j] >= self.MIN_HIDDEN else None
 
     def _in_front(self, i: int, j: int) -> bool | None:
         return self._behind(j, i)
@@ -230,21 +244,27 @@ class World:
         return float(np.hypot(*np.subtract(self.centers[i], self.centers[j])))
 
     def _gap(self, i: int, j: int) -> float:
-        step = self._edges[i][:, None] - self._edges[j][None]
-        return float(np.sqrt((step**2).sum(-1).min()))
+        pair = (min(i, j), max(i, j))
+        if pair not in self._gaps:
+            x = self._edges[i][:, 0, None] - self._edges[j][:, 0]
+            y = self._edges[i][:, 1, None] - self._edges[j][:, 1]
+            self._gaps[pair] = float(np.sqrt((x * x + y * y).min()))
+        return self._gaps[pair]
 
     def _touches(self, i: int, j: int) -> bool:
-        return self._overlap[min(i, j)][max(i, j)][0] > 0
+        return self._overlap[min(i, j)][max(i, j)] is not None
 
-    def _overlaps(self) -> list[list[tuple[int, int]]]:
-        """Per pair i < j: pixels of i on which j is seen, and the smaller one's area."""
+    def _overlaps(self) -> list[list[float | None]]:
+        """Per pair i < j: on what share of i, or of j if smaller, j is seen; None where they lie apart."""
         areas = [np.count_nonzero(item.full) for item in self.objects]
-        pairs = [[(0, 1)] * self.count for _ in range(self.count)]
+        shares: list[list[float | None]] = [[None] * self.count for _ in range(self.count)]
         for i, lower in enumerate(self.objects):
+            grown = cv2.dilate(lower.full.astype(np.uint8), NEIGHBOURHOOD) > 0
             for j in range(i + 1, self.count):
-                shown = np.count_nonzero(lower.full & self.objects[j].visible)
-                pairs[i][j] = (shown, min(areas[i], areas[j]))
-        return pairs
+                if (grown & self.objects[j].full).any():
+                    shown = np.count_nonzero(lower.full & self.objects[j].visible)
+                    shares[i][j] = shown / min(areas[i], areas[j])
+        return shares
 
 
 def evaluate(query: Query, world: World) -> Truth:
@@ -262,7 +282,7 @@ def apply_modifier(modifier: Region | Rank | Extreme | Relation | None, head: Tr
     if isinstance(modifier, Region):
         return head & world.region(modifier.name)
     if isinstance(modifier, Relation):
-        landmarks = tuple(referent(landmark, world) for landmark in modifier.landmarks)
+        landmarks = tuple(world.referent(landmark) for landmark in modifier.landmarks)
         if None in landmarks:
             return Truth(0, head.possible)
         if modifier.name != 'closest to':
@@ -274,12 +294,6 @@ def apply_modifier(modifier: Region | Rank | Extreme | Relation | None, head: Tr
         compare, arguments = world.extreme, (modifier.name,)
     # who is first or largest depends on who takes part, so no borderline member is allowed
     return compare(*arguments, head.true) if head.true == head.possible else Truth(0, head.possible)
-
-
-def referent(query: Query, world: World) -> int | None:
-    """The index of the one object that a query refers to, or None."""
-    true, possible = evaluate(query, world)
-    return true.bit_length() - 1 if true == possible and true.bit_count() == 1 else None
 
 
 def _bits(flags) -> int:
@@ -297,4 +311,4 @@ def _members(bits: int) -> list[int]:
 def _edge_points(item: SceneObject) -> np.ndarray:
     contours, _ = cv2.findContours(item.visible.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     points = np.concatenate([c.reshape(-1, 2) for c in contours])
-    return points[:: max(1, len(points) // 48)].astype(np.float64)
+    return points[:: max(1, len(points) // 32)].astype(np.float64)

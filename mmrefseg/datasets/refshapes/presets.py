@@ -47,7 +47,7 @@ class SplitRules:
     num_objects: tuple[int, int] = (3, 6)
     distractor: float = 0.45
     twin: float = 0.3
-    occlusion: float = 0.3
+    occlusion: float = 0.4
     needed: float = 0.6
     mixture: dict[str, float] = field(default_factory=lambda: dict(EASY_MIXTURE))
 
@@ -83,7 +83,7 @@ def make_preset(
         (num_objects[0] + 1, num_objects[1]),
         distractor=0.75,
         twin=0.5,
-        occlusion=0.35,
+        occlusion=0.4,
         needed=0.9,
         mixture=dict(HARD_MIXTURE),
     )

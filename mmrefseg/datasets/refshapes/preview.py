@@ -11,15 +11,17 @@ from pycocotools import mask as coco_mask
 
 from mmrefseg.utils import UserInputError, load_json
 
-INK = ('#d62728', '#1f77b4', '#2ca02c', '#9467bd', '#e08a00', '#17a2b8', '#8c564b')
-MAX_SENTENCES = 7
+INK = ('#d62728', '#1f77b4', '#2a8c2a', '#9467bd', '#d97800', '#108a9c', '#8c564b', '#c2388f')
+MAX_SENTENCES = 8
+PICTURE, GAP, LINE = 3.6, 0.25, 0.19
+"""Side of a picture, gap between cells and height of a line of text, in inches."""
 
 
 def draw_preview(
     annotation_file: Path,
     image_dir: Path,
     target: Path,
-    splits=('train', 'testB'),
+    splits: tuple[str, ...] = ('train', 'testB'),
     columns: int = 4,
     rows: int = 2,
 ) -> None:
@@ -37,58 +39,56 @@ def draw_preview(
         UserInputError: If the target's suffix is not a format that matplotlib writes.
     """
     data = load_json(annotation_file)
-    splits = [split for split in splits if split in data]
-    figure = Figure(figsize=(4.1 * columns, 5.9 * rows * len(splits)), dpi=75)
-    axes = figure.subplots(rows * len(splits), columns, squeeze=False)
-    for number, split in enumerate(splits):
-        pictures = defaultdict(list)
-        for record in data[split]:
-            pictures[record['file_name']].append(record)
-        cells = axes[number * rows : (number + 1) * rows].ravel()
-        for cell in cells:
-            cell.set_axis_off()
-        for cell, (name, records) in zip(cells, pictures.items(), strict=False):
-            _draw_picture(cell, cv2.imread(str(image_dir / name))[..., ::-1], records)
-            cell.set_title(name, fontsize=9, color='0.4')
-    figure.subplots_adjust(
-        left=0.01, right=0.99, top=0.985, bottom=0.10 / (rows * len(splits)) * 2, hspace=0.45, wspace=0.05
-    )
+    shown = [_first_pictures(data[split], columns * rows) for split in splits if split in data]
+    cells = [cell for pictures in shown for cell in pictures]
+    width, height = PICTURE + GAP, PICTURE + GAP + (MAX_SENTENCES + 1.5) * LINE
+    lines = -(-len(cells) // columns)
+    figure = Figure(figsize=(columns * width + GAP, lines * height + GAP), dpi=80, facecolor='white')
     FigureCanvasAgg(figure)
+    sheet_width, sheet_height = figure.get_size_inches()
+    for number, (name, records) in enumerate(cells):
+        left = GAP + number % columns * width
+        bottom = sheet_height - GAP - LINE - number // columns * height - PICTURE
+        box = (left / sheet_width, bottom / sheet_height, PICTURE / sheet_width, PICTURE / sheet_height)
+        axes = figure.add_axes(box)
+        axes.set_title(name, fontsize=9, color='0.4', pad=3)
+        _draw_picture(axes, cv2.imread(str(image_dir / name))[..., ::-1], records)
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(target)
     except ValueError as error:
         raise UserInputError.of(str(target), str(error), 'a picture file', 'end its name in .png') from None
 
 
+def _first_pictures(records: list[dict], count: int) -> list[tuple[str, list[dict]]]:
+    pictures = defaultdict(list)
+    for record in records:
+        pictures[record['file_name']].append(record)
+    return list(pictures.items())[:count]
+
+
 def _draw_picture(axes, pixels: np.ndarray, records: list[dict]) -> None:
     height, width = pixels.shape[:2]
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation='nearest')
+    axes.set_axis_off()
     lines = []
-    for number, record in enumerate(records):
-        color = INK[number % len(INK)]
-        axes.contour(
-            _mask(record), levels=[0.5], colors='white', linewidths=3.2, extent=(0, width, 0, height)
-        )
-        axes.contour(_mask(record), levels=[0.5], colors=color, linewidths=1.8, extent=(0, width, 0, height))
+    for number, record in enumerate(records, start=1):
+        color = INK[(number - 1) % len(INK)]
         x, y, w, h = record['bbox']
-        label = dict(boxstyle='circle,pad=0.15', facecolor=color, edgecolor='white')
-        axes.text(
-            x + w / 2,
-            y + h / 2,
-            str(number + 1),
-            color='white',
-            fontsize=8,
-            ha='center',
-            va='center',
-            bbox=label,
-        )
-        lines += [(color, f'{number + 1}  {text}') for text in record['expressions']]
+        # pixel i is at i + 0.5 in COCO's coordinates
+        grid = np.arange(width) + 0.5, np.arange(height) + 0.5
+        for ink, thickness in (('white', 2.6), (color, 1.3)):
+            axes.contour(*grid, _mask(record), levels=[0.5], colors=ink, linewidths=thickness)
+        label = {'boxstyle': 'circle,pad=0.15', 'facecolor': color, 'edgecolor': 'white'}
+        place = {'ha': 'center', 'va': 'center', 'fontsize': 8, 'color': 'white'}
+        axes.text(x + w / 2, y + h / 2, str(number), bbox=label, **place)
+        lines += [(color, f'{number}  {text}') for text in record['expressions']]
     axes.set_xlim(0, width)
     axes.set_ylim(height, 0)
-    for line, (color, text) in enumerate(_select(lines)):
+    for number, (color, text) in enumerate(_select(lines)):
+        y = -(0.4 + number) * LINE / PICTURE
         axes.text(
-            0, -0.03 - 0.052 * line, text, color=color, fontsize=8.5, transform=axes.transAxes, va='top'
+            0, y, text, color=color, fontsize=min(9, 450 / len(text)), transform=axes.transAxes, va='top'
         )
 
 

@@ -51,9 +51,12 @@ class QuerySampler:
         necessary = self.rng.random() < self.needed
         modifiers = list(getattr(self, f'_{kind}_modifiers')(target))
         self.rng.shuffle(modifiers)
+        if self.rng.random() < 0.5:
+            # there is seldom something between two others, and always something closest
+            modifiers.sort(key=lambda modifier: getattr(modifier, 'name', '') != 'between')
         sizes = (2, 3) if kind == 'complex' else (0, 1, 2) if kind == 'position' else (0, 1, 1, 2)
         for modifier in modifiers:
-            # a superlative or ordinal of its own counts as complex with few attributes too
+            # a superlative, "between" and "closest to" are complex with few attributes too
             plain = isinstance(modifier, Rank | Extreme) or _is_rich(modifier)
             query = self._with_head(target, modifier, (0, 1, 2) if plain else sizes, necessary)
             if query is not None:

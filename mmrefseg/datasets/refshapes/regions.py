@@ -40,15 +40,18 @@ def segmentation_of(
         without a hole becomes a polygon; several parts, or a part with a
         hole, become a run-length encoding (compressed, ``counts`` a str).
     """
-    region = _polygon(outline)
-    region = region.difference(shapely.union_all([_polygon(other) for other in above])) if above else region
-    parts = [part for part in getattr(region, 'geoms', [region]) if part.area >= MIN_PART]
+    if not above and outline.hole is None:
+        return [outline.exterior.ravel().tolist()], visible
     height, width = visible.shape
+    region = _polygon(outline)
+    if above:
+        region = region.difference(shapely.union_all([_polygon(other) for other in above]))
+    parts = [part for part in getattr(region, 'geoms', [region]) if part.area >= MIN_PART]
     if len(parts) == 1 and all(shapely.Polygon(hole).area < MIN_PART for hole in parts[0].interiors):
         vertices = np.round(np.asarray(parts[0].exterior.coords)[:-1], 1)
         mask = _fill(vertices, height, width)
         # rounding can fold a needle-thin corner; the run lengths are exact then
-        if (mask & visible).sum() >= 0.97 * (mask | visible).sum():
+        if shapely.Polygon(vertices).is_valid and (mask & visible).sum() >= 0.97 * (mask | visible).sum():
             return [vertices.ravel().tolist()], mask
     mask = _without_slivers(visible, parts)
     encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))

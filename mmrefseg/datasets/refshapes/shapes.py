@@ -4,6 +4,7 @@ A unit outline is a polygon with y down, centred on its bounding box, whose
 longer side is 1. Curves have enough vertices to look round at 60 pixels.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ class Outline(NamedTuple):
     hole: np.ndarray | None
 
 
+@cache
 def unit_outline(name: str) -> Outline:
     """The upright outline of a class, before it is centred and scaled.
 
@@ -50,7 +52,9 @@ def place_outline(name: str, center: tuple[float, float], diameter: float, angle
     low, high = exterior.min(0), exterior.max(0)
     scale = diameter / (high - low).max()
     shift = np.asarray(center) - (low + high) / 2 * scale
-    return Outline(exterior * scale + shift, None if hole is None else hole @ turn * scale + shift)
+    # as exact as it is going to be written, so that drawing and annotation agree
+    exterior = np.round(exterior * scale + shift, 1)
+    return Outline(exterior, None if hole is None else np.round(hole @ turn * scale + shift, 1))
 
 
 def draw_angle(name: str, rng) -> float:
@@ -78,7 +82,8 @@ def _cross() -> np.ndarray:
 
 
 def _heart() -> np.ndarray:
-    t = np.radians(np.arange(0, 360, 10))
+    # at the two cusps the curve would double back within a tenth of a pixel
+    t = np.radians([angle for angle in range(0, 360, 10) if angle not in (10, 170, 190, 350)])
     x = 16 * np.sin(t) ** 3
     y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
     return np.stack([x, -y], axis=1)
