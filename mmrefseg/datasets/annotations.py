@@ -3,7 +3,7 @@
 import contextlib
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..utils import UserInputError, load_json
@@ -73,7 +73,9 @@ def _load_split(path: str | os.PathLike, split: str) -> list[dict]:
     return normalize_records(splits[split], where)
 
 
-def normalize_records(records: list[dict], where: str) -> list[dict]:
+def normalize_records(
+    records: list[dict], where: str, on_bad: Callable[[UserInputError], None] | None = None
+) -> list[dict]:
     """Merge records of one sentence each into objects, and number what has no number.
 
     SeqTR's files have one record per sentence in their test splits. Records with one expression each, the
@@ -85,6 +87,7 @@ def normalize_records(records: list[dict], where: str) -> list[dict]:
     Args:
         records: Validated records of one split. They are changed in place.
         where: File and split, for messages.
+        on_bad: Called with each error instead of raising it; the record is then left out.
 
     Returns:
         One record per object, in order of first appearance.
@@ -100,7 +103,7 @@ def normalize_records(records: list[dict], where: str) -> list[dict]:
         elif not (isinstance(key, tuple) and _same_object(groups[key][-1][1], record)):
             key = ('unnumbered', index)
         groups.setdefault(key, []).append((index, record))
-    objects = [_merge(members, where) for members in groups.values()]
+    objects = [_merge(members, where, on_bad) for members in groups.values()]
     _number(objects)
     return objects
 
@@ -112,24 +115,33 @@ def _same_object(a: dict, b: dict) -> bool:
     return all(a.get(key) == b.get(key) for key in ('image_id', 'bbox', 'data_source'))
 
 
-def _merge(members: list[tuple[int, dict]], where: str) -> dict:
+def _merge(
+    members: list[tuple[int, dict]], where: str, on_bad: Callable[[UserInputError], None] | None
+) -> dict:
     first = members[0][1]
     if len(members) == 1:
         return first
-    sentences = set()
+    sentences: dict[Any, dict] = {}
     for index, record in members:
         sentence = (record['sent_ids'][0], record['expressions'][0]) if record.get('sent_ids') else index
-        if not _same_object(first, record) or sentence in sentences:
-            raise UserInputError.of(
-                place(record, f'{where} record {index}'),
-                f'the ref_id of record {members[0][0]}',
-                'a ref_id of its own for each object',
-                'renumber the objects or remove the copy',
-            )
-        sentences.add(sentence)
-    merged = {**first, 'expressions': [record['expressions'][0] for _, record in members]}
-    ids = [record['sent_ids'][0] for _, record in members if record.get('sent_ids')]
-    merged['sent_ids'] = ids if len(set(ids)) == len(members) else None
+        if record is first or (_same_object(first, record) and sentence not in sentences):
+            sentences[sentence] = record
+            continue
+        error = UserInputError.of(
+            place(record, f'{where} record {index}'),
+            f'the ref_id of record {members[0][0]}',
+            'a ref_id of its own for each object',
+            'renumber the objects or remove the copy',
+        )
+        if on_bad is None:
+            raise error
+        on_bad(error)
+    if len(sentences) == 1:
+        return first
+    kept = list(sentences.values())
+    merged = {**first, 'expressions': [record['expressions'][0] for record in kept]}
+    ids = [record['sent_ids'][0] for record in kept if record.get('sent_ids')]
+    merged['sent_ids'] = ids if len(set(ids)) == len(kept) else None
     return merged
 
 

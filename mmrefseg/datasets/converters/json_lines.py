@@ -1,0 +1,161 @@
+"""One object or one sentence per line, written by hand or by a labelling tool."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...utils import UserInputError
+from .. import masks
+from ..validation import mask_problem, place
+from .conversion import Conversion
+from .image_sizes import read_size
+
+KEYS = ('image', 'expression', 'expressions', 'bbox', 'mask', 'split', 'category_id', 'height', 'width')
+NUMBERED = ('image_id', 'ref_id', 'sent_ids', 'file_name')
+
+
+def read_json_lines(
+    path: str | os.PathLike, images: str | os.PathLike | None = None, skip_bad: bool = False
+) -> Conversion:
+    """Read a file of lines such as ``{"image": "a.jpg", "expression": "the left cup", "bbox": [10, 20, 30,
+    40]}``.
+
+    Keys of a line: ``image`` (a name below ``images``); ``expression`` or ``expressions``; ``bbox`` [x, y,
+    width, height] or ``mask`` or both (polygons, RLE, or the name of a black and white picture beside the
+    file); ``split`` (default ``train``); ``category_id`` (default 0); ``height`` and ``width`` where the
+    pictures are not at hand. Any other key is kept (an id of your own as ``source_ref_id`` and so on).
+    Lines with the same picture, box and mask are sentences of one object. Pictures, objects and sentences
+    are numbered from 0 in order of appearance.
+
+    Args:
+        path: The file.
+        images: Folder of the pictures, to read their sizes.
+        skip_bad: Count and list bad lines instead of stopping.
+
+    Raises:
+        UserInputError: If the file or a line is wrong.
+    """
+    conversion = Conversion(skip_bad)
+    numbers: dict[str, int] = {}
+    objects: dict[str, dict] = {}
+    reader = _LineReader(Path(path), images)
+    for number, text in enumerate(_lines(path), start=1):
+        if not text.strip():
+            continue
+        where = f'{path} line {number}'
+        try:
+            split, record = reader.record(text, where)
+        except UserInputError as error:
+            conversion.skip(error)
+            continue
+        same = json.dumps([split, record['file_name'], record.get('bbox'), record.get('mask')])
+        if same in objects and isinstance(record['expressions'], list):
+            objects[same]['expressions'] += _sound(record, conversion, where)
+            continue
+        record['image_id'] = numbers.setdefault(record['file_name'], len(numbers))
+        before = len(conversion.skipped)
+        conversion.add(split, record, where)
+        if len(conversion.skipped) == before:
+            objects[same] = record
+    _number(conversion.splits)
+    return conversion.finish(str(path))
+
+
+def _lines(path: str | os.PathLike) -> list[str]:
+    try:
+        return Path(path).read_text(encoding='utf-8-sig').splitlines()
+    except FileNotFoundError:
+        raise UserInputError.of(str(path), 'no such file', 'a JSON-lines file', 'check the path') from None
+    except (UnicodeDecodeError, IsADirectoryError) as error:
+        raise UserInputError.of(
+            str(path), f'no text ({error})', 'a JSON-lines file', 'save it as UTF-8'
+        ) from None
+
+
+class _LineReader:
+    """Turns a line into a split and a record without ``image_id``."""
+
+    def __init__(self, path: Path, images: str | os.PathLike | None) -> None:
+        self._folder = path.parent
+        self._images = Path(images) if images is not None else None
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    def record(self, text: str, where: str) -> tuple[str, dict[str, Any]]:
+        """The split and the record of a line."""
+        line = _parse(text, where)
+        record: dict[str, Any] = {'image_id': None, 'file_name': line['image']}
+        record['height'], record['width'] = self._size(line, where)
+        record['bbox'] = line.get('bbox')
+        mask = self._mask(line.get('mask'), where)
+        if mask is not None:
+            record['mask'] = mask
+            if record['bbox'] is None:
+                self._check_mask(record, where)
+                record['bbox'] = masks.bounds(mask, int(record['height']), int(record['width']))
+        expressions = line.get('expressions', line.get('expression'))
+        record['expressions'] = [expressions] if isinstance(expressions, str) else expressions
+        record['category_id'] = line.get('category_id', 0)
+        for key, value in line.items():
+            if key not in KEYS:
+                record[f'source_{key}' if key in NUMBERED else key] = value
+        return str(line.get('split', 'train')), record
+
+    def _size(self, line: dict, where: str) -> tuple[int, int]:
+        if 'height' in line and 'width' in line:
+            return line['height'], line['width']
+        if self._images is None:
+            raise UserInputError.of(
+                where, 'no height and width', 'the size of the picture', 'add it, or --images'
+            )
+        name = line['image']
+        if name not in self._sizes:
+            self._sizes[name] = read_size(self._images / name, where)
+        return self._sizes[name]
+
+    def _mask(self, mask: Any, where: str) -> list | dict | None:
+        if not isinstance(mask, str):
+            return mask
+        path = self._folder / mask
+        read_size(path, where)
+        with Image.open(path) as image:
+            return masks.from_array(np.asarray(image.convert('L')) > 127)
+
+    def _check_mask(self, record: dict, where: str) -> None:
+        problem = mask_problem(record['mask'], record['height'], record['width'])
+        if problem:
+            raise UserInputError.of(where, *problem)
+
+
+def _parse(text: str, where: str) -> dict[str, Any]:
+    try:
+        line = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserInputError.of(where, f'no json ({error})', 'one json object', 'mend the line') from None
+    if not isinstance(line, dict) or not isinstance(line.get('image'), str) or not line['image']:
+        raise UserInputError.of(where, 'no "image"', 'a json object with the name of a picture', 'add it')
+    if line.get('bbox') is None and line.get('mask') is None:
+        raise UserInputError.of(where, 'neither "bbox" nor "mask"', 'at least one of them', 'add the box')
+    return line
+
+
+def _sound(record: dict, conversion: Conversion, where: str) -> list[str]:
+    """The expressions of a further line of an object, less the empty ones."""
+    sound = [text for text in record['expressions'] if isinstance(text, str) and text.strip()]
+    if not sound or len(sound) < len(record['expressions']):
+        conversion.skip(
+            UserInputError.of(place(record, where), 'an empty expression', 'a sentence', 'write it')
+        )
+    return sound
+
+
+def _number(splits: dict[str, list[dict]]) -> None:
+    ref_id = sent_id = 0
+    for records in splits.values():
+        for record in records:
+            count = len(record['expressions'])
+            record.update(ref_id=ref_id, sent_ids=list(range(sent_id, sent_id + count)))
+            ref_id, sent_id = ref_id + 1, sent_id + count

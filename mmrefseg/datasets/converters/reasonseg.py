@@ -1,0 +1,97 @@
+"""ReasonSeg (LISA): a picture and a labelme-like json of the same name, in folders train, val and test."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ...utils import UserInputError
+from .. import masks
+from .conversion import Conversion
+from .image_sizes import read_size
+
+SUFFIXES = ('.jpg', '.jpeg', '.png')
+
+
+def read_reasonseg(folder: str | os.PathLike, skip_bad: bool = False, mend: bool = False) -> Conversion:
+    """Read the splits below ``folder``.
+
+    Shapes labelled ``target`` are the mask, shapes labelled ``ignore`` become ``ignore_mask`` (pixels that
+    a metric shall not count), others are passed over. Pictures are numbered in the order of their names;
+    ``file_name`` is ``<split>/<name>``, so ``img_path`` of the data set is ``folder``.
+
+    Raises:
+        UserInputError: If there are no pictures or one is wrong.
+    """
+    conversion = Conversion(skip_bad, mend)
+    pairs = [
+        (path, image)
+        for path in sorted(Path(folder).glob('*/*.json'))
+        if (image := _image_beside(path)) is not None
+    ]
+    if not pairs:
+        raise UserInputError.of(
+            str(folder),
+            'no picture with a json beside it',
+            'folders such as train/ and val/',
+            'unpack ReasonSeg there',
+        )
+    for image_id, (path, image) in enumerate(pairs):
+        try:
+            record = _record(path, image, image_id)
+        except UserInputError as error:
+            conversion.skip(error)
+        else:
+            conversion.add_new(path.parent.name, record, str(path))
+    return conversion.finish(str(folder))
+
+
+def _image_beside(path: Path) -> Path | None:
+    return next((path.with_suffix(suffix) for suffix in SUFFIXES if path.with_suffix(suffix).exists()), None)
+
+
+def _record(path: Path, image: Path, image_id: int) -> dict[str, Any]:
+    data = _load(path)
+    height, width = read_size(image)
+    targets, ignored = [], []
+    for shape in data['shapes']:
+        polygon = [float(value) for point in shape['points'] for value in point]
+        {'target': targets, 'ignore': ignored}.get(str(shape.get('label')).lower(), []).append(polygon)
+    if not targets:
+        raise UserInputError.of(
+            str(path), 'no shape labelled "target"', 'at least one', 'label one or remove it'
+        )
+    text = data['text'] if isinstance(data['text'], list) else [data['text']]
+    record = {
+        'image_id': image_id,
+        'file_name': f'{path.parent.name}/{image.name}',
+        'height': height,
+        'width': width,
+        'bbox': masks.bounds(targets, height, width),
+        'mask': targets,
+        'expressions': [sentence.strip() for sentence in text],
+        'category_id': 0,
+        'ref_id': image_id,
+        'is_sentence': bool(data.get('is_sentence')),
+    }
+    if ignored:
+        record['ignore_mask'] = ignored
+    return record
+
+
+def _load(path: Path) -> dict:
+    content = path.read_bytes()
+    try:
+        # Some of the published files are not UTF-8.
+        data = json.loads(content.decode('utf-8', errors='strict'))
+    except UnicodeDecodeError:
+        data = json.loads(content.decode('cp1252', errors='replace'))
+    except json.JSONDecodeError as error:
+        raise UserInputError.of(
+            str(path), f'no json ({error})', "ReasonSeg's json", 'get the file again'
+        ) from None
+    if not isinstance(data, dict) or not {'shapes', 'text'} <= data.keys():
+        raise UserInputError.of(
+            str(path), 'a json without "shapes" and "text"', "ReasonSeg's json", 'check the file'
+        )
+    return data

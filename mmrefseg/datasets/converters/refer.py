@@ -1,0 +1,303 @@
+"""refer's own format (RefCOCO, RefCOCO+, RefCOCOg): ``refs(<by>).p`` and ``instances.json``, in and out."""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+from ...utils import UserInputError, atomic_write, dump_json, load_json
+from ...utils.safe_pickle import load_pickle
+from .. import masks
+from ..annotations import paused_gc
+from ..image_paths import COCO_TEMPLATE
+from ..validation import mask_problem
+from .conversion import Conversion
+
+TEXTS = ('sent', 'raw')
+
+
+def read_refer(
+    refs: str | os.PathLike,
+    instances: str | os.PathLike,
+    text: str = 'sent',
+    skip_bad: bool = False,
+    mend: bool = False,
+) -> Conversion:
+    """Read refer's two files.
+
+    A picture is found by ``image_id``: a ref's ``file_name`` carries the annotation's number and is no
+    file. Two refs may share an annotation, and an annotation may have several polygons; both stay as they
+    are. A ref whose annotation is not in ``instances`` may bring its own ``bbox``.
+
+    Args:
+        refs: ``refs(unc).p`` and the like, or the same list as json.
+        instances: COCO's instances of the pictures.
+        text: Which form of a sentence becomes the expression: ``'sent'`` (lower case, without punctuation) or
+            ``'raw'`` (as it was typed). If it is empty the other one is taken.
+        skip_bad: Count and list bad records instead of stopping.
+        mend: Drop polygons of fewer than 3 points from masks that have others.
+
+    Raises:
+        UserInputError: If a file or a record is wrong.
+    """
+    conversion = Conversion(skip_bad, mend)
+    with paused_gc():
+        coco = CocoInstances(instances)
+        for index, ref in enumerate(read_refs(refs)):
+            where = f'{refs} ref {index}'
+            try:
+                record = {**coco.record(ref, where), **_sentences(ref, text, where)}
+            except UserInputError as error:
+                conversion.skip(error)
+            else:
+                conversion.add_new(str(ref['split']), record, where)
+        return conversion.finish(str(refs))
+
+
+def read_refs(path: str | os.PathLike) -> list[dict]:
+    """The list of refs in a pickle or a json file.
+
+    Raises:
+        UserInputError: If it is something else.
+    """
+    refs = load_json(path) if Path(path).suffix == '.json' else load_pickle(path)
+    if not isinstance(refs, list) or not refs or not all(isinstance(ref, dict) for ref in refs):
+        raise UserInputError.of(str(path), 'no list of refs', "refer's refs(<by>).p", 'give the right file')
+    return refs
+
+
+class CocoInstances:
+    """COCO's pictures and annotations by their numbers.
+
+    Args:
+        path: A file in COCO's instances format.
+
+    Raises:
+        UserInputError: If the layout is another.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = path
+        data = load_json(path)
+        if not isinstance(data, dict) or not {'images', 'annotations'} <= data.keys():
+            raise UserInputError.of(
+                str(path),
+                'a json file without "images" and "annotations"',
+                'COCO instances',
+                'give the right file',
+            )
+        self.images = {image['id']: image for image in data['images']}
+        self.annotations = {annotation['id']: annotation for annotation in data['annotations']}
+
+    def picture(self, image_id: Any, where: str) -> dict:
+        """image_id, height, width and, where it is not COCO's own, file_name.
+
+        Raises:
+            UserInputError: If there is no such picture.
+        """
+        image = self.images.get(image_id)
+        if image is None:
+            raise UserInputError.of(
+                where,
+                f'image_id {image_id} that is not in {self.path}',
+                'one of its images',
+                'use matching files',
+            )
+        record = {'image_id': image_id, 'height': image.get('height'), 'width': image.get('width')}
+        name = image.get('file_name')
+        if name and not (isinstance(image_id, int) and name == COCO_TEMPLATE.format(image_id)):
+            record['file_name'] = name
+        return record
+
+    def annotation(self, ann_id: Any, image_id: Any, where: str) -> dict:
+        """The annotation of that number, which must belong to the picture.
+
+        Raises:
+            UserInputError: If it is missing or belongs to another picture.
+        """
+        annotation = self.annotations.get(ann_id)
+        if annotation is None:
+            raise UserInputError.of(
+                where,
+                f'ann_id {ann_id} that is not in {self.path}',
+                'one of its annotations',
+                'use matching files',
+            )
+        if annotation.get('image_id') != image_id:
+            raise UserInputError.of(
+                where,
+                f'ann_id {ann_id} of picture {annotation.get("image_id")}',
+                f'an annotation of picture {image_id}',
+                'use matching files',
+            )
+        return annotation
+
+    def record(self, ref: dict, where: str) -> dict:
+        """The fields of a ref that are not its sentences.
+
+        Raises:
+            UserInputError: If the ref lacks a field or does not fit the pictures and annotations.
+        """
+        missing = [key for key in ('ref_id', 'image_id', 'split', 'sentences') if key not in ref]
+        if missing:
+            raise UserInputError.of(
+                where, f'a ref without {", ".join(missing)}', "refer's fields", 'give the right file'
+            )
+        record = self.picture(ref['image_id'], where)
+        if ref.get('ann_id') not in self.annotations and 'bbox' in ref:
+            record.update(bbox=ref['bbox'], category_id=ref.get('category_id'))
+        else:
+            annotation = self.annotation(ref.get('ann_id'), ref['image_id'], where)
+            record['bbox'] = annotation.get('bbox')
+            if annotation.get('segmentation'):
+                record['mask'] = annotation_mask(annotation, record, where)
+            record.update(category_id=annotation.get('category_id'), ann_id=annotation['id'])
+        record['ref_id'] = ref['ref_id']
+        return record
+
+
+def annotation_mask(annotation: dict, picture: dict, where: str) -> list | dict:
+    """The mask of an annotation; refer also knows a list of RLEs, which become one.
+
+    Raises:
+        UserInputError: If one of them is no RLE of the picture.
+    """
+    mask = annotation['segmentation']
+    if not isinstance(mask, list) or not any(isinstance(part, dict) for part in mask):
+        return mask
+    if len(mask) == 1:
+        return mask[0]
+    parts = [part if isinstance(part, dict) else [part] for part in mask]
+    size = (picture['height'], picture['width'])
+    for part in parts:
+        problem = mask_problem(part, *size)
+        if problem:
+            raise UserInputError.of(f'{where} (ann_id {annotation["id"]})', *problem)
+    return masks.union(parts, *size)
+
+
+def sentence_text(sentence: dict, text: str) -> str:
+    """One sentence of refer's, in the form asked for or else the one that is there."""
+    forms = [sentence.get(key) for key in (text, *TEXTS)] + [' '.join(map(str, sentence.get('tokens') or ()))]
+    return next((form.strip() for form in forms if isinstance(form, str) and form.strip()), '')
+
+
+def _sentences(ref: dict, text: str, where: str) -> dict:
+    sentences = ref['sentences']
+    if not isinstance(sentences, list) or not all(isinstance(sentence, dict) for sentence in sentences):
+        raise UserInputError.of(
+            where, 'sentences that are no dicts', "refer's sentences", 'give the right file'
+        )
+    fields: dict[str, Any] = {'expressions': [sentence_text(sentence, text) for sentence in sentences]}
+    if all('sent_id' in sentence for sentence in sentences):
+        fields['sent_ids'] = [sentence['sent_id'] for sentence in sentences]
+    return fields
+
+
+def write_refer(splits: dict[str, list[dict]], folder: str | os.PathLike, by: str = 'unc') -> None:
+    """Write ``refs(<by>).p`` and ``instances.json`` into ``folder``.
+
+    What refer has no place for is lost: ``data_source``, where a mask came from, other extra keys. An object
+    without a mask gets an annotation with an empty ``segmentation``. Reading the files again gives the same
+    records.
+
+    Args:
+        splits: Normalized records by split.
+        folder: Where to write.
+        by: The name in the brackets.
+
+    Raises:
+        UserInputError: If an expression has no target (gRefCOCO).
+    """
+    images: dict[Any, dict] = {}
+    annotations: list[dict] = []
+    numbers = _AnnotationNumbers(splits)
+    refs = []
+    for split, records in splits.items():
+        for record in records:
+            if record.get('no_target'):
+                raise UserInputError.of(
+                    f'ref_id {record["ref_id"]}',
+                    'no target',
+                    "an object, as refer's format demands one",
+                    'leave it out',
+                )
+            image = _image(record)
+            images.setdefault(image['id'], image)
+            ann_id, is_new = numbers(record)
+            if is_new:
+                annotations.append(_annotation(record, ann_id))
+            refs.append(_ref(record, ann_id, split, image['file_name']))
+    categories = sorted({annotation['category_id'] for annotation in annotations})
+    coco = {
+        'images': list(images.values()),
+        'annotations': annotations,
+        'categories': [{'id': number, 'name': str(number), 'supercategory': ''} for number in categories],
+    }
+    dump_json(coco, Path(folder) / 'instances.json')
+    with atomic_write(Path(folder) / f'refs({by}).p', 'wb') as file:
+        pickle.dump(refs, file, protocol=2)
+
+
+class _AnnotationNumbers:
+    """Keeps the ``ann_id`` of a record where it can, and shares it between refs of the same object."""
+
+    def __init__(self, splits: dict[str, list[dict]]) -> None:
+        known = [self._own(record) for records in splits.values() for record in records]
+        self._next = 1 + max((number for number in known if number is not None), default=0)
+        self._of: dict[int, tuple] = {}
+
+    def __call__(self, record: dict) -> tuple[int, bool]:
+        content = (record['image_id'], tuple(record['bbox']), record['category_id'], repr(record.get('mask')))
+        number = self._own(record)
+        if number is None or self._of.get(number, content) != content:
+            number, self._next = self._next, self._next + 1
+        is_new = number not in self._of
+        self._of[number] = content
+        return number, is_new
+
+    @staticmethod
+    def _own(record: dict) -> int | None:
+        number = record.get('ann_id')
+        return number if isinstance(number, int) and number >= 0 else None
+
+
+def _image(record: dict) -> dict:
+    image_id = record['image_id']
+    template = COCO_TEMPLATE if isinstance(image_id, int) else '{}.jpg'
+    name = record.get('file_name') or template.format(image_id)
+    return {'id': image_id, 'file_name': name, 'height': record['height'], 'width': record['width']}
+
+
+def _annotation(record: dict, ann_id: int) -> dict:
+    mask = record.get('mask')
+    height, width = int(record['height']), int(record['width'])
+    box = record['bbox']
+    return {
+        'id': ann_id,
+        'image_id': record['image_id'],
+        'category_id': record['category_id'],
+        'bbox': box,
+        'area': box[2] * box[3] if mask is None else masks.area(mask, height, width),
+        'iscrowd': int(isinstance(mask, dict)),
+        # refer takes an RLE out of a list.
+        'segmentation': [] if mask is None else [mask] if isinstance(mask, dict) else mask,
+    }
+
+
+def _ref(record: dict, ann_id: int, split: str, image_name: str) -> dict:
+    stem, _, suffix = image_name.rpartition('.')
+    sentences = [
+        {'sent_id': sent_id, 'sent': text, 'raw': text, 'tokens': text.split()}
+        for sent_id, text in zip(record['sent_ids'], record['expressions'], strict=True)
+    ]
+    return {
+        'ref_id': record['ref_id'],
+        'ann_id': ann_id,
+        'image_id': record['image_id'],
+        'category_id': record['category_id'],
+        'split': split,
+        'file_name': f'{stem}_{ann_id}.{suffix}',
+        'sent_ids': record['sent_ids'],
+        'sentences': sentences,
+    }
