@@ -1,0 +1,190 @@
+"""Stage 3, step two: accept the pseudo masks that fit their boxes.
+
+    python tools/choose_pseudo_data.py --ratio 5 --dataset refcocog-umd
+
+reads ``data/annotations/refcocog-umd/instances_sample_5.json`` and the shards that ``tools/test.py`` wrote
+with the ``-pseudo`` config, and writes ``instances_sample_5_box_pick.json`` and a report beside it. See
+docs/pseudo_labels.md.
+"""
+
+import argparse
+import gc
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mmrefseg.datasets.annotations import load_annotation_file, normalize_records
+from mmrefseg.datasets.validation import validate_records
+from mmrefseg.pseudo_labels import (
+    COMBINE,
+    STRATEGIES,
+    Outcome,
+    PredictionStore,
+    Selector,
+    compare_with_truth,
+    prediction_files,
+    select,
+    summarise_selection,
+    write_annotations,
+)
+from mmrefseg.pseudo_labels.scoring import AGREEMENT_THRESHOLD
+from mmrefseg.utils import UserInputError, cli, dump_json, track
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Accept the pseudo masks that fit their boxes.')
+    parser.add_argument('--dataset', help='e.g. refcoco-unc, refcocoplus-unc, refcocog-umd, refshapes')
+    parser.add_argument('--ratio', type=int, help='percent of the objects that have a mask: 1, 5 or 10')
+    parser.add_argument('--split', default='train', help='the split to pick for')
+    parser.add_argument(
+        '--predictions', nargs='+', help='shards (.jsonl), a glob, their prefix, or a json file'
+    )
+    parser.add_argument('--annotations', help='sample file: masks outside the sample are absent')
+    parser.add_argument('--full-annotations', help='file with all masks, only to report the quality')
+    parser.add_argument('--out', help='picked file; the report goes to <out>_report.json')
+    parser.add_argument('--report', help='where the report goes instead')
+    parser.add_argument('--strategy', choices=list(STRATEGIES), default='rpp')
+    parser.add_argument(
+        '--threshold', type=float, help='default: 0.1 (rpp, below), 0.5 (score), 0.7 (agreement)'
+    )
+    parser.add_argument(
+        '--agreement-threshold', type=float, default=AGREEMENT_THRESHOLD, help='of rpp+agreement'
+    )
+    parser.add_argument(
+        '--combine', choices=COMBINE, default='best', help='one expression, or the vote of all'
+    )
+    parser.add_argument('--checkpoint', help='name for mask_checkpoint, if the predictions do not say')
+    args = parser.parse_args(argv)
+    if (args.dataset is None or args.ratio is None) and (
+        args.predictions is None or args.annotations is None
+    ):
+        parser.error('give --dataset and --ratio, or --predictions and --annotations')
+    return args
+
+
+def fill_defaults(args: argparse.Namespace) -> None:
+    """Paths that follow from the data set and the ratio, as the configs write them."""
+    folder = f'data/annotations/{args.dataset}'
+    if args.annotations is None:
+        args.annotations = f'{folder}/instances_sample_{args.ratio}.json'
+    if args.predictions is None:
+        size = 'tiny' if args.dataset.startswith('refshapes') else 'darknet53'
+        args.predictions = [f'work_dirs/partial-res_{size}_m{args.ratio:02d}-pseudo_{args.dataset}/pseudo']
+    if args.full_annotations is None and args.dataset and os.path.exists(f'{folder}/instances.json'):
+        args.full_annotations = f'{folder}/instances.json'
+    stem = os.path.splitext(args.annotations)[0]
+    args.out = args.out or f'{stem}_box_pick.json'
+    args.report = args.report or f'{os.path.splitext(args.out)[0]}_report.json'
+    for kind in ('annotations', 'full_annotations'):
+        path = getattr(args, kind)
+        if path is not None and os.path.realpath(path) == os.path.realpath(args.out):
+            raise UserInputError.of(
+                '--out', f'the file of --{kind.replace("_", "-")}', 'another file', 'rename it'
+            )
+
+
+def load_objects(splits: dict[str, list], path: str, split: str) -> list[dict]:
+    """The split to pick for: checked, one record per object."""
+    where = f'{path} [{split}]'
+    if not splits.get(split):
+        raise UserInputError.of(where, 'no objects', 'a split with objects', 'choose another --split or file')
+    errors = validate_records(splits[split], where)
+    if errors:
+        raise errors[0]
+    return normalize_records(splits[split], where)
+
+
+def quality(path: str, split: str, outcomes: list[Outcome]) -> dict | None:
+    """Compare with the true masks of the full file, now that nothing can be changed any more."""
+    splits = load_annotation_file(path)
+    if split not in splits:
+        return None
+    return compare_with_truth(outcomes, normalize_records(splits[split], f'{path} [{split}]'))
+
+
+def print_summary(report: dict[str, Any], out: str) -> None:
+    table = Table(caption=f'{out}\nstrategy {report["strategy"]}, threshold {report["threshold"]}')
+    table.add_column('objects')
+    table.add_column('number', justify='right')
+    table.add_column('mIoU with the truth', justify='right')
+    truth = report.get('truth') or {}
+    for state in ('true', 'accepted', 'rejected', 'unpredicted'):
+        miou = truth.get(state, {}).get('miou')
+        table.add_row(state, str(report[state]), '-' if miou is None else f'{miou:.2f}')
+    if report['accept_rate'] is not None:
+        table.add_row('accepted, %', f'{report["accept_rate"]:.2f}', '')
+    console = Console()
+    console.print(table)
+    for note in report['notes']:
+        console.print(note, style='yellow', soft_wrap=True)
+
+
+def write_picks(
+    splits: dict[str, list],
+    objects: list[dict],
+    store: PredictionStore,
+    selector: Selector,
+    args: argparse.Namespace,
+) -> list[Outcome]:
+    """Decide on every object and write the picked file as it goes; what the report needs is kept."""
+    kept = []
+
+    def picked() -> Iterator[dict]:
+        for outcome in select(objects, store, selector, lambda items: track(items, 'choosing')):
+            record = outcome.record
+            # The masks are in the file; only a comparison with the truth needs them again.
+            outcome = outcome._replace(record=light_record(record))
+            kept.append(outcome if args.full_annotations else outcome.without_mask())
+            yield record
+
+    others = {name: records for name, records in splits.items() if name != args.split}
+    write_annotations({args.split: picked(), **others}, args.out)
+    return kept
+
+
+def light_record(record: dict) -> dict:
+    """What the report looks at."""
+    return {key: record[key] for key in ('ref_id', 'category_id', 'bbox', 'height', 'width')}
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    fill_defaults(args)
+    selector = Selector(
+        args.strategy, args.threshold, args.agreement_threshold, args.combine, args.checkpoint
+    )
+    # Millions of small objects without cycles: looking for cycles would take half of the time.
+    gc.disable()
+    with PredictionStore(prediction_files(args.predictions)) as store:
+        splits = load_annotation_file(args.annotations)
+        objects = load_objects(splits, args.annotations, args.split)
+        outcomes = write_picks(splits, objects, store, selector, args)
+        unknown = store.ref_ids - {record['ref_id'] for record in objects}
+        del splits, objects
+    notes = list(store.notes)
+    if unknown:
+        notes.append(
+            f'{len(unknown)} predicted objects are not in {args.annotations} (ref_id {min(unknown)}, ...).'
+        )
+    report = {
+        **summarise_selection(outcomes, selector),
+        'predictions': store.num_records,
+        'duplicates': store.num_duplicates,
+        'unknown_objects': len(unknown),
+        'notes': notes,
+        'files': store.files,
+        'annotations': args.annotations,
+        'out': args.out,
+    }
+    if args.full_annotations:
+        report['truth'] = quality(args.full_annotations, args.split, outcomes)
+    dump_json(report, args.report, indent=2)
+    print_summary(report, args.out)
+
+
+if __name__ == '__main__':
+    main()
