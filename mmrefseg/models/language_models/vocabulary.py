@@ -194,11 +194,11 @@ def _expressions_of(file: str | os.PathLike, splits: Sequence[str] | None) -> It
             str(file), f'no split {missing[0]!r}', 'a split of the file', 'choose another'
         )
     try:
-        for split in splits or content:
+        for split in splits or content.keys():
             for record in content[split]:
                 for expression in record['expressions']:
                     yield str(expression)
-    except (TypeError, KeyError, IndexError) as error:
+    except (AttributeError, TypeError, KeyError, IndexError) as error:
         raise UserInputError.of(
             str(file),
             f'another layout ({type(error).__name__}: {error})',
