@@ -8,6 +8,7 @@ package, so that starting the processes does not wait for it twice.
 import logging
 import os
 import sys
+import tempfile
 
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
@@ -16,7 +17,7 @@ USER_ERROR = 2
 
 
 def first_exit_code(error: ChildFailedError) -> int:
-    """The exit code of the process that failed first; a user's error counts before what it caused in others."""
+    """The exit code of the first failure; a user's error counts before what it caused in other processes."""
     codes = [failure.exitcode for failure in error.failures.values()]
     return USER_ERROR if USER_ERROR in codes else error.get_first_failure()[1].exitcode
 
@@ -28,7 +29,9 @@ def main() -> int:
     logging.getLogger('torch.distributed.run').setLevel(logging.ERROR)
     os.environ.setdefault('LOGLEVEL', 'CRITICAL')
     try:
-        torchrun(sys.argv[1:])
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ['MMREFSEG_ERROR_CLAIM'] = os.path.join(folder, 'claimed')
+            torchrun(sys.argv[1:])
     except ChildFailedError as error:
         code = first_exit_code(error)
         if code != USER_ERROR:

@@ -48,6 +48,6 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def parse_args(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> argparse.Namespace:
     """Parse, and hand ``--local-rank`` on to the environment, where mmengine reads it."""
-    args = parser.parse_args(argv)
+    args = parser.parse_intermixed_args(argv)  # options may stand between CONFIG and CHECKPOINT
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

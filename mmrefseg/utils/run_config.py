@@ -249,7 +249,7 @@ def build_runner(config: Config) -> Runner:
     """
     if 'model' not in config:
         raise UserInputError.of(
-            str(config.filename), 'no model', 'the config of a run', 'choose a config that is not a _base_ part'
+            str(config.filename), 'no model', 'the config of a run', 'choose one that is not a _base_ part'
         )
     setup_cache_size_limit_of_dynamo()
     CheckpointLoader.register_scheme('', load_from_local, force=True)

@@ -170,7 +170,7 @@ def summarize(
 
 
 def print_table(config: Config, evaluator: Evaluator, metrics: dict[str, float]) -> None:
-    """Print one table a metric, titled with protocol and frame."""
+    """Print one table a metric, below a line with its protocol and frame."""
     console = Console()
     splits = ', '.join(
         str(dataset.get('split', '')) for dataset in innermost_datasets(config.test_dataloader)
@@ -182,7 +182,8 @@ def print_table(config: Config, evaluator: Evaluator, metrics: dict[str, float])
         if not rows:
             continue
         about = f'{describe_metric(metric)}, split {splits}' if splits else describe_metric(metric)
-        table = Table(title=about, title_justify='left')
+        console.print(about, soft_wrap=True)
+        table = Table()
         table.add_column('metric')
         table.add_column('value', justify='right')
         for key, value in rows.items():

@@ -8,7 +8,6 @@ import inspect
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
@@ -18,18 +17,18 @@ from .errors import UserInputError, cli
 
 WORKER_ERROR = re.compile(r'^Caught UserInputError in .*?^\S*UserInputError: (.*)', re.DOTALL | re.MULTILINE)
 NOT_REGISTERED = re.compile(r'(\S+) is not in the (\S+?)::(.+?) registry')
+NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 # Functions that call a class with what the config says: an error raised in one is about those arguments.
 BUILDERS = ('build_from_cfg', 'get_instance')
-# Seconds that a process of rank > 0 keeps an error to itself: if the first process has the same error, the
-# launcher ends this one meanwhile and the sentence appears once.
-PATIENCE = 3.0
+# A file name that tools/dist_run.py gives to the processes it starts: who makes the file first may speak.
+CLAIM = 'MMREFSEG_ERROR_CLAIM'
 
 
 def tool(main: Callable[..., int | None]) -> Callable[..., None]:
     """Decorate a tool's ``main``: what a user can get wrong becomes one line on stderr and exit code 2.
 
     Like :func:`mmrefseg.utils.cli`, and also for errors that mmengine raises,
-    errors in data loader workers, and several processes.
+    errors in data loader workers, and several processes, of which one speaks.
     """
 
     @functools.wraps(main)
@@ -38,8 +37,8 @@ def tool(main: Callable[..., int | None]) -> Callable[..., None]:
             with one_sentence():
                 return main(*args, **kwargs)
         except UserInputError:
-            if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) > 0:
-                time.sleep(PATIENCE)
+            if not _first_to_fail():
+                return 2
             raise
         except KeyboardInterrupt:
             sys.stderr.write('interrupted; training goes on from its last checkpoint with --resume\n')
@@ -84,8 +83,9 @@ def explain(error: Exception) -> str | None:
     if type(error).__name__ == 'MissingOperatorError':
         return message
     if isinstance(error, OSError):
-        denied = error.errno in (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EPERM)
-        return f'{error.filename or "a file"} cannot be written: {error.strerror}' if denied else None
+        if error.errno not in NOT_WRITABLE:
+            return None
+        return f'{error.filename or "a file"} cannot be written ({error.strerror}); choose another place'
     frame = _raising_frame(error)
     if frame is None:
         return None
@@ -97,6 +97,18 @@ def explain(error: Exception) -> str | None:
     if frame.f_code.co_filename.endswith(os.path.join('mmengine', 'runner', 'runner.py')):
         return _one_line(message) or None
     return None
+
+
+def _first_to_fail() -> bool:
+    """Whether no other process of this run has reported an error yet."""
+    path = os.environ.get(CLAIM)
+    if path is None:
+        return True
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
 
 
 def did_you_mean(wrong: str, choices: Iterable[str], count: int = 3) -> str:

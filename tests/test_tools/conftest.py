@@ -1,0 +1,142 @@
+"""Tools run as a user runs them: as processes, on a tiny data set, with a toy model."""
+
+import json
+import multiprocessing
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+REPO = Path(__file__).parents[2]
+CONFIG = str(Path(__file__).with_name('toy_config.py'))
+COLORS = {'red': (40, 40, 220), 'green': (40, 200, 40), 'blue': (220, 80, 40)}  # BGR
+NUM_VAL = 7  # expressions; odd, so that two processes must pad
+
+# Each tool is a process of its own, forked from one that has imported the package: that saves 4 s a call.
+FORKS = multiprocessing.get_context('forkserver')
+FORKS.set_forkserver_preload(['mmrefseg.utils.testing_config'])
+
+
+def _run_tool(script: str, args: list[str], folder: str, environment: dict, out: str, err: str) -> None:
+    """What ``python script args`` does, with its output in two files."""
+    import torch
+
+    for stream, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    sys.path[:0] = [str(REPO / 'tools'), *environment['PYTHONPATH'].split(os.pathsep)]
+    sys.argv = [script, *args]
+    runpy.run_path(script, run_name='__main__')
+
+
+class Tools:
+    """Runs the tools of the repository in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.config = CONFIG
+        self.environment = {
+            **os.environ,
+            'TOY_DATA': str(folder / 'data'),
+            'PYTHONPATH': os.pathsep.join([str(REPO), str(Path(__file__).parent)]),
+            'PYTHON': sys.executable,
+            'PYTHONWARNINGS': 'ignore',
+            'OMP_NUM_THREADS': '1',
+            'COLUMNS': '100',
+        }
+
+    def run(
+        self, script: str, *args: str, timeout: int = 300, **environment: str
+    ) -> subprocess.CompletedProcess:
+        """Run ``tools/<script>`` and return what it wrote and its exit code."""
+        path, environment = str(REPO / 'tools' / script), {**self.environment, **environment}
+        out, err = self.folder / 'stdout.txt', self.folder / 'stderr.txt'
+        args = [str(arg) for arg in args]
+        if script.endswith('.sh'):
+            with open(out, 'w') as stdout, open(err, 'w') as stderr:
+                code = subprocess.call(
+                    ['bash', path, *args],
+                    cwd=self.folder,
+                    env=environment,
+                    stdout=stdout,
+                    stderr=stderr,
+                    timeout=timeout,
+                )
+        else:
+            process = FORKS.Process(
+                target=_run_tool, args=(path, args, str(self.folder), environment, str(out), str(err))
+            )
+            process.start()
+            process.join(timeout)
+            code = process.exitcode
+            assert code is not None, f'{script} still runs after {timeout} s'
+        return subprocess.CompletedProcess([path, *args], code, out.read_text(), err.read_text())
+
+    def succeed(self, script: str, *args: str, **environment: str) -> subprocess.CompletedProcess:
+        """Run a tool that must end well."""
+        done = self.run(script, *args, **environment)
+        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+        return done
+
+    def fail(self, script: str, *args: str, **environment: str) -> str:
+        """Run a tool that must end with one sentence and exit code 2; returns the sentence."""
+        done = self.run(script, *args, **environment)
+        assert done.returncode == 2, done.stdout[-2000:] + done.stderr[-4000:]
+        assert 'Traceback' not in done.stdout + done.stderr, done.stderr[-4000:]
+        errors = [line for line in done.stderr.splitlines() if 'error: ' in line]
+        assert len(errors) == 1, done.stderr
+        return errors[0]
+
+
+def make_data(folder: Path) -> None:
+    """Pictures of one coloured rectangle each: 8 objects to train, 7 expressions in val, 1 in testA."""
+    (folder / 'images').mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    splits: dict[str, list] = {'train': [], 'val': [], 'testA': []}
+    names = ['train'] * 8 + ['val'] * 4 + ['testA']
+    for number, split in enumerate(names):
+        color = list(COLORS)[number % 3]
+        x, y = (int(value) for value in rng.integers(2, 28, 2))
+        w, h = (int(value) for value in rng.integers(14, 32, 2))
+        image = np.full((64, 64, 3), 90, np.uint8)
+        image[y : y + h, x : x + w] = COLORS[color]
+        cv2.imwrite(str(folder / 'images' / f'{number}.png'), image)
+        expressions = [f'the {color} box'] if number in (8, 12) else [f'the {color} box', f'{color} thing']
+        splits[split].append(
+            {
+                'image_id': number,
+                'height': 64,
+                'width': 64,
+                'bbox': [x, y, w, h],
+                'mask': [[x, y, x + w, y, x + w, y + h, x, y + h]],
+                'expressions': expressions,
+                'category_id': 1,
+                'ref_id': number,
+                'sent_ids': [2 * number + k for k in range(len(expressions))],
+            }
+        )
+    assert sum(len(record['expressions']) for record in splits['val']) == NUM_VAL
+    (folder / 'instances.json').write_text(json.dumps(splits))
+
+
+@pytest.fixture(scope='session')
+def tools(tmp_path_factory) -> Tools:
+    """The tools, with data in their folder."""
+    folder = tmp_path_factory.mktemp('tools')
+    make_data(folder / 'data')
+    return Tools(folder)
+
+
+@pytest.fixture(scope='session')
+def trained(tools) -> Path:
+    """The work directory of one whole training."""
+    tools.succeed('train.py', tools.config, '--work-dir', 'trained')
+    return tools.folder / 'trained'
