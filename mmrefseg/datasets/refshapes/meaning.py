@@ -25,6 +25,8 @@ DIRECTIONS = {'left of': (0, -1), 'right of': (0, 1), 'above': (1, -1), 'below':
 """Relation -> (axis, sign) of the way from the landmark to the referent; y points down."""
 NEIGHBOURHOOD = np.ones((5, 5), np.uint8)
 """Objects with at most two pixels between them count as touching, which is a borderline case of "behind"."""
+MIN_SEAM = 6
+"""Length in pixels of the seam between two objects without which none is said to be behind the other."""
 RELATIONS = (*DIRECTIONS, 'next to', 'behind', 'in front of', 'closest to', 'between')
 
 
@@ -255,14 +257,20 @@ class World:
         return self._overlap[min(i, j)][max(i, j)] is not None
 
     def _overlaps(self) -> list[list[float | None]]:
-        """Per pair i < j: on what share of i, or of j if smaller, j is seen; None where they lie apart."""
+        """Per pair i < j: on what share of i, or of j if smaller, j is seen beside what is seen of i.
+
+        0 where that cannot be seen because a third object covers it; None where the two lie apart.
+        """
         areas = [np.count_nonzero(item.full) for item in self.objects]
         shares: list[list[float | None]] = [[None] * self.count for _ in range(self.count)]
         for i, lower in enumerate(self.objects):
             grown = cv2.dilate(lower.full.astype(np.uint8), NEIGHBOURHOOD) > 0
             for j in range(i + 1, self.count):
-                if (grown & self.objects[j].full).any():
-                    shown = np.count_nonzero(lower.full & self.objects[j].visible)
+                upper = self.objects[j]
+                if (grown & upper.full).any():
+                    reach = cv2.dilate(lower.visible.astype(np.uint8), NEIGHBOURHOOD[1:4, 1:4]) > 0
+                    meet = np.count_nonzero(reach & upper.visible) >= MIN_SEAM
+                    shown = np.count_nonzero(lower.full & upper.visible) if meet else 0
                     shares[i][j] = shown / min(areas[i], areas[j])
         return shares
 
