@@ -17,8 +17,8 @@ _mmengine_installed_path = package_utils.get_installed_path
 def allow_package_configs() -> None:
     """Add the package to those that ``_base_ = 'PACKAGE::FOLDER/FILE.py'`` may name, and say where it is.
 
-    mmengine looks for the file under ``.mim/configs`` of the package, which setup.py fills. It takes the package's
-    folder to be beside the installed metadata, which is not so for an editable install (PEP 660).
+    mmengine looks for the file under ``.mim/configs`` of the package, which setup.py fills. It takes the
+    package's folder to be beside the installed metadata, which is not so for an editable install (PEP 660).
     """
     MODULE2PACKAGE.setdefault(PACKAGE, PACKAGE)
     for module in (utils, package_utils, config_module, hub):

@@ -1,0 +1,194 @@
+"""Checkpoints open with weights_only=True, or not at all."""
+
+import argparse
+import os
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import Runner, load_checkpoint
+from torch import nn
+
+from mmrefseg.compat import load_checkpoint_file
+from mmrefseg.compat.checkpoint import NUMBERS
+from mmrefseg.utils import UserInputError
+
+
+@pytest.fixture
+def log_history():
+    history = HistoryBuffer()
+    for value in (3.0, 1.0, 2.0):
+        history.update(value)
+    return history
+
+
+class Executes:
+    """Unpickled without care, it makes a file."""
+
+    def __init__(self, path, call=os.system):
+        self.path, self.call = path, call
+
+    def __reduce__(self):
+        return self.call, (f'touch {self.path}',)
+
+
+def test_log_history_and_numpy_values_round_trip(tmp_path, log_history):
+    arrays = {number: np.ones(2, dtype=number) for number in NUMBERS}
+    scalars = {number: np.dtype(number).type(1) for number in NUMBERS}
+    path = tmp_path / 'state.pth'
+    torch.save({'log': log_history, 'arrays': arrays, 'scalars': scalars}, path)
+
+    # load_checkpoint is what mmengine's runner calls; it passes no weights_only, so torch's default counts
+    loaded = torch.load(path, weights_only=True)
+    assert [loaded['log'].statistics(name) for name in ('min', 'max', 'mean', 'current')] == [1, 3, 2, 2]
+    for number in NUMBERS:
+        assert loaded['arrays'][number].dtype == number and loaded['arrays'][number].tolist() == [1, 1]
+        assert type(loaded['scalars'][number]) is type(scalars[number]) and loaded['scalars'][number] == 1
+
+
+@pytest.mark.parametrize('written_by', ['core', '_core'])
+def test_files_of_numpy_1_and_2(tmp_path, written_by):
+    path, other = tmp_path / 'here.pth', tmp_path / 'other.pth'
+    torch.save({'lr': np.float64(0.5), 'steps': np.arange(3)}, path)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(other, 'w') as target:
+        for name in source.namelist():
+            content = source.read(name)
+            if name.endswith('data.pkl'):
+                here = np.float64.__reduce__(np.float64(0))[0].__module__.encode()
+                assert here in content
+                content = content.replace(here, f'numpy.{written_by}.multiarray'.encode())
+            target.writestr(name, content)
+    loaded = load_checkpoint_file(other)
+    assert loaded['lr'] == 0.5 and loaded['steps'].tolist() == [0, 1, 2]
+
+
+def test_mmengine_reads_its_own_state(tmp_path, log_history):
+    """What CheckpointHook writes next to the weights."""
+    hub = MessageHub('test_mmengine_reads_its_own_state')
+    hub.update_scalar('train/loss', np.float32(0.5))
+    hub.update_info('epoch', 3)
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    path = tmp_path / 'epoch_3.pth'
+    state = {'state_dict': model.state_dict(), 'optimizer': optimizer.state_dict()}
+    torch.save({'meta': {'epoch': 3}, 'message_hub': hub.state_dict(), **state}, path)
+    other = nn.Linear(2, 1)
+    loaded = load_checkpoint(other, str(path))
+    assert torch.equal(other.weight, model.weight)
+    hub.load_state_dict(loaded['message_hub'])
+    assert hub.get_scalar('train/loss').current() == 0.5 and hub.get_info('epoch') == 3
+
+
+class ToyModel(nn.Module):
+    """The least that mmengine's runner trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def train_step(self, data, optim_wrapper):
+        loss = self.layer(data).square().mean()
+        optim_wrapper.update_params(loss)
+        return {'loss': loss.detach()}
+
+
+def toy_runner(work_dir, epochs, **options):
+    return Runner(
+        ToyModel(),
+        str(work_dir),
+        train_dataloader=torch.utils.data.DataLoader(torch.ones(4, 2), batch_size=2),
+        train_cfg={'by_epoch': True, 'max_epochs': epochs},
+        optim_wrapper={'optimizer': {'type': 'Adam', 'lr': 0.01}},
+        param_scheduler={'type': 'LinearLR', 'start_factor': 0.1, 'end': 3},
+        default_hooks={'checkpoint': {'type': 'CheckpointHook', 'interval': 1}},
+        experiment_name=f'{work_dir.name}_{epochs}',
+        log_level='ERROR',
+        **options,
+    )
+
+
+def test_a_runner_resumes(tmp_path):
+    toy_runner(tmp_path, 1).train()
+    runner = toy_runner(tmp_path, 2, resume=True)
+    runner.train()
+    assert (tmp_path / 'epoch_2.pth').exists()
+    losses = runner.message_hub.get_scalar('train/loss').data[0]
+    assert len(losses) == 4, 'the log history of the first epoch is gone'
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+def test_a_pickle_that_would_execute_code_is_refused(tmp_path, legacy):
+    canary, path = tmp_path / 'executed', tmp_path / 'evil.pth'
+    torch.save({'state_dict': {}, 'x': Executes(canary)}, path, _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(UserInputError, match=r'evil\.pth: .*system`?, which was not executed'):
+        load_checkpoint_file(path)
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(path)
+    assert not canary.exists()
+
+
+class ReachesForGlobals:
+    """Uses the one name that HistoryBuffer's pickles need, getattr, for something else."""
+
+    def __reduce__(self):
+        return getattr, (HistoryBuffer, '__init__')
+
+
+def test_getattr_reaches_only_the_log_statistics(tmp_path):
+    path = tmp_path / 'evil.pth'
+    torch.save({'x': ReachesForGlobals()}, path)
+    with pytest.raises(UserInputError, match='which was not executed'):
+        load_checkpoint_file(path)
+
+
+def test_namespace_only_where_named(tmp_path):
+    path = tmp_path / 'lavt.pth'
+    torch.save({'model': {'w': torch.ones(2)}, 'args': argparse.Namespace(lr=0.1)}, path)
+    with pytest.raises(UserInputError, match=r'argparse\.Namespace`, which was not executed.*`allow`'):
+        load_checkpoint_file(path)
+    assert load_checkpoint_file(path, allow=[argparse.Namespace])['args'].lr == 0.1
+    with pytest.raises(UserInputError):  # allowed for that one call
+        load_checkpoint_file(path)
+
+
+def whole(path):
+    torch.save({'state_dict': {'w': torch.arange(1000.0)}}, path)
+    return path.read_bytes()
+
+
+BROKEN = {
+    'missing': (None, 'no such file'),
+    'empty': (lambda path: b'', 'an empty file'),
+    'truncated': (lambda path: whole(path)[:2000], 'truncated checkpoint'),
+    'one byte': (lambda path: b'P', 'cannot read'),
+    'text': (lambda path: b'{"json": true}\n' * 20, 'cannot read'),
+    'zip of something else': (None, 'cannot read'),
+    'plain pickle of a number': (lambda path: pickle.dumps(3), 'cannot read'),
+    'a tensor alone': (None, 'found a Tensor'),
+    'a folder': (None, 'a folder'),
+}
+
+
+@pytest.mark.parametrize('case', BROKEN)
+def test_a_file_that_is_no_checkpoint_is_one_sentence(tmp_path, case):
+    path = tmp_path / 'broken.pth'
+    content, expected = BROKEN[case]
+    if content is not None:
+        path.write_bytes(content(path))
+    elif case == 'zip of something else':
+        with zipfile.ZipFile(path, 'w') as file:
+            file.writestr('hello.txt', 'hello')
+    elif case == 'a tensor alone':
+        torch.save(torch.zeros(2), path)
+    elif case == 'a folder':
+        path.mkdir()
+    with pytest.raises(UserInputError) as error:
+        load_checkpoint_file(path)
+    message = str(error.value)
+    assert message.startswith(str(path)) and expected in message and '; ' in message
+    assert '\n' not in message and len(message) < 400

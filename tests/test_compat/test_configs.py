@@ -1,0 +1,51 @@
+"""Configs can inherit from this package's and from mmdet's, silently."""
+
+import warnings
+from pathlib import Path
+
+import mmengine.hub.hub
+import pytest
+from mmengine.config import Config
+from mmengine.utils import get_installed_path
+
+import mmrefseg
+from mmrefseg.compat.noise import HARMLESS, silence_known_warnings
+
+
+def test_base_of_this_package(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmrefseg::_base_/default_runtime.py'\nmine = 1\n")
+    config = Config.fromfile(path)
+    assert config.default_scope == 'mmdet' and config.mine == 1
+
+
+def test_custom_imports(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("custom_imports = dict(imports=['mmrefseg'], allow_failed_imports=False)\n")
+    Config.fromfile(path)
+
+
+def test_folder_of_the_package():
+    folder = Path(mmrefseg.__file__).parent
+    assert Path(get_installed_path('mmrefseg')) == folder
+    assert Path(mmengine.hub.hub.get_installed_path('mmrefseg')) == folder
+    assert (Path(get_installed_path('mmdet')) / '.mim' / 'configs').is_dir()
+    assert (folder / '.mim' / 'configs').is_dir(), 'run `make install` (or pip install -e .)'
+
+
+def test_only_the_known_warnings_are_silenced(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmdet::_base_/default_runtime.py'\n")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        silence_known_warnings()
+        Config.fromfile(path)
+        assert not caught, caught[0].message
+        for harmless in HARMLESS:  # the same words from elsewhere are heard
+            warnings.warn(harmless.message, harmless.category, stacklevel=1)
+    assert [str(warning.message) for warning in caught] == [harmless.message for harmless in HARMLESS]
+
+
+def test_another_package_is_still_unknown():
+    with pytest.raises(AssertionError, match='does not support'):
+        Config._get_cfg_path('mmnothing::a/b.py', 'x.py')
