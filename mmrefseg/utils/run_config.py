@@ -215,10 +215,9 @@ def choose_backend(config: Config) -> None:
     """
     if config.get('launcher', 'none') == 'none':
         return
-    environment = config.setdefault('env_cfg', {})
-    distributed = environment.setdefault('dist_cfg', {})
+    distributed = dict((config.get('env_cfg') or {}).get('dist_cfg') or {})
     if torch.cuda.is_available():
-        distributed.setdefault('backend', 'nccl')
+        config.merge_from_dict({'env_cfg.dist_cfg': {'backend': 'nccl', **distributed}})
         return
     if config.launcher != 'pytorch':
         raise UserInputError.of(
@@ -227,12 +226,14 @@ def choose_backend(config: Config) -> None:
             'GPUs',
             'use tools/dist_train.sh, which also runs on CPUs',
         )
-    distributed['backend'] = 'gloo'
-    wrapper = config.setdefault('model_wrapper_cfg', {})
-    wrapper.setdefault('type', 'MMDistributedDataParallel')
-    wrapper.setdefault('find_unused_parameters', config.get('find_unused_parameters', False))
-    wrapper.setdefault('broadcast_buffers', False)
-    wrapper['device_ids'] = None
+    config.merge_from_dict({'env_cfg.dist_cfg': {**distributed, 'backend': 'gloo'}})
+    config.model_wrapper_cfg = {
+        'type': 'MMDistributedDataParallel',
+        'find_unused_parameters': config.get('find_unused_parameters', False),
+        'broadcast_buffers': False,
+        **(config.get('model_wrapper_cfg') or {}),
+        'device_ids': None,
+    }
     if not is_distributed():
         # mmengine's own start selects a CUDA device first.
         timeout = distributed.get('timeout')
