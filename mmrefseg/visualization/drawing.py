@@ -3,6 +3,7 @@
 Letters in the shapes: H, W the picture's size, K contour points.
 """
 
+import bisect
 import io
 import os
 from collections.abc import Sequence
@@ -232,15 +233,16 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: float, max_lines: int =
         longer = f'{line} {word}'.strip()
         if line and font.getlength(longer) > width:
             lines.append(line)
-            line = word
-        else:
-            line = longer
-        while font.getlength(line) > width and len(line) > 1:
+            longer = word
+        line = longer
+        while font.getlength(line) > width and len(line) > 1 and len(lines) < max_lines:
             cut = max(
-                next(n for n in range(len(line), 0, -1) if n == 1 or font.getlength(line[:n]) <= width), 1
+                bisect.bisect_right(range(1, len(line)), width, key=lambda n: font.getlength(line[:n])), 1
             )
             lines.append(line[:cut])
             line = line[cut:]
+        if len(lines) >= max_lines:
+            break
     lines.append(line)
     if len(lines) > max_lines:
         last = lines[max_lines - 1]

@@ -1,0 +1,202 @@
+"""Hooks: links, checks of checkpoints, seeds, the progress bar and pictures."""
+
+import io
+import logging
+import os
+import random
+import sys
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from torch import nn
+
+from mmrefseg.engine.hooks import (
+    CheckpointCheckHook,
+    CheckpointLinkHook,
+    RefVisualizationHook,
+    RichProgressHook,
+    compare_state_dicts,
+    link_file,
+    seed_everything,
+)
+from mmrefseg.utils import UserInputError
+from mmrefseg.visualization import RefVisualizer
+
+
+class Log:
+    """A logger that keeps what it is told."""
+
+    def __init__(self):
+        self.lines, self.handlers = [], []
+
+    def info(self, text):
+        self.lines.append(text)
+
+
+def make_runner(folder, **more):
+    info = SimpleNamespace(runtime_info={}, log_scalars={})
+    fields = dict(work_dir=str(folder), rank=0, message_hub=info, logger=Log(), hooks=[], _resume=False)
+    fields |= dict(_load_from='some.pth', _train_loop=object())
+    return SimpleNamespace(**(fields | more))
+
+
+@pytest.mark.parametrize('missing', [(), ('link',), ('link', 'symlink')])
+def test_link_file_follows_and_survives(tmp_path, monkeypatch, missing):
+    """A name that follows its target, by hard link, else by symbolic link, else by copy."""
+
+    def refuse(*_, **__):
+        raise OSError('not on this file system')
+
+    for function in missing:
+        monkeypatch.setattr(os, function, refuse)
+    first, second, name = tmp_path / 'epoch_1.pth', tmp_path / 'epoch_2.pth', tmp_path / 'best.pth'
+    first.write_text('one')
+    second.write_text('two, longer')
+    assert link_file(first, name) and name.read_text() == 'one'
+    assert not link_file(first, name), 'nothing to do'
+    assert link_file(second, name) and name.read_text() == 'two, longer'
+    assert name.is_symlink() == (missing == ('link',))
+    if missing != ('link',):
+        second.unlink()
+        assert name.read_text() == 'two, longer', 'removing the target must not take the weights away'
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith('.')) == []
+
+
+def test_best_is_last_without_validation(tmp_path):
+    runner = make_runner(tmp_path)
+    (tmp_path / 'epoch_1.pth').write_text('weights')
+    runner.message_hub.runtime_info['last_ckpt'] = str(tmp_path / 'epoch_1.pth')
+    hook = CheckpointLinkHook()
+    hook.after_train_epoch(runner)
+    assert (tmp_path / 'latest.pth').read_text() == 'weights' and not (tmp_path / 'best.pth').exists()
+    hook.after_train(runner)
+    assert (tmp_path / 'best.pth').read_text() == 'weights'
+    assert any('No validation' in line for line in runner.logger.lines)
+
+
+def test_other_ranks_link_nothing(tmp_path):
+    runner = make_runner(tmp_path, rank=1)
+    (tmp_path / 'epoch_1.pth').write_text('weights')
+    runner.message_hub.runtime_info['last_ckpt'] = str(tmp_path / 'epoch_1.pth')
+    CheckpointLinkHook().after_train(runner)
+    assert [path.name for path in tmp_path.iterdir()] == ['epoch_1.pth']
+
+
+def test_compare_state_dicts_counts():
+    model = {
+        'a': torch.zeros(2),
+        'b': torch.zeros(3),
+        'c': torch.zeros(1),
+        'bn.num_batches_tracked': torch.zeros(()),
+    }
+    checkpoint = {'module.a': torch.zeros(2), 'module.b': torch.zeros(4), 'module.d': torch.zeros(1)}
+    report = compare_state_dicts(model, checkpoint)
+    assert (report.fitting, report.missing, report.unexpected) == (('a',), ('c',), ('d',))
+    assert report.mismatched == ('b: (4,) -> (3,)',)
+    assert report.model_share == pytest.approx(1 / 3) == report.checkpoint_share
+    assert str(report).startswith('1 of the 3 tensors of the model are among the 3 of the checkpoint')
+
+
+def network(head):
+    return nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, head))
+
+
+def test_comprehension_to_segmentation_is_fine_and_logged(tmp_path):
+    runner = make_runner(tmp_path, model=network(head=7))
+    CheckpointCheckHook().after_load_checkpoint(runner, {'state_dict': network(head=5).state_dict()})
+    assert 'mismatched: 2.weight: (5, 4) -> (7, 4), 2.bias: (5,) -> (7,)' in runner.logger.lines[0]
+
+
+def test_backbone_alone_is_fine_to_start_from(tmp_path):
+    runner = make_runner(tmp_path, model=network(head=7))
+    CheckpointCheckHook().after_load_checkpoint(runner, {'0.weight': torch.zeros(4, 4)})
+    assert '1 of the 6 tensors' in runner.logger.lines[0]
+
+
+@pytest.mark.parametrize(
+    ('state', 'training', 'words'),
+    [
+        ({'x.weight': torch.zeros(1)}, True, '0 of the 6 tensors'),
+        ({}, True, '0 of the 6 tensors'),
+        (network(head=5).state_dict(), False, '4 of the 6 tensors'),
+    ],
+)
+def test_another_models_checkpoint_is_refused(tmp_path, state, training, words):
+    loop = object() if training else {'type': 'EpochBasedTrainLoop'}
+    runner = make_runner(tmp_path, model=network(head=7), _train_loop=loop)
+    with pytest.raises(UserInputError, match=f'some.pth: {words}'):
+        CheckpointCheckHook().after_load_checkpoint(runner, {'state_dict': state})
+
+
+def test_resuming_needs_the_optimizer(tmp_path):
+    model = network(head=7)
+    runner = make_runner(tmp_path, model=model, _resume=True)
+    with pytest.raises(UserInputError, match='without the state of the optimizer'):
+        CheckpointCheckHook().after_load_checkpoint(runner, {'state_dict': model.state_dict()})
+    CheckpointCheckHook().after_load_checkpoint(runner, {'state_dict': model.state_dict(), 'optimizer': {}})
+
+
+def test_seed_everything_depends_on_every_number():
+    def draw(*entropy):
+        seed_everything(*entropy)
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    draws = [draw(0, 1, 0), draw(0, 2, 0), draw(1, 1, 0), draw(0, 1, 1)]
+    assert draw(0, 1, 0) == draws[0]
+    for column in zip(*draws, strict=True):
+        assert len(set(column)) == 4
+
+
+def test_progress_bar_counts_and_ends(tmp_path, monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, 'stderr', stream)
+    scalars = {'train/loss': 1}
+    hub = SimpleNamespace(log_scalars=scalars, get_scalar=lambda _: SimpleNamespace(current=lambda: 0.25))
+    runner = make_runner(
+        tmp_path, message_hub=hub, max_iters=8, iter=4, epoch=1, max_epochs=2, logger=logging.Logger('x')
+    )
+    runner.val_dataloader = range(3)
+    hook = RichProgressHook(enabled=True, interval=0.0)
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 0)
+    hook.before_val(runner)
+    hook.after_val_iter(runner, 0)
+    hook.after_val(runner)
+    hook.after_train(runner)
+    text = stream.getvalue()
+    assert 'epoch 2/2 loss 0.25' in text and '5/8' in text
+    assert hook._bar is None, 'the terminal is given back'
+
+
+@pytest.mark.parametrize(('enabled', 'rank'), [(None, 0), (False, 0), (True, 1)])
+def test_no_progress_bar(tmp_path, enabled, rank, capsys):
+    runner = make_runner(tmp_path, rank=rank, max_iters=8, iter=0, epoch=0, max_epochs=2)
+    hook = RichProgressHook(enabled=enabled)
+    hook.before_train(runner)
+    hook.after_train_iter(runner, 0)
+    hook.after_train(runner)
+    assert capsys.readouterr().err == ''
+
+
+def test_pictures_are_named_by_their_pair(tmp_path):
+    RefVisualizer.get_instance('test_pictures')
+    cv2.imwrite(str(tmp_path / 'cat.png'), np.full((20, 30, 3), 128, np.uint8))
+    samples = []
+    for sent in (4, 5, 6):
+        sample = DetDataSample(metainfo=dict(img_path=str(tmp_path / 'cat.png'), expressions=['a cat']))
+        sample.set_metainfo(dict(ref_ids=[3], sent_ids=[sent]))
+        sample.pred_instances = InstanceData(
+            bboxes=torch.tensor([[1.0, 2, 9, 8]]), scores=torch.tensor([0.5])
+        )
+        samples.append(sample)
+    runner = make_runner(tmp_path / 'work', timestamp='now')
+    hook = RefVisualizationHook(draw=True, test_out_dir='shown', max_pictures=2)
+    hook.before_test(runner)
+    hook.after_test_iter(runner, 0, outputs=samples)
+    names = sorted(path.name for path in (tmp_path / 'work/now/shown').iterdir())
+    assert names == ['cat_ref3_sent4.png', 'cat_ref3_sent5.png']
