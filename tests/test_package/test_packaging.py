@@ -55,7 +55,7 @@ def test_the_wheel_carries_configs_and_tools(source_tree, tmp_path):
         name for name in packed if name.startswith(('tests', 'configs', 'tools')) or name.endswith('.pyc')
     ]
     (metadata,) = (text.decode() for name, text in packed.items() if name.endswith('dist-info/METADATA'))
-    assert 'Requires-Dist: mmdet' in metadata and 'License-Expression: Apache-2.0' in metadata
+    assert 'Requires-Dist: mmdet' in metadata and 'License: Apache-2.0' in metadata
     required = re.findall(r'^Requires-Dist: (mmcv\S*)$', metadata, re.MULTILINE)
     assert required == [], 'either mmcv, compiled or lite, would overwrite the other'
 
