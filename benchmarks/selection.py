@@ -98,9 +98,7 @@ def main() -> None:
             with open(folder / f'pseudo_{number}.rank0.jsonl', 'w') as file:
                 file.writelines(lines)
         del made
-        print(
-            f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores, start-up {startup():.1f} s'
-        )
+        print(f'{platform.machine()}, {os.cpu_count()} cores, start-up {startup():.1f} s')
         print(f'{"objects":>8} {"seconds":>8} {"CPU s":>8} {"peak MB":>8} {"us/object":>10} {"accepted":>9}')
         for number in args.numbers:
             row = run_tool(folder, number, ['--strategy', args.strategy])
