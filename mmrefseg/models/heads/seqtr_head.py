@@ -69,9 +69,13 @@ class SeqTRHead(BaseModule):
         task_prompt: A learned vector starts the mask sequence (else zeros).
         co_content: Co-content teacher forcing, see :class:`CoContent`.
         point_modulation: See :class:`PointModulation`.
+        position_in_content: Add the position code to the encoder's input too, not only
+            to queries and keys, so that a network trained from scratch need not
+            learn position from the padding. The original does not.
         first_coordinate_weight: Loss weight of a box's first coordinate (SeqTR: 1.5).
         end_weight: Loss weight of the end token in masks (the original: 0.1).
         loss: Config of the token loss.
+        cell_loss: Config of :class:`BoxCellLoss`, if boxes shall teach the encoder directly.
         legacy: Reproduce the original's conventions: co-content features (see
             :class:`CoContent`), and an end token that may come before three points.
         init_cfg: mmengine's initialisation config.
@@ -93,9 +97,11 @@ class SeqTRHead(BaseModule):
         task_prompt: bool = False,
         co_content: bool = False,
         point_modulation: bool = False,
+        position_in_content: bool = False,
         first_coordinate_weight: float = 1.5,
         end_weight: float = 0.1,
         loss: dict = dict(type='SequenceLabelSmoothingLoss', smoothing=0.1),
+        cell_loss: dict | None = None,
         legacy: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -106,9 +112,11 @@ class SeqTRHead(BaseModule):
         self.with_box, self.with_mask, self.legacy = with_box, with_mask, legacy
         self.multi_task = with_box and with_mask
         self.language_token = language_token
+        self.position_in_content = position_in_content
         self.first_coordinate_weight = first_coordinate_weight
         self.end_weight = end_weight
         self.loss_token = MODELS.build(loss)
+        self.cell_loss = None if cell_loss is None else MODELS.build({**cell_loss, 'embed_dims': embed_dims})
         self.num_mask_tokens = 2 * self.codec.num_points
         self._init_layers(
             in_channels,
@@ -160,6 +168,8 @@ class SeqTRHead(BaseModule):
             position = torch.cat([position, position.new_zeros(m, 1, position.shape[-1])], 1)
             padding = torch.cat([padding, padding.new_zeros(m, 1)], 1)
         tokens = self.input_proj(tokens[..., None])[..., 0].transpose(1, 2)
+        if self.position_in_content:
+            tokens = tokens + position
         tokens = self.encoder(tokens, position, padding)
         extent = (sizes.padded / sizes.padded.new_tensor(stride)).flip(-1)
         return Memory(tokens, position, padding, (h, w), valid, extent)
@@ -225,8 +235,8 @@ class SeqTRHead(BaseModule):
             has_mask: (M,) bool; the mask tokens of others do not count.
 
         Returns:
-            ``loss_box``, ``loss_mask`` or ``loss_multi_task``, and ``acc_token``, the
-            percentage of tokens predicted right under teacher forcing.
+            ``loss_box``, ``loss_mask`` or ``loss_multi_task``, ``loss_cell`` if there is one,
+            and ``acc_token``, the percentage of tokens predicted right under teacher forcing.
         """
         inputs, targets, weights = self.build_sequence(box_tokens, mask_tokens, memory)
         logits = self.decode(inputs, memory)
@@ -241,7 +251,11 @@ class SeqTRHead(BaseModule):
             right = (logits.argmax(-1) == targets) & (weights > 0)
             accuracy = 100 * right.sum() / counted
         name = 'multi_task' if self.multi_task else 'box' if self.with_box else 'mask'
-        return {f'loss_{name}': loss, 'acc_token': accuracy}
+        losses = {f'loss_{name}': loss, 'acc_token': accuracy}
+        if self.cell_loss is not None:
+            boxes = (box_tokens + 0.5) / self.codec.num_bins * memory.extent.repeat(1, 2)
+            losses['loss_cell'] = self.cell_loss(memory.image_tokens, boxes, memory.image_padding)
+        return losses
 
     # --------------------------------------------------------------- prediction
 

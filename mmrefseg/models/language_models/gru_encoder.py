@@ -27,6 +27,9 @@ class GRUEncoder(BaseModule):
         freeze_embedding: Keep given vectors as they are (ignored without ``vectors``).
         legacy_padding: Let the backward GRU run over the padding first, as the
             original does; published weights were trained so.
+        batch_norm: Normalise sentence vectors over the batch. At first all sentences look
+            alike (the maximum over words has a large mean and little spread); from scratch
+            this speeds up learning what sets them apart. The original does without.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -39,6 +42,7 @@ class GRUEncoder(BaseModule):
         vectors: dict | str | None = None,
         freeze_embedding: bool = True,
         legacy_padding: bool = False,
+        batch_norm: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -52,6 +56,7 @@ class GRUEncoder(BaseModule):
             table = torch.as_tensor(load_word_vectors(vectors, self.vocabulary), dtype=torch.float32)
             self.embedding = nn.Embedding.from_pretrained(table, freeze=freeze_embedding)
         self.gru = nn.GRU(self.embedding.embedding_dim, hidden_dims, batch_first=True, bidirectional=True)
+        self.norm = nn.BatchNorm1d(self.out_channels) if batch_norm else nn.Identity()
 
     @property
     def out_channels(self) -> int:
@@ -76,4 +81,4 @@ class GRUEncoder(BaseModule):
             real = real[:, : words.shape[1]]
         # An expression without words would give -inf: let it see its padding instead.
         hidden = ~real & real.any(1, keepdim=True)
-        return words.masked_fill(hidden[..., None], float('-inf')).amax(1)
+        return self.norm(words.masked_fill(hidden[..., None], float('-inf')).amax(1))

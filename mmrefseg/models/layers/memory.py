@@ -36,6 +36,12 @@ class Memory:
         h, w = self.grid
         return self.tokens[:, : h * w].unflatten(1, (h, w))
 
+    @property
+    def image_padding(self) -> Tensor:
+        """(M, H, W): where the picture is padding."""
+        h, w = self.grid
+        return self.padding[:, : h * w].unflatten(1, (h, w))
+
 
 def grid_padding(grid: tuple[int, int], sizes: Tensor, stride: tuple[float, float]) -> tuple[Tensor, Tensor]:
     """Which cells of a feature map lie outside their picture.

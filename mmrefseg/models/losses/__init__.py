@@ -1,3 +1,5 @@
+from .box_cell_loss import BoxCellLoss
+from .gaussian_label_loss import SequenceGaussianLabelLoss
 from .label_smoothing_loss import SequenceLabelSmoothingLoss
 
-__all__ = ['SequenceLabelSmoothingLoss']
+__all__ = ['BoxCellLoss', 'SequenceGaussianLabelLoss', 'SequenceLabelSmoothingLoss']

@@ -21,6 +21,9 @@ class MultiscaleFusion(BaseModule):
     Args:
         in_channels: Channels of the maps, finest first (each half the size of the last).
         out_channels: Channels of the language vector and of the output.
+        with_coordinates: Give the projection each cell's x and y in [-1, 1] as two more
+            channels (CoordConv, Liu et al., NeurIPS 2018), so that a network trained from
+            scratch need not learn position from the padding. SeqTR does without.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -28,6 +31,7 @@ class MultiscaleFusion(BaseModule):
         self,
         in_channels: Sequence[int] = (256, 512, 1024),
         out_channels: int = 1024,
+        with_coordinates: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -35,7 +39,8 @@ class MultiscaleFusion(BaseModule):
         self.fine_to_middle = nn.Sequential(nn.AvgPool2d(2, 2), dark_conv(fine, fine, 3))
         both = fine + middle
         self.middle_to_coarse = nn.Sequential(nn.AvgPool2d(2, 2), dark_conv(both, both, 3))
-        total = both + coarse
+        self.with_coordinates = with_coordinates
+        total = both + coarse + 2 * with_coordinates
         self.project = nn.Sequential(dark_conv(total, total, 3), dark_conv(total, out_channels, 1))
 
     def forward_vision(self, features: Sequence[Tensor]) -> Tensor:
@@ -43,6 +48,8 @@ class MultiscaleFusion(BaseModule):
         fine, middle, coarse = features
         middle = torch.cat([self.fine_to_middle(fine), middle], 1)
         coarse = torch.cat([self.middle_to_coarse(middle), coarse], 1)
+        if self.with_coordinates:
+            coarse = torch.cat([coarse, _coordinates(coarse)], 1)
         return self.project(coarse).tanh()
 
     def forward(
@@ -64,3 +71,11 @@ class MultiscaleFusion(BaseModule):
             vision = vision[image_index]
         language = language.tanh()
         return vision * language[:, :, None, None], language
+
+
+def _coordinates(x: Tensor) -> Tensor:
+    """x and y of the cells of a map (B, C, H, W), from -1 to 1: (B, 2, H, W)."""
+    b, _, h, w = x.shape
+    columns = torch.linspace(-1, 1, w, device=x.device, dtype=x.dtype).expand(b, 1, h, w)
+    rows = torch.linspace(-1, 1, h, device=x.device, dtype=x.dtype)[:, None].expand(b, 1, h, w)
+    return torch.cat([columns, rows], 1)

@@ -1,0 +1,57 @@
+# Partial-RES at a size that trains on two CPU cores in minutes: 128 x 128 pictures, about 2 M parameters.
+num_points = 18
+num_bins = 128
+pad_divisor = 32
+codec = dict(
+    type='ContourCodec',
+    num_points=num_points,
+    num_bins=num_bins,
+    sampling='even',
+    bin_center=True,
+    pad_divisor=pad_divisor,
+)
+
+model = dict(
+    type='SeqTR',
+    data_preprocessor=dict(
+        type='DetDataPreprocessor',
+        mean=[128.0, 128.0, 128.0],
+        std=[64.0, 64.0, 64.0],
+        bgr_to_rgb=True,
+        pad_size_divisor=pad_divisor,
+    ),
+    backbone=dict(
+        type='DarkNet53',
+        base_channels=8,
+        stage_blocks=(1, 1, 1, 1),
+        neck_blocks=1,
+        out_indices=(4, 6, 11),  # strides 4, 8, 16
+        frozen_layers=0,
+    ),
+    language_model=dict(
+        type='GRUEncoder',
+        vocabulary=dict(ann_file='data/annotations/refshapes_small/instances.json', max_tokens=16),
+        max_tokens=16,
+        embed_dims=128,
+        hidden_dims=128,
+    ),
+    neck=dict(type='MultiscaleFusion', in_channels=(32, 64, 128), out_channels=256, with_coordinates=True),
+    head=dict(
+        type='SeqTRHead',
+        codec=codec,
+        in_channels=256,
+        embed_dims=128,
+        num_heads=4,
+        feedforward_channels=256,
+        num_encoder_layers=2,
+        num_decoder_layers=2,
+        dropout=0.0,
+        with_box=False,
+        with_mask=True,
+        language_token=True,
+        task_prompt=True,
+        co_content=True,
+        point_modulation=True,
+        loss=dict(type='SequenceGaussianLabelLoss', num_bins=num_bins, sigma=1.5),
+    ),
+)
