@@ -40,6 +40,10 @@ def tool(main: Callable[..., int | None]) -> Callable[..., None]:
             if not _first_to_fail():
                 return 2
             raise
+        except Exception:
+            if os.path.exists(os.environ.get(CLAIM, '')):
+                return 2  # a connection that closed, because another process has ended with its sentence
+            raise
         except KeyboardInterrupt:
             sys.stderr.write('interrupted; training goes on from its last checkpoint with --resume\n')
             return 130

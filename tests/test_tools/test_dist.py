@@ -34,12 +34,6 @@ def test_two_processes_train(tools):
     assert (tools.folder / 'dist/best.pth').is_file()
 
 
-def test_error_in_every_process_is_said_once(tools, trained):
-    """No traceback of torchrun's behind it, and its exit code is the tool's."""
-    sentence = tools.fail('dist_train.sh', tools.config, '2', '--cfg-options', 'model.type=ToyRefModl')
-    assert 'did you mean ToyRefModel' in sentence
-
-
 def test_error_in_the_second_process_only(tools, trained):
     """A picture that only the second process reads."""
     folder = tools.folder / 'bad_second'

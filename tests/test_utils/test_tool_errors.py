@@ -1,0 +1,124 @@
+"""Errors of the host packages as one sentence."""
+
+import errno
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.runner import Runner
+
+from mmrefseg.utils import UserInputError
+from mmrefseg.utils.run_config import load_config, newest_checkpoint, set_seed
+from mmrefseg.utils.testing_config import short_names
+from mmrefseg.utils.tool_errors import CLAIM, did_you_mean, one_sentence, tool
+
+
+class BadRecords(torch.utils.data.Dataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        raise UserInputError.of('cats.json', 'a dog', 'cats', 'look again')
+
+
+def test_error_of_a_worker_is_unwrapped():
+    loader = torch.utils.data.DataLoader(BadRecords(), num_workers=1)
+    with pytest.raises(UserInputError) as error, one_sentence():
+        next(iter(loader))
+    assert str(error.value) == 'cats.json: found a dog, expected cats; look again'
+
+
+@pytest.mark.parametrize(
+    ('config', 'words'),
+    [
+        (
+            dict(type='DetDataPreprocesor'),
+            ("type='DetDataPreprocesor'", 'did you mean', 'DetDataPreprocessor'),
+        ),
+        (
+            dict(type='DetDataPreprocessor', pad_size_divisr=2),
+            ('pad_size_divisr', 'did you mean pad_size_divisor'),
+        ),
+        (dict(type='DETR'), ('missing', 'backbone')),
+        (dict(), ('must contain the key "type"',)),
+    ],
+)
+def test_errors_of_building(config, words):
+    with pytest.raises(UserInputError) as error, one_sentence('my.py'):
+        MODELS.build(config)
+    assert str(error.value).startswith('my.py: ') and '\n' not in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_error_of_the_runner(tmp_path):
+    with pytest.raises(UserInputError, match=r'my\.py: .*train_cfg'), one_sentence('my.py'):
+        Runner(model=torch.nn.Linear(1, 1), work_dir=str(tmp_path), train_cfg=dict(max_epochs=1))
+
+
+def test_full_disk():
+    with pytest.raises(UserInputError, match='/full/x cannot be written'), one_sentence():
+        raise OSError(errno.ENOSPC, 'No space left on device', '/full/x')
+
+
+@pytest.mark.parametrize(
+    'bug', [TypeError('no'), KeyError('x'), RuntimeError('y'), ValueError('z'), OSError(5, 'w')]
+)
+def test_bugs_keep_their_traceback(bug):
+    """What is not the user's fault must not look like it."""
+    with pytest.raises(type(bug)) as error, one_sentence():
+        raise bug
+    assert error.value is bug
+
+
+def test_one_of_several_processes_speaks(tmp_path, monkeypatch, capsys):
+    @tool
+    def main(error):
+        raise error
+
+    monkeypatch.setenv(CLAIM, str(tmp_path / 'claimed'))
+    for error in (
+        UserInputError('wrong'),
+        UserInputError('wrong'),
+        RuntimeError('Connection closed by peer'),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            main(error)
+        assert stop.value.code == 2
+    assert capsys.readouterr().err == 'error: wrong\n'
+
+
+def test_did_you_mean():
+    assert did_you_mean('resmetric', ['RESMetric', 'Collect']) == ' (did you mean RESMetric?)'
+    assert did_you_mean('qwerty', ['RESMetric']) == ''
+
+
+def test_newest_checkpoint_is_whole(tmp_path):
+    assert newest_checkpoint(tmp_path) is None
+    for epoch in (1, 2):
+        torch.save({}, tmp_path / f'epoch_{epoch}.pth')
+    (tmp_path / 'epoch_3.pth').write_bytes(b'PK')
+    (tmp_path / 'last_checkpoint').write_text('/gone/epoch_3.pth')
+    assert newest_checkpoint(tmp_path) == tmp_path / 'epoch_2.pth'
+    (tmp_path / 'last_checkpoint').write_text('/gone/epoch_1.pth')
+    assert newest_checkpoint(tmp_path) == tmp_path / 'epoch_1.pth', 'the note counts'
+
+
+def test_config_options(tmp_path):
+    path = tmp_path / 'c.py'
+    union = "dict(type='ConcatDataset', datasets=[dict(type='RefSegDataset'), dict(type='CocoDataset')])"
+    path.write_text(
+        f"shapes = 3\ntrain_dataloader = dict(dataset=dict(type='RepeatDataset', dataset={union}))\n"
+    )
+    config = load_config(str(path), {'shapes': 4, 'randomness.seed': 1, 'something_new': 5})
+    assert (config.shapes, config.something_new) == (4, 5)
+    set_seed(config, 9, deterministic=True)
+    assert config.randomness == {'seed': 9, 'deterministic': True}
+    assert [dataset.get('seed') for dataset in config.train_dataloader.dataset.dataset.datasets] == [9, None]
+    with pytest.raises(UserInputError, match='did you mean shapes'):
+        load_config(str(path), {'shape': 4})
+
+
+def test_short_names():
+    assert short_names({'res/miou': 1, 'res/oiou': 2}) == {'miou': 1.0, 'oiou': 2.0}
+    assert short_names({'res/acc50': 1, 'rec/acc50': 2}) == {'res/acc50': 1.0, 'rec/acc50': 2.0}
