@@ -25,7 +25,8 @@ class ContourCodec:
             weights were trained with it), ``'angle'`` (SeqTR's centre sampling) or ``'even'`` (exactly P
             points at equal distances along the pixels' outer edges, so that the polygon is not half a pixel
             smaller than the mask on each side). All follow the outer contour of the mask's largest part.
-            Defaults to ``'uniform'``.
+            Mean IoU that 18 points leave of 107 RefCOCO masks (640 pixels, 1000 bins): 92.5, 89.9 and 93.1;
+            12 points: 88.5, 85.3 and 89.1. Defaults to ``'uniform'``.
         pad_divisor (int): What the preprocessor pads to. Defaults to 32.
         bin_center (bool): Decode a token to the middle of its bin instead of its lower edge. The originals
             truncate both ways, which moves everything left and up by half a bin on average: 0.3 pixels at 640
