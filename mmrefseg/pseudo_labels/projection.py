@@ -125,11 +125,14 @@ def int_boxes(boxes: np.ndarray, heights: np.ndarray, widths: np.ndarray) -> np.
     """Boxes (M, 4) x, y, w, h on whole pixels as the original has them, clipped to the images.
 
     Returns:
-        (M, 4) int64 left, top, right, bottom: pixels int(x) to int(x) + int(w), the last one not included.
+        (M, 4) int64 left, top, right, bottom: pixels int(x) to int(x) + int(w), the last one not included;
+        all 0 for a box without a pixel.
     """
     whole = np.trunc(np.asarray(boxes, np.float64)).astype(np.int64)
     corners = np.concatenate([whole[:, :2], whole[:, :2] + whole[:, 2:]], axis=1)
-    return np.clip(corners, 0, np.stack([widths, heights, widths, heights], axis=1))
+    corners = np.clip(corners, 0, np.stack([widths, heights, widths, heights], axis=1))
+    corners[(corners[:, 2:] <= corners[:, :2]).any(axis=1)] = 0
+    return corners
 
 
 def projection_terms(runs: Runs, boxes: np.ndarray, heights: np.ndarray, widths: np.ndarray) -> np.ndarray:
