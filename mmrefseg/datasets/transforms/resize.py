@@ -1,6 +1,5 @@
 """Resizing to a given size."""
 
-import mmcv
 from mmcv.transforms import Resize
 from mmdet.registry import TRANSFORMS
 
@@ -41,8 +40,3 @@ class RefResize(Resize):
             results['gt_masks'] = masks.resize(results['img_shape'][:2])
             flag_vanished_masks(results)
         return results
-
-
-def rescaled_size(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """(width, height) of a picture of ``size`` once its longer side is ``longest``."""
-    return mmcv.rescale_size(size, (longest, longest))
