@@ -1,13 +1,8 @@
-import contextlib
-
+from . import transforms
 from .annotations import load_annotation_file, load_split, normalize_records
 from .predicted_pairs import NothingLeft, read_predicted_pairs
 from .ref_seg_dataset import RefSegDataset
 from .validation import find_problem, validate_record, validate_records
-
-# INTERIM, while the transforms are being written.
-with contextlib.suppress(ImportError):
-    from . import transforms  # noqa: F401
 
 __all__ = [
     'NothingLeft',
@@ -17,6 +12,7 @@ __all__ = [
     'load_split',
     'normalize_records',
     'read_predicted_pairs',
+    'transforms',
     'validate_record',
     'validate_records',
 ]
