@@ -106,7 +106,7 @@ def quality(path: str, split: str, outcomes: list[Outcome]) -> dict | None:
 
 
 def print_summary(report: dict[str, Any], out: str) -> None:
-    table = Table(caption=f'{out}\nstrategy {report["strategy"]}, threshold {report["threshold"]}')
+    table = Table()
     table.add_column('objects')
     table.add_column('number', justify='right')
     table.add_column('mIoU with the truth', justify='right')
@@ -118,6 +118,9 @@ def print_summary(report: dict[str, Any], out: str) -> None:
         table.add_row('accepted, %', f'{report["accept_rate"]:.2f}', '')
     console = Console()
     console.print(table)
+    print(
+        f'strategy {report["strategy"]}, threshold {report["threshold"]}, combine {report["combine"]}\n{out}'
+    )
     for note in report['notes']:
         console.print(note, style='yellow', soft_wrap=True)
 

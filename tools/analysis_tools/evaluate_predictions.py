@@ -72,12 +72,13 @@ def generalized(pairs: list[Pair], objects: list[dict]) -> dict[str, float]:
 
 
 def print_table(scores: Scores, extra: dict[str, float], caption: str) -> None:
-    table = Table(caption=caption)
+    table = Table()
     table.add_column('metric')
     table.add_column('%', justify='right')
     for key, value in {**{key: scores.summary.get(key) for key in KEYS}, **extra}.items():
         table.add_row(NAMES[key], '-' if value is None else f'{value:.2f}')
     Console(file=sys.stdout).print(table)
+    print(caption)
 
 
 def write_rows(rows: list[dict[str, Any]], path: str) -> None:
