@@ -21,8 +21,9 @@ from mmrefseg.datasets.refshapes.shapes import CLASSES
 
 SCENES = 160
 SAME_PAIRS = (
-    'disc=circle box=square hoop=ring plus=cross crescent=moon object=shape thing=shape violet=purple big=large '
-    'little=small solid=plain spotted=dotted biggest=largest center=middle nearest=closest topmost=highest'
+    'disc=circle box=square hoop=ring plus=cross crescent=moon object=shape thing=shape big=large '
+    'little=small violet=purple solid=plain spotted=dotted biggest=largest center=middle '
+    'nearest=closest topmost=highest'
 )
 SAME = dict(pair.split('=') for pair in SAME_PAIRS.split())
 SAME |= {'beside': 'next to', 'with stripes': 'striped', 'with dots': 'dotted'}

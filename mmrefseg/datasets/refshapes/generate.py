@@ -60,6 +60,7 @@ def generate(
         out_dir: The data folder.
         seed: Another seed gives other pictures and sentences.
         num_workers: Processes; by default one for each CPU. The result does not depend on it.
+            With more than one, a script must call this under ``if __name__ == '__main__':``.
         overwrite: Replace a set that has other parameters or is not complete.
         progress: Show a progress bar on stderr.
 
@@ -187,7 +188,6 @@ def _make_pictures(preset: Preset, seed: int, part: Path, num_workers: int | Non
     (part / 'images').mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
         if workers > 1:
-            # forked before the progress bar starts its thread
             pool = stack.enter_context(ProcessPoolExecutor(workers, _context(), cv2.setNumThreads, (1,)))
             futures = [pool.submit(_make_chunk, preset, seed, part, *chunk) for chunk in missing]
             stack.callback(pool.shutdown, cancel_futures=True)
@@ -202,8 +202,12 @@ def _make_pictures(preset: Preset, seed: int, part: Path, num_workers: int | Non
 
 
 def _context() -> multiprocessing.context.BaseContext:
-    methods = multiprocessing.get_all_start_methods()
-    return multiprocessing.get_context('fork' if 'fork' in methods else 'spawn')
+    # a plain fork of a process whose OpenCV or torch has started threads can hang in the child
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _chunks(preset: Preset) -> Iterator[tuple[str, int, int]]:

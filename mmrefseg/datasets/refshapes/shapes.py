@@ -13,8 +13,8 @@ CLASSES = ('circle', 'square', 'triangle', 'star', 'ring', 'cross', 'diamond', '
 CATEGORY_IDS = {name: number for number, name in enumerate(CLASSES, start=1)}
 TURN_LIMIT = 18.0
 """Largest random rotation in degrees: beyond it a square starts to look like a diamond."""
-RING_HOLE = 0.36
-"""Inner over outer radius. One polygon cannot express the hole: at 0.36 it costs 13 % of the area."""
+RING_HOLE = 0.32
+"""Inner over outer radius. One polygon cannot express the hole: at 0.32 it costs 10 % of the area."""
 
 
 class Outline(NamedTuple):
