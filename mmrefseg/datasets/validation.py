@@ -10,15 +10,13 @@ they are accepted; so is what lies partly outside the picture, which is clipped.
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
+from operator import mul
 from typing import Any, NamedTuple
 
 from pycocotools import mask as coco_mask
 
 from ..utils import UserInputError
 from . import rle
-
-# Below this many square pixels of shoelace area a polygon may cover no pixel at all and is rasterised to see.
-SMALL_AREA = 4.0
 
 
 class Problem(NamedTuple):
@@ -94,13 +92,13 @@ def mask_problem(mask: Any, height: int, width: int) -> Problem | None:
         return Problem(
             'a mask without polygons', 'at least one polygon', 'leave the key out if there is no mask'
         )
-    small = False
+    certain = False
     for part, polygon in enumerate(mask):
-        problem, tiny = _polygon_problem(polygon, part, height, width)
+        problem, covers = _polygon_problem(polygon, part, height, width)
         if problem:
             return problem
-        small |= tiny
-    if small and not coco_mask.area(coco_mask.frPyObjects(mask, int(height), int(width))).any():
+        certain |= covers
+    if not certain and not coco_mask.area(coco_mask.frPyObjects(mask, int(height), int(width))).any():
         return _empty_mask()
     return None
 
@@ -188,7 +186,11 @@ def _rle_problem(mask: dict, height: int, width: int) -> Problem | None:
 
 
 def _polygon_problem(polygon: Any, part: int, height: int, width: int) -> tuple[Problem | None, bool]:
-    """What is wrong with one polygon, and whether it is so small that it may cover no pixel."""
+    """What is wrong with one polygon, and whether it surely covers a pixel.
+
+    A sliver thinner than a pixel may cover none, and has an area below its length; so may one that reaches
+    out of the picture.
+    """
     expected = '[x, y, x, y, ...] with at least 3 points'
     if not isinstance(polygon, list):
         return Problem(
@@ -205,15 +207,17 @@ def _polygon_problem(polygon: Any, part: int, height: int, width: int) -> tuple[
     if not finite:
         return Problem(f'polygon {part} with NaN or infinite values', expected, 'mend or remove it'), False
     xs, ys = polygon[0::2], polygon[1::2]
-    if min(xs) >= width or min(ys) >= height or max(xs) <= 0 or max(ys) <= 0:
+    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
+    if left >= width or top >= height or right <= 0 or bottom <= 0:
         return Problem(
             f'polygon {part} outside the picture',
             f'points within {width} x {height} pixels',
             'mend or remove it',
         ), False
-    twice_area = sum(map(float.__mul__, map(float, xs), map(float, ys[1:] + ys[:1])))
-    twice_area -= sum(map(float.__mul__, map(float, xs[1:] + xs[:1]), map(float, ys)))
-    return None, abs(twice_area) < 2 * SMALL_AREA
+    inside = left >= 0 and top >= 0 and right <= width and bottom <= height
+    # The shoelace formula.
+    twice_area = sum(map(mul, xs, ys[1:] + ys[:1])) - sum(map(mul, xs[1:] + xs[:1], ys))
+    return None, inside and abs(twice_area) > 2 * (right - left + bottom - top + 4)
 
 
 def _empty_mask() -> Problem:

@@ -83,6 +83,8 @@ BAD_RECORDS = {
     'mask as one polygon': ({'mask': SQUARE[0]}, 'polygon 0 of type int'),
     'polygon that covers no pixel': ({'mask': [[3, 3, 3, 3, 3, 3]]}, 'an empty mask'),
     'polygon that is a line': ({'mask': [[3, 3, 3, 20, 3, 9]]}, 'an empty mask'),
+    'polygon that only its box meets': ({'mask': [[-30, 40, 20, 90, -30, 90]]}, 'an empty mask'),
+    'sliver': ({'mask': [[3, 3, 40, 3.2, 40, 3.4]]}, 'an empty mask'),
     'RLE of another size': ({'mask': rle_of(FULL.T)}, 'an RLE of size [64, 48]'),
     'RLE without size': ({'mask': {'counts': 'abc'}}, 'an RLE of size None'),
     'RLE without counts': ({'mask': {'size': [48, 64]}}, 'an RLE with'),

@@ -66,7 +66,7 @@ def make_coco():
 
 
 def make_refs():
-    """Refs 1 and 2 share annotation 70; annotation 71 has two polygons; ref 5's sentence has no clean form."""
+    """Refs 1 and 2 share annotation 70; 71 has two polygons; ref 5's sentence has no clean form."""
     rows = [
         (1, 7, 70, 'train'),
         (2, 7, 70, 'train'),
