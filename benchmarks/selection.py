@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -49,35 +48,29 @@ def make_object(index: int, rng: np.random.Generator) -> tuple[dict, dict]:
     return record, {**ids, 'sent_id': 3 * index, 'segmentation': segmentation, 'score': 0.5}
 
 
-def run_tool(folder: Path, number: int, extra: list[str]) -> dict:
-    """Run the tool on the first ``number`` objects; seconds and MB of the process, start-up included."""
-    script = str(ROOT / 'tools' / 'choose_pseudo_data.py')
-    command = [sys.executable, script, '--predictions', str(folder / f'pseudo_{number}'), '--annotations']
-    command += [str(folder / f'sample_{number}.json'), '--out', str(folder / 'out.json'), *extra]
+def run_tool(*args: str) -> dict[str, float]:
+    """Run the tool as a process: seconds, seconds of CPU and peak MB, imports included."""
+    command = [sys.executable, str(ROOT / 'tools' / 'choose_pseudo_data.py'), *args]
     env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1'}
     start = time.perf_counter()
     process = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
     if status:
-        raise SystemExit(f'the tool failed with status {status}')
-    report = json.loads((folder / 'out_report.json').read_text())
+        raise SystemExit(f'{" ".join(command)} failed with status {process.returncode}')
     return {
-        'objects': number,
-        'seconds': seconds,
+        'seconds': time.perf_counter() - start,
         'cpu_seconds': usage.ru_utime + usage.ru_stime,
         'peak_mb': usage.ru_maxrss / 1024,
-        'accepted': report['accepted'],
     }
 
 
-def startup() -> float:
-    """Seconds that the tool takes to say its usage: imports."""
-    start = time.perf_counter()
-    env = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    script = str(ROOT / 'tools' / 'choose_pseudo_data.py')
-    subprocess.run([sys.executable, script, '--help'], env=env, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - start
+def select(folder: Path, number: int, strategy: str) -> dict[str, float]:
+    """Select among the first ``number`` objects."""
+    paths = ['--predictions', f'{folder}/pseudo_{number}', '--annotations', f'{folder}/sample_{number}.json']
+    row = run_tool(*paths, '--out', f'{folder}/out.json', '--strategy', strategy)
+    report = json.loads((folder / 'out_report.json').read_text())
+    return {'objects': number, **row, 'accepted': report['accepted']}
 
 
 def main() -> None:
@@ -98,19 +91,24 @@ def main() -> None:
             with open(folder / f'pseudo_{number}.rank0.jsonl', 'w') as file:
                 file.writelines(lines)
         del made
-        print(f'{platform.machine()}, {os.cpu_count()} cores, start-up {startup():.1f} s')
-        print(f'{"objects":>8} {"seconds":>8} {"CPU s":>8} {"peak MB":>8} {"us/object":>10} {"accepted":>9}')
+        startup = run_tool('--help')
+        print(
+            f'{platform.machine()}, {os.cpu_count()} cores; imports take {startup["cpu_seconds"]:.1f} s of CPU'
+        )
+        print(
+            f'{"objects":>8} {"seconds":>8} {"CPU s":>8} {"peak MB":>8} {"CPU us/object":>14} {"accepted":>9}'
+        )
         for number in args.numbers:
-            row = run_tool(folder, number, ['--strategy', args.strategy])
+            row = select(folder, number, args.strategy)
             rows.append(row)
+            each = 1e6 * (row['cpu_seconds'] - startup['cpu_seconds']) / number
             print(
                 f'{number:8d} {row["seconds"]:8.2f} {row["cpu_seconds"]:8.2f} {row["peak_mb"]:8.0f} '
-                f'{1e6 * row["seconds"] / number:10.0f} {row["accepted"]:9d}'
+                f'{each:14.0f} {row["accepted"]:9d}'
             )
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        Path(args.json).write_text(json.dumps({'rows': rows, 'maker_mb': own}, indent=2) + '\n')
+        Path(args.json).write_text(json.dumps({'startup': startup, 'rows': rows}, indent=2) + '\n')
 
 
 if __name__ == '__main__':
