@@ -92,9 +92,7 @@ def main() -> None:
                 file.writelines(lines)
         del made
         startup = run_tool('--help')
-        print(
-            f'{platform.machine()}, {os.cpu_count()} cores; imports take {startup["cpu_seconds"]:.1f} s of CPU'
-        )
+        print(f'{platform.machine()}, {os.cpu_count()} cores; imports: {startup["cpu_seconds"]:.1f} s of CPU')
         print(
             f'{"objects":>8} {"seconds":>8} {"CPU s":>8} {"peak MB":>8} {"CPU us/object":>14} {"accepted":>9}'
         )
