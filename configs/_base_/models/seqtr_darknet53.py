@@ -1,0 +1,40 @@
+# SeqTR (Zhu et al., ECCV 2022). 104.4 M parameters, 53.2 M trained.
+# Needs data/weights/darknet53.pth (README.md says what it is); to go without: model.backbone.init_cfg=None.
+pad_divisor = 32
+
+model = dict(
+    type='SeqTR',
+    # Pictures are RGB in 0..255, without mean and std.
+    data_preprocessor=dict(
+        type='DetDataPreprocessor', mean=None, std=None, bgr_to_rgb=True, pad_size_divisor=pad_divisor
+    ),
+    backbone=dict(
+        type='DarkNet53',
+        out_indices=(6, 8, 13),  # strides 8, 16, 32
+        frozen_layers=12,
+        norm_eval=True,  # the originals' frozen layers drift: False
+        init_cfg=dict(type='Pretrained', checkpoint='data/weights/darknet53.pth'),
+    ),
+    # Vocabulary, word vectors and max_tokens: the data set's, see the config that joins the two.
+    # The originals' backward GRU reads the padding first: legacy_padding=True for published weights.
+    language_model=dict(type='GRUEncoder', hidden_dims=512, freeze_embedding=True),
+    neck=dict(type='MultiscaleFusion', in_channels=(256, 512, 1024), out_channels=1024),
+    head=dict(
+        type='SeqTRHead',
+        # codec: the data set's
+        in_channels=1024,
+        embed_dims=256,
+        num_heads=8,
+        feedforward_channels=1024,
+        num_encoder_layers=6,
+        num_decoder_layers=3,
+        dropout=0.1,
+        with_box=False,
+        with_mask=True,
+        language_token=False,
+        task_prompt=False,
+        co_content=False,
+        point_modulation=False,
+        loss=dict(type='SequenceLabelSmoothingLoss', smoothing=0.1),
+    ),
+)

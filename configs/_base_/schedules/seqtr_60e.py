@@ -1,0 +1,24 @@
+# Comprehension and multi-task: 60 epochs, a tenth of the learning rate from the 50th on.
+max_epochs = 60
+lr = 5e-4
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=1)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='Adam', lr=lr, betas=(0.9, 0.98), eps=1e-9, amsgrad=True),
+    clip_grad=dict(max_norm=0.15),
+)
+# Epochs are counted from 0: lr * (epoch + 1) / 6 in the first five.
+param_scheduler = [
+    dict(type='LinearLR', start_factor=1 / 6, by_epoch=True, begin=0, end=6),
+    dict(type='MultiStepLR', milestones=[49], gamma=0.1, by_epoch=True),
+]
+# The learning rate belongs to 128 objects a step: `tools/train.py --auto-scale-lr` for another number.
+auto_scale_lr = dict(enable=False, base_batch_size=128)
+# Each step keeps 0.999 of the average. The originals do so from the first step on (ema_type=
+# 'ExponentialMovingAverage'): of the 360 steps that 1 % of the masks make, 70 % of the start would be left.
+# gamma lets the average forget its start first.
+custom_hooks = [
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, gamma=200, update_buffers=True)
+]
