@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+import os
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def summarize(
         'about': {
             'config': config_path,
             'checkpoint': config.load_from,
-            'ann_file': [dataset.get('ann_file') for dataset in datasets],
+            'ann_file': [os.path.join(d.get('data_root') or '', d.get('ann_file') or '') for d in datasets],
             'split': [dataset.get('split') for dataset in datasets],
             'metrics': [describe_metric(metric) for metric in evaluator.metrics],
         },

@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
+from typing import NoReturn
 
 from mmengine.registry import Registry, root
 
@@ -36,13 +37,13 @@ def tool(main: Callable[..., int | None]) -> Callable[..., None]:
         try:
             with one_sentence():
                 return main(*args, **kwargs)
-        except UserInputError:
-            if not _first_to_fail():
-                return 2
+        except UserInputError as error:
+            if CLAIM in os.environ:
+                _end_process(str(error) if _first_to_fail() else None)
             raise
         except Exception:
             if os.path.exists(os.environ.get(CLAIM, '')):
-                return 2  # a connection that closed, because another process has ended with its sentence
+                _end_process()  # a connection closed, because another process has ended with its sentence
             raise
         except KeyboardInterrupt:
             sys.stderr.write('interrupted; training goes on from its last checkpoint with --resume\n')
@@ -103,13 +104,19 @@ def explain(error: Exception) -> str | None:
     return None
 
 
+def _end_process(sentence: str | None = None) -> NoReturn:
+    """End one of several processes at once: the threads of gloo would abort an orderly exit."""
+    sys.stdout.flush()
+    if sentence:
+        sys.stderr.write(f'error: {sentence}\n')
+    sys.stderr.flush()
+    os._exit(2)
+
+
 def _first_to_fail() -> bool:
     """Whether no other process of this run has reported an error yet."""
-    path = os.environ.get(CLAIM)
-    if path is None:
-        return True
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL))
+        os.close(os.open(os.environ[CLAIM], os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         return False
     return True

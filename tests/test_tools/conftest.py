@@ -1,40 +1,22 @@
 """Tools run as a user runs them: as processes, on a tiny data set, with a toy model."""
 
 import json
-import multiprocessing
 import os
-import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from mmrefseg.datasets.refshapes import generate
+
 REPO = Path(__file__).parents[2]
 CONFIG = str(Path(__file__).with_name('toy_config.py'))
 COLORS = {'red': (40, 40, 220), 'green': (40, 200, 40), 'blue': (220, 80, 40)}  # BGR
 NUM_VAL = 7  # expressions; odd, so that two processes must pad
-
-# Each tool is a process of its own, forked from one that has imported the package: that saves 4 s a call.
-FORKS = multiprocessing.get_context('forkserver')
-FORKS.set_forkserver_preload(['mmrefseg.utils.testing_config'])
-
-
-def _run_tool(script: str, args: list[str], folder: str, environment: dict, out: str, err: str) -> None:
-    """What ``python script args`` does, with its output in two files."""
-    import torch
-
-    for stream, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
-    torch.set_num_threads(1)
-    sys.path[:0] = [str(REPO / 'tools'), *environment['PYTHONPATH'].split(os.pathsep)]
-    sys.argv = [script, *args]
-    runpy.run_path(script, run_name='__main__')
 
 
 class Tools:
@@ -52,6 +34,13 @@ class Tools:
             'OMP_NUM_THREADS': '1',
             'COLUMNS': '100',
         }
+        self.server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name('tool_server.py'))],
+            env=self.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
     def run(
         self, script: str, *args: str, timeout: int = 300, **environment: str
@@ -71,13 +60,10 @@ class Tools:
                     timeout=timeout,
                 )
         else:
-            process = FORKS.Process(
-                target=_run_tool, args=(path, args, str(self.folder), environment, str(out), str(err))
-            )
-            process.start()
-            process.join(timeout)
-            code = process.exitcode
-            assert code is not None, f'{script} still runs after {timeout} s'
+            request = dict(script=path, args=args, folder=str(self.folder), out=str(out), err=str(err))
+            self.server.stdin.write(json.dumps({**request, 'environment': environment}) + '\n')
+            self.server.stdin.flush()
+            code = int(self.server.stdout.readline())
         return subprocess.CompletedProcess([path, *args], code, out.read_text(), err.read_text())
 
     def succeed(self, script: str, *args: str, **environment: str) -> subprocess.CompletedProcess:
@@ -128,11 +114,14 @@ def make_data(folder: Path) -> None:
 
 
 @pytest.fixture(scope='session')
-def tools(tmp_path_factory) -> Tools:
+def tools(tmp_path_factory) -> Iterator[Tools]:
     """The tools, with data in their folder."""
     folder = tmp_path_factory.mktemp('tools')
     make_data(folder / 'data')
-    return Tools(folder)
+    tools = Tools(folder)
+    yield tools
+    tools.server.stdin.close()
+    tools.server.wait(30)
 
 
 @pytest.fixture(scope='session')
@@ -140,3 +129,41 @@ def trained(tools) -> Path:
     """The work directory of one whole training."""
     tools.succeed('train.py', tools.config, '--work-dir', 'trained')
     return tools.folder / 'trained'
+
+
+class Stages:
+    """The first stages of Partial-RES at their smallest: shipped configs, RefShapes of a few pictures."""
+
+    # Sixteen pictures to train, five to test.
+    tiny = (
+        *('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.dataset.indices=16'),
+        *('val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=5'),
+    )
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        made = generate('tiny', tools.folder / 'data', num_workers=1, progress=False)
+        for folder in (made.annotations, made.images):
+            folder.with_name('refshapes_small').symlink_to(folder.name)
+
+    @staticmethod
+    def config(stage: str) -> str:
+        """The shipped config of a stage."""
+        return str(REPO / f'configs/partial_res/partial-res_tiny_{stage}_refshapes.py')
+
+    @staticmethod
+    def best(stage: str) -> str:
+        """Where a stage leaves its best checkpoint."""
+        return f'work_dirs/partial-res_tiny_{stage}_refshapes/best.pth'
+
+    def train(self, stage: str) -> str:
+        """Train a stage into its own work directory; returns the log."""
+        return self.tools.succeed('train.py', self.config(stage), '--cfg-options', *self.tiny).stdout
+
+
+@pytest.fixture(scope='session')
+def stages(tools) -> Stages:
+    """Comprehension, then segmentation that starts from it by the config's own ``load_from``."""
+    stages = Stages(tools)
+    stages.logs = {stage: stages.train(stage) for stage in ('rec', 'm100')}
+    return stages

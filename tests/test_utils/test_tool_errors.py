@@ -72,19 +72,30 @@ def test_bugs_keep_their_traceback(bug):
 
 
 def test_one_of_several_processes_speaks(tmp_path, monkeypatch, capsys):
+    """The first says the sentence, the same error in others and what it causes in them stay silent."""
+
+    class ProcessEnd(BaseException):
+        pass
+
+    def end(code):
+        raise ProcessEnd(code)
+
     @tool
     def main(error):
         raise error
 
+    monkeypatch.setattr('os._exit', end)
     monkeypatch.setenv(CLAIM, str(tmp_path / 'claimed'))
+    with pytest.raises(RuntimeError, match='a bug'):
+        main(RuntimeError('a bug'))
     for error in (
         UserInputError('wrong'),
         UserInputError('wrong'),
         RuntimeError('Connection closed by peer'),
     ):
-        with pytest.raises(SystemExit) as stop:
+        with pytest.raises(ProcessEnd) as stop:
             main(error)
-        assert stop.value.code == 2
+        assert stop.value.args == (2,)
     assert capsys.readouterr().err == 'error: wrong\n'
 
 
