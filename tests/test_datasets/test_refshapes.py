@@ -177,6 +177,23 @@ def test_interrupted_run_goes_on(tmp_path, monkeypatch):
     assert contents(tmp_path / 'a') == contents(tmp_path / 'b')
 
 
+def test_interrupted_between_the_two_moves(tmp_path, monkeypatch):
+    move = generate_module._move
+
+    def fail(source, target):
+        if source.name == 'annotations':
+            raise KeyboardInterrupt
+        move(source, target)
+
+    monkeypatch.setattr(generate_module, '_move', fail)
+    with pytest.raises(KeyboardInterrupt):
+        generate(MINI, tmp_path, num_workers=1, progress=False)
+    monkeypatch.setattr(generate_module, '_move', move)
+    assert generate(MINI, tmp_path, num_workers=1, progress=False).created
+    assert not generate(MINI, tmp_path, num_workers=1, progress=False).created
+    assert {p.name for p in tmp_path.iterdir()} == {'images', 'annotations'}
+
+
 def test_existing_sets(tmp_path):
     first = generate(MINI, tmp_path, num_workers=1, progress=False)
     assert first.created

@@ -23,6 +23,7 @@ from mmrefseg.utils import UserInputError, dump_json, load_json, progress_bar
 from . import writers
 from .expressions import VOCABULARY, describe_scene
 from .meaning import World
+from .palette import SIZES
 from .presets import VERSION, Preset, SplitRules, find_preset
 from .render import render
 from .scene import Scene, sample_scene
@@ -72,8 +73,8 @@ def generate(
     name = f'refshapes_{preset.name}'
     out = Path(out_dir)
     annotations, images = out / 'annotations' / name, out / 'images' / name
-    # a round trip through json makes lists of tuples: comparable with what was read
-    parameters = {'version': VERSION, 'seed': seed, **preset.as_dict()}
+    sizes = {word: list(limits) for word, limits in SIZES.items()}
+    parameters = {'version': VERSION, 'seed': seed, 'sizes': sizes, **preset.as_dict()}
     if not overwrite:
         meta = _find_complete(annotations, images, parameters)
         if meta is not None:
@@ -185,7 +186,8 @@ def _make_pictures(preset: Preset, seed: int, part: Path, num_workers: int | Non
     missing = [chunk for chunk in chunks if not _chunk_file(part, *chunk[:2]).exists()]
     done = total - sum(stop - start for _, start, stop in missing)
     workers = min(num_workers or os.cpu_count() or 1, len(missing))
-    (part / 'images').mkdir(exist_ok=True)
+    if missing:  # else they may have been moved into place already
+        (part / 'images').mkdir(exist_ok=True)
     with contextlib.ExitStack() as stack:
         if workers > 1:
             pool = stack.enter_context(ProcessPoolExecutor(workers, _context(), cv2.setNumThreads, (1,)))

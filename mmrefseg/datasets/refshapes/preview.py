@@ -88,7 +88,7 @@ def _draw_picture(axes, pixels: np.ndarray, records: list[dict]) -> None:
     for number, (color, text) in enumerate(_select(lines)):
         y = -(0.4 + number) * LINE / PICTURE
         axes.text(
-            0, y, text, color=color, fontsize=min(9, 450 / len(text)), transform=axes.transAxes, va='top'
+            0, y, text, color=color, fontsize=min(9, 500 / len(text)), transform=axes.transAxes, va='top'
         )
 
 
