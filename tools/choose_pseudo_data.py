@@ -67,12 +67,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def fill_defaults(args: argparse.Namespace) -> None:
     """Paths that follow from the data set and the ratio, as the configs write them."""
-    folder = f'data/annotations/{args.dataset}'
+    shapes = (args.dataset or '').startswith('refshapes')
+    folder = f'data/annotations/{"refshapes_small" if args.dataset == "refshapes" else args.dataset}'
     if args.annotations is None:
         args.annotations = f'{folder}/instances_sample_{args.ratio}.json'
     if args.predictions is None:
-        size = 'tiny' if args.dataset.startswith('refshapes') else 'darknet53'
-        args.predictions = [f'work_dirs/partial-res_{size}_m{args.ratio:02d}-pseudo_{args.dataset}/pseudo']
+        network = 'partial-res_tiny' if shapes else 'partial-res_darknet53'
+        dataset = 'refshapes' if shapes else args.dataset
+        args.predictions = [f'work_dirs/{network}_m{args.ratio:02d}-pseudo_{dataset}/pseudo']
     if args.full_annotations is None and args.dataset and os.path.exists(f'{folder}/instances.json'):
         args.full_annotations = f'{folder}/instances.json'
     stem = os.path.splitext(args.annotations)[0]

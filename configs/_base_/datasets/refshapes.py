@@ -15,11 +15,28 @@ train_pipeline = [
     dict(type='EncodeContour', codec=codec),
     dict(type='PackRefInputs'),
 ]
+# Boxes only: stage 1.
+rec_pipeline = [
+    dict(type='LoadRefImage'),
+    dict(type='DrawExpression'),
+    dict(type='LoadRefAnnotations', with_mask=False),
+    dict(type='RefResize', scale=image_size),
+    dict(type='EncodeContour', codec=codec),
+    dict(type='PackRefInputs'),
+]
 test_pipeline = [
     dict(type='LoadRefImage'),
     dict(type='DrawExpression'),
     dict(type='RefResize', scale=image_size),
     dict(type='LoadRefAnnotations', with_mask=True),
+    dict(type='PackRefInputs'),
+]
+# Boxes only, in the original frame: testing REC, and sets that shall get pseudo masks.
+pseudo_pipeline = [
+    dict(type='LoadRefImage'),
+    dict(type='DrawExpression'),
+    dict(type='RefResize', scale=image_size),
+    dict(type='LoadRefAnnotations', with_mask=False),
     dict(type='PackRefInputs'),
 ]
 
@@ -30,7 +47,7 @@ dataset = dict(
     group_by='image',
 )
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(

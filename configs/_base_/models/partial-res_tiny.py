@@ -1,15 +1,6 @@
 # Partial-RES at a size that trains on two CPU cores in minutes: 128 x 128 pictures, about 2 M parameters.
-num_points = 18
 num_bins = 128
 pad_divisor = 32
-codec = dict(
-    type='ContourCodec',
-    num_points=num_points,
-    num_bins=num_bins,
-    sampling='even',
-    bin_center=True,
-    pad_divisor=pad_divisor,
-)
 
 model = dict(
     type='SeqTR',
@@ -34,11 +25,12 @@ model = dict(
         max_tokens=16,
         embed_dims=128,
         hidden_dims=128,
+        batch_norm=True,
     ),
     neck=dict(type='MultiscaleFusion', in_channels=(32, 64, 128), out_channels=256, with_coordinates=True),
     head=dict(
         type='SeqTRHead',
-        codec=codec,
+        # codec: the data set's, see the config that joins the two
         in_channels=256,
         embed_dims=128,
         num_heads=4,
@@ -52,6 +44,10 @@ model = dict(
         task_prompt=True,
         co_content=True,
         point_modulation=True,
-        loss=dict(type='SequenceGaussianLabelLoss', num_bins=num_bins, sigma=1.5),
+        position_in_content=True,
+        loss=dict(type='SequenceGaussianLabelLoss', num_bins=num_bins, sigma=2.5),
+        cell_loss=dict(type='BoxCellLoss', loss_weight=6.0),
     ),
+    # RefShapes' ten shapes have the category ids 1 to 10.
+    category_loss=dict(type='CellCategoryLoss', in_channels=256, num_categories=11),
 )

@@ -11,12 +11,12 @@ VERSION = 1
 KINDS = ('attributes', 'position', 'relation', 'ordinal', 'occlusion', 'complex')
 
 EASY_MIXTURE = {
-    'attributes': 0.32,
-    'position': 0.28,
-    'relation': 0.25,
-    'ordinal': 0.05,
-    'occlusion': 0.05,
-    'complex': 0.05,
+    'attributes': 0.34,
+    'position': 0.34,
+    'relation': 0.2,
+    'ordinal': 0.04,
+    'occlusion': 0.04,
+    'complex': 0.04,
 }
 HARD_MIXTURE = {
     'attributes': 0.1,
@@ -45,10 +45,10 @@ class SplitRules:
 
     num_images: int
     num_objects: tuple[int, int] = (3, 6)
-    distractor: float = 0.45
-    twin: float = 0.3
-    occlusion: float = 0.4
-    needed: float = 0.6
+    distractor: float = 0.35
+    twin: float = 0.2
+    occlusion: float = 0.25
+    needed: float = 0.5
     mixture: dict[str, float] = field(default_factory=lambda: dict(EASY_MIXTURE))
 
 
@@ -92,7 +92,7 @@ def make_preset(
 
 PRESETS = {
     'tiny': make_preset('tiny', 128, train=48, val=16, test_a=16, test_b=16),
-    'small': make_preset('small', 128, train=2400, val=200, test_a=200, test_b=200),
+    'small': make_preset('small', 128, train=3000, val=200, test_a=200, test_b=200, num_objects=(3, 5)),
     'full': make_preset('full', 256, train=17000, val=1000, test_a=1000, test_b=1000, num_objects=(3, 7)),
 }
 

@@ -74,7 +74,7 @@ class SeqTRHead(BaseModule):
             learn position from the padding. The original does not.
         first_coordinate_weight: Loss weight of a box's first coordinate (SeqTR: 1.5).
         end_weight: Loss weight of the end token in masks (the original: 0.1).
-        loss: Config of the token loss.
+        loss: Config of the token loss; SeqTR's label smoothing of 0.1 if it is left out.
         cell_loss: Config of :class:`BoxCellLoss`, if boxes shall teach the encoder directly.
         legacy: Reproduce the original's conventions: co-content features (see
             :class:`CoContent`), and an end token that may come before three points.
@@ -100,7 +100,7 @@ class SeqTRHead(BaseModule):
         position_in_content: bool = False,
         first_coordinate_weight: float = 1.5,
         end_weight: float = 0.1,
-        loss: dict = dict(type='SequenceLabelSmoothingLoss', smoothing=0.1),
+        loss: dict | None = None,
         cell_loss: dict | None = None,
         legacy: bool = False,
         init_cfg: dict | None = None,
@@ -115,7 +115,7 @@ class SeqTRHead(BaseModule):
         self.position_in_content = position_in_content
         self.first_coordinate_weight = first_coordinate_weight
         self.end_weight = end_weight
-        self.loss_token = MODELS.build(loss)
+        self.loss_token = MODELS.build(loss or dict(type='SequenceLabelSmoothingLoss', smoothing=0.1))
         self.cell_loss = None if cell_loss is None else MODELS.build({**cell_loss, 'embed_dims': embed_dims})
         self.num_mask_tokens = 2 * self.codec.num_points
         self._init_layers(

@@ -1,5 +1,11 @@
 from .box_cell_loss import BoxCellLoss
+from .cell_category_loss import CellCategoryLoss
 from .gaussian_label_loss import SequenceGaussianLabelLoss
 from .label_smoothing_loss import SequenceLabelSmoothingLoss
 
-__all__ = ['BoxCellLoss', 'SequenceGaussianLabelLoss', 'SequenceLabelSmoothingLoss']
+__all__ = [
+    'BoxCellLoss',
+    'CellCategoryLoss',
+    'SequenceGaussianLabelLoss',
+    'SequenceLabelSmoothingLoss',
+]

@@ -52,25 +52,24 @@ class MultiscaleFusion(BaseModule):
             coarse = torch.cat([coarse, _coordinates(coarse)], 1)
         return self.project(coarse).tanh()
 
-    def forward(
-        self, features: Sequence[Tensor], language: Tensor, image_index: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Fuse B pictures with M sentences.
+    def fuse(self, vision: Tensor, language: Tensor, image_index: Tensor) -> tuple[Tensor, Tensor]:
+        """Gate maps with sentences.
 
         Args:
-            features: Maps of B pictures, finest first.
+            vision: (B, C, H, W) from :meth:`forward_vision`.
             language: (M, C) sentence vectors.
-            image_index: (M,) the picture of each sentence; sentence m belongs to
-                picture m if it is left out.
+            image_index: (M,) the picture of each sentence.
 
         Returns:
             The fused map (M, C, H, W) and the language token ``tanh(language)`` (M, C).
         """
-        vision = self.forward_vision(features)
-        if image_index is not None:
-            vision = vision[image_index]
         language = language.tanh()
-        return vision * language[:, :, None, None], language
+        return vision[image_index] * language[:, :, None, None], language
+
+    def forward(self, features: Sequence[Tensor], language: Tensor) -> tuple[Tensor, Tensor]:
+        """Fuse pictures with one sentence each, see :meth:`forward_vision` and :meth:`fuse`."""
+        index = torch.arange(len(language), device=language.device)
+        return self.fuse(self.forward_vision(features), language, index)
 
 
 def _coordinates(x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...codecs import vertices_to_mask
 from ..heads import HeadPrediction, ImageSizes
+from ..layers import Memory
 
 
 @MODELS.register_module()
@@ -28,6 +29,8 @@ class SeqTR(BaseDetector):
         language_model: Config; gives a vector per expression.
         neck: Config of the fusion.
         head: Config of the sequence head.
+        category_loss: Config of :class:`CellCategoryLoss`, if boxes' categories shall teach the
+            backbone (for backbones that start from scratch).
         data_preprocessor: Config; ``pad_size_divisor`` must be the codec's ``pad_divisor``.
         test_cfg: ``confine_to_box=True`` keeps vertices inside the ground-truth box
             (for pseudo labels, where the box is known).
@@ -40,6 +43,7 @@ class SeqTR(BaseDetector):
         language_model: ConfigType,
         neck: ConfigType,
         head: ConfigType,
+        category_loss: OptConfigType = None,
         data_preprocessor: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
@@ -49,23 +53,25 @@ class SeqTR(BaseDetector):
         self.language_model = MODELS.build(language_model)
         self.neck = MODELS.build(neck)
         self.head = MODELS.build(head)
+        self.category_loss = None if category_loss is None else MODELS.build(category_loss)
         self.test_cfg = dict(confine_to_box=False) | dict(test_cfg or {})
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Pictures (B, 3, H, W) -> three maps."""
         return self.backbone(batch_inputs)
 
-    def encode(self, batch_inputs: Tensor, batch_data_samples: SampleList):
+    def encode(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> Memory:
         """Everything before the decoder: the memory of all M expressions."""
-        fused, language, sizes = self._fuse(batch_inputs, batch_data_samples)
-        return self.head.encode(fused, language, sizes)
+        vision = self.neck.forward_vision(self.extract_feat(batch_inputs))
+        return self.head.encode(*self._fuse(vision, batch_inputs, batch_data_samples))
 
-    def _fuse(self, batch_inputs: Tensor, batch_data_samples: SampleList):
+    def _fuse(self, vision: Tensor, batch_inputs: Tensor, batch_data_samples: SampleList):
+        """Bring the sentences in: what the head's encoder takes."""
         expressions = [text for sample in batch_data_samples for text in sample.expressions]
         counts = torch.tensor([len(sample.expressions) for sample in batch_data_samples])
         index = torch.repeat_interleave(torch.arange(len(counts)), counts).to(batch_inputs.device)
         language = self.language_model(self.language_model.tokenize(expressions))
-        fused, language = self.neck(self.extract_feat(batch_inputs), language, index)
+        fused, language = self.neck.fuse(vision, language, index)
         return fused, language, self._sizes(batch_inputs, batch_data_samples, index)
 
     def _sizes(self, batch_inputs: Tensor, samples: SampleList, index: Tensor) -> ImageSizes:
@@ -75,8 +81,9 @@ class SeqTR(BaseDetector):
         return ImageSizes(image[index], padded[index].float(), tuple(batch_inputs.shape[-2:]))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Token losses, see :meth:`SeqTRHead.loss`."""
-        memory = self.encode(batch_inputs, batch_data_samples)
+        """Token losses, see :meth:`SeqTRHead.loss`, and ``loss_category``."""
+        vision = self.neck.forward_vision(self.extract_feat(batch_inputs))
+        memory = self.head.encode(*self._fuse(vision, batch_inputs, batch_data_samples))
         instances = [sample.gt_instances for sample in batch_data_samples]
 
         def gather(name: str) -> Tensor | None:
@@ -84,7 +91,14 @@ class SeqTR(BaseDetector):
                 return None
             return torch.cat([item[name] for item in instances]).to(batch_inputs.device)
 
-        return self.head.loss(memory, gather('bbox_tokens'), gather('mask_tokens'), gather('has_mask'))
+        losses = self.head.loss(memory, gather('bbox_tokens'), gather('mask_tokens'), gather('has_mask'))
+        if self.category_loss is not None:
+            stride = tuple(
+                full / cells for full, cells in zip(batch_inputs.shape[-2:], memory.grid, strict=True)
+            )
+            boxes, labels = [item.bboxes for item in instances], [item.labels for item in instances]
+            losses['loss_category'] = self.category_loss(vision, boxes, labels, stride)
+        return losses
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
@@ -113,7 +127,8 @@ class SeqTR(BaseDetector):
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Tensor mode: the decoded tokens."""
-        return self.head(*self._fuse(batch_inputs, batch_data_samples))
+        vision = self.neck.forward_vision(self.extract_feat(batch_inputs))
+        return self.head(*self._fuse(vision, batch_inputs, batch_data_samples))
 
     def _box_bins(self, samples: SampleList) -> Tensor:
         """Tokens (M, 4) of the known boxes, which are in the original frame."""

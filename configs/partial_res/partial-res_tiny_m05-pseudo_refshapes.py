@@ -1,0 +1,16 @@
+# Stage 3a: pseudo points for the boxes without a mask, from 5 % of the masks.
+# `tools/test.py` with it writes one line per object and expression.
+_base_ = './partial-res_tiny_m100_refshapes.py'
+load_from = 'work_dirs/partial-res_tiny_m05_refshapes/best.pth'
+prefix = 'work_dirs/partial-res_tiny_m05-pseudo_refshapes/pseudo'
+# The box is known here, so decoding is confined to it (the original does not).
+model = dict(test_cfg=dict(confine_to_box=True))
+test_dataloader = dict(
+    dataset=dict(
+        ann_file='annotations/refshapes_small/instances_sample_5.json',
+        split='train',
+        pipeline={{_base_.pseudo_pipeline}},
+        skip_predicted=prefix + '.rank*.jsonl',
+    )
+)
+test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix, checkpoint=load_from)

@@ -1,0 +1,5 @@
+# Stage 3b: 10 % of the masks and the selected pseudo masks.
+_base_ = './partial-res_tiny_m100_refshapes.py'
+train_dataloader = dict(
+    dataset=dict(ann_file='annotations/refshapes_small/instances_sample_10_box_pick.json')
+)

@@ -1,0 +1,18 @@
+# All masks: the ceiling, and what the other stages inherit.
+_base_ = [
+    '../_base_/default_runtime.py',
+    '../_base_/models/partial-res_tiny.py',
+    '../_base_/datasets/refshapes.py',
+    '../_base_/schedules/refshapes.py',
+]
+load_from = 'work_dirs/partial-res_tiny_rec_refshapes/best.pth'
+max_epochs = 3
+lr = 5e-4
+model = dict(head=dict(codec={{_base_.codec}}))
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=lr))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=lr / 50, convert_to_iter_based=True),
+]
+default_hooks = dict(checkpoint=dict(save_best='res/miou'))

@@ -1,0 +1,3 @@
+from .inferencer import RefSegInferencer
+
+__all__ = ['RefSegInferencer']

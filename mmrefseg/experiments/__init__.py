@@ -1,0 +1,5 @@
+from .report import demo_table, write_experiment_report
+from .stages import Stage, run_stages
+from .study import PartialStudy, Variant
+
+__all__ = ['PartialStudy', 'Stage', 'Variant', 'demo_table', 'run_stages', 'write_experiment_report']

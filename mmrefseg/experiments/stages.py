@@ -1,0 +1,137 @@
+"""Running the package's tools one after another: resumable, with one progress bar."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ..utils import UserInputError, dump_json, load_json
+
+TRAIN_LINE = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]')
+TEST_LINE = re.compile(r'Epoch\((?:val|test)\)\s+\[\s*(\d+)/(\d+)\]')
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One command of a longer job.
+
+    Attributes:
+        name: What it does, in a few words.
+        command: The program and its arguments.
+        output: A file that the command makes; the stage is skipped where the file is already
+            there and was made by this very command.
+        epochs: Epochs that a training runs, for the progress bar; 0 for other commands.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    output: Path
+    epochs: int = 0
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file name."""
+        return re.sub(r'[^a-z0-9]+', '_', self.name.lower()).strip('_')
+
+    def seconds(self, folder: Path) -> float | None:
+        """How long the stage took, if its output is there and ``folder`` says this command made it."""
+        stamp = folder / f'{self.slug}.json'
+        if not (self.output.exists() and stamp.exists()):
+            return None
+        made = load_json(stamp)
+        return made['seconds'] if made['command'] == list(self.command) else None
+
+    def progress(self, line: str) -> float | None:
+        """The share of the stage that is done, read from a line of its log."""
+        match = TRAIN_LINE.search(line)
+        if match and self.epochs:
+            epoch, step, steps = map(int, match.groups())
+            return (epoch - 1 + step / steps) / self.epochs
+        match = TEST_LINE.search(line)
+        if match and not self.epochs:
+            step, steps = map(int, match.groups())
+            return step / steps
+        return None
+
+
+def run_stages(stages: Sequence[Stage], folder: Path, console: Console | None = None) -> float:
+    """Run what is not done yet, in order.
+
+    Args:
+        stages: The stages, with names that differ.
+        folder: Where each stage's log goes, and a file that says what command made its output.
+        console: Where progress goes (stderr by default).
+
+    Returns:
+        Seconds that all stages took, those of earlier runs included.
+
+    Raises:
+        UserInputError: If a stage fails; the message ends with the last line of its log.
+    """
+    console = console or Console(stderr=True)
+    columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.percentage:>3.0f} %'))
+    total = 0.0
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+        overall = bar.add_task('[bold]all stages', total=len(stages))
+        for number, stage in enumerate(stages):
+            seconds = stage.seconds(folder)
+            if seconds is None:
+                seconds = _run(
+                    stage, folder, bar, lambda done, n=number: bar.update(overall, completed=n + done)
+                )
+            elif not console.is_terminal:
+                console.print(f'{stage.name}: done before')
+            total += seconds
+            bar.update(overall, completed=number + 1)
+    return total
+
+
+def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], None]) -> float:
+    task = bar.add_task(stage.name, total=1)
+    start = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / f'{stage.slug}.log'
+    with open(log, 'w', encoding='utf-8') as file:
+        code = _follow(stage, file, bar, task, report)
+    if code or not stage.output.exists():
+        lines = log.read_text(encoding='utf-8').strip().splitlines() or ['nothing']
+        raise UserInputError(
+            f'{stage.name}: the command ended with code {code} ({lines[-1]}); read {log}, mend it and run '
+            'again: what is done is kept'
+        )
+    seconds = time.monotonic() - start
+    dump_json({'command': list(stage.command), 'seconds': seconds}, folder / f'{stage.slug}.json')
+    bar.update(task, completed=1)
+    if not bar.console.is_terminal:
+        bar.console.print(f'{stage.name}: {seconds:.0f} s')
+    return seconds
+
+
+def _follow(stage: Stage, file, bar: Progress, task: TaskID, report: Callable[[float], None]) -> int:
+    """Run the command, copy what it prints to its log and read its progress from there."""
+    environment = os.environ | {'PYTHONUNBUFFERED': '1'}
+    process = subprocess.Popen(
+        stage.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+    try:
+        for line in process.stdout:
+            file.write(line)
+            done = stage.progress(line)
+            if done is not None:
+                bar.update(task, completed=done)
+                report(done)
+        return process.wait()
+    finally:
+        process.kill()
+
+
+def python(*arguments: object) -> tuple[str, ...]:
+    """A command line that runs a Python script with this interpreter."""
+    return (sys.executable, *map(str, arguments))

@@ -1,0 +1,56 @@
+"""The paper's table in small: 1, 5 and 10 % of the masks, with and without pseudo masks, three seeds.
+
+    make experiment                            # overnight on two cores; stop and start it as you like
+
+Every stage that is done is kept. After each seed the table so far is written to work_dirs/experiment:
+summary.json, table.md and miou.png.
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+
+from mmrefseg.experiments import PartialStudy, Variant, run_stages, write_experiment_report
+from mmrefseg.experiments.report import markdown_table
+from mmrefseg.experiments.study import SELECTIONS
+from mmrefseg.utils import cli
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    parser.add_argument('--ratios', type=int, nargs='+', default=[5, 1, 10], help='in the order they run')
+    parser.add_argument('--folder', type=Path, default=Path('work_dirs/experiment'))
+    parser.add_argument('--size', default='small', help='RefShapes size')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for every training'
+    )
+    return parser.parse_args(argv)
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    studies = [
+        PartialStudy(args.folder / f'seed{seed}', seed, args.size, options=tuple(args.cfg_options))
+        for seed in args.seeds
+    ]
+    variants = [Variant(ratio, selection) for ratio in sorted(args.ratios) for selection in SELECTIONS]
+    variants.append(Variant(100))
+    for study in studies:
+        stages = [study.data(), study.samples((1, 5, 10)), *study.rec(), *study.variant(Variant(100))]
+        for ratio in args.ratios:
+            stages += [*study.variant(Variant(ratio)), study.predict(ratio)]
+            for selection in ('rpp', 'unselected'):
+                stages += study.variant(Variant(ratio, selection))
+        run_stages(stages, study.folder / 'stages')
+        summary = write_experiment_report(studies, variants, args.folder)
+    Console().print(Markdown(markdown_table(summary)))
+
+
+if __name__ == '__main__':
+    main()
