@@ -16,9 +16,7 @@ param_scheduler = [
 ]
 # The learning rate belongs to 128 objects a step: `tools/train.py --auto-scale-lr` for another number.
 auto_scale_lr = dict(enable=False, base_batch_size=128)
-# Each step keeps 0.999 of the average. The originals do so from the first step on (ema_type=
-# 'ExponentialMovingAverage'): of the 360 steps that 1 % of the masks make, 70 % of the start would be left.
-# gamma lets the average forget its start first.
+# The originals' average: step n (from 0) keeps min(0.999, n / (n + 9)) of it.
 custom_hooks = [
-    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, gamma=200, update_buffers=True)
+    dict(type='EMAHook', ema_type='MomentumAnnealingEMA', momentum=0.001, gamma=9, update_buffers=True)
 ]

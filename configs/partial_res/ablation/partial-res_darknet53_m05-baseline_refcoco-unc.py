@@ -1,4 +1,4 @@
-# Ablation on RefCOCO with 5 % of the masks: SeqTR's head.
+# Ablation (RefCOCO, 5 % of the masks): SeqTR's head.
 # All four start from SeqTR's comprehension weights, as in the paper, which have none of the additions.
 _base_ = '../partial-res_darknet53_m100_refcoco-unc.py'
 model = dict(head=dict(language_token=False, task_prompt=False, co_content=False, point_modulation=False))
