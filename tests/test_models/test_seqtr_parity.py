@@ -98,7 +98,7 @@ def test_teacher_forcing_loss_and_gradients(golden):
     assert (targets.numpy() == golden.arrays['train_targets']).all()
     decoder_in = golden.arrays.get(
         'train_decoder_in',
-        golden.arrays['train_seq_in_embeds'] if 'train_seq_in_embeds' in golden.arrays else None,
+        golden.arrays.get('train_seq_in_embeds'),
     )
     assert_stage(inputs, decoder_in)
     assert_stage(model.head.decode(inputs, memory), golden.arrays['train_logits'])

@@ -1,0 +1,164 @@
+"""The SeqTR / Partial-RES detector at a size for unit tests."""
+
+import copy
+
+import pytest
+import torch
+from tiny_seqtr import PARTIAL, build_tiny, make_batch
+
+TASKS = {
+    'rec': dict(with_box=True, with_mask=False),
+    'res': dict(with_box=False, with_mask=True),
+    'multi_task': dict(with_box=True, with_mask=True),
+}
+ABLATION = [
+    {},
+    dict(language_token=True, task_prompt=True),
+    dict(language_token=True, task_prompt=True, co_content=True),
+    PARTIAL,
+]
+
+
+def run_loss(model, batch):
+    data = model.data_preprocessor(copy.deepcopy(batch), True)
+    return model(**data, mode='loss')
+
+
+def run_predict(model, batch):
+    with torch.no_grad():
+        return model.test_step(copy.deepcopy(batch))
+
+
+@pytest.mark.parametrize('task', TASKS)
+@pytest.mark.parametrize('switches', ABLATION)
+def test_every_parameter_gets_a_gradient(task, switches):
+    model = build_tiny(**TASKS[task], **switches).train()
+    losses = run_loss(model, make_batch())
+    sum(value for key, value in losses.items() if key.startswith('loss')).backward()
+    without = {name for name, p in model.named_parameters() if p.grad is None}
+    # A single-task box sequence starts with zeros: the prompt of masks has nothing to learn there.
+    expected = {'head.task_prompt.weight'} if 'task_prompt' in switches and task != 'res' else set()
+    assert without == expected
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_prediction_has_one_row_per_expression_in_the_original_frame(task):
+    model = build_tiny(**TASKS[task], **PARTIAL)
+    batch = make_batch()
+    for sample, source in zip(run_predict(model, batch), batch['data_samples'], strict=True):
+        found = sample.pred_instances
+        count = len(source.expressions)
+        assert len(found) == count
+        assert ((found.scores > 0) & (found.scores <= 1)).all()
+        assert found.bboxes.shape == (count, 4)
+        if TASKS[task]['with_mask']:
+            assert found.masks.shape == (count, *source.ori_shape)
+            assert found.masks.dtype == torch.bool
+            width = source.ori_shape[1]
+            points = found.points[~found.points.isnan().any(-1)]
+            # the first three points always come: the end is not allowed before
+            assert len(points) >= 3 * count
+            # coordinates are relative to the size rounded up to 32: up to that, in the original frame
+            assert (points >= 0).all() and (points <= torch.tensor([width, 2 * 64])).all()
+
+
+@pytest.mark.parametrize('switches', ABLATION)
+def test_cached_decoding_equals_recomputing_the_prefix(switches):
+    """Greedy decoding with caches against the plain way: the whole prefix again at every step."""
+    model = build_tiny(**TASKS['res'], **switches)
+    data = model.data_preprocessor(make_batch(), False)
+    with torch.no_grad():
+        memory = model.encode(batch_inputs=data['inputs'], batch_data_samples=data['data_samples'])
+        out = model.head.predict(memory, keep_logits=True).masks
+        head = model.head
+        tokens = out.tokens[:, :-1]
+        inputs, _, _ = head.build_sequence(None, tokens, memory)
+        recomputed = torch.stack([head.decode(inputs[:, : n + 1], memory)[:, -1] for n in range(13)], 1)
+    torch.testing.assert_close(out.logits, recomputed, rtol=1e-4, atol=1e-5)
+
+
+def test_expressions_of_one_picture_share_the_backbone_and_do_not_mix():
+    model = build_tiny(**TASKS['res'], **PARTIAL)
+    together = run_predict(model, make_batch(sizes=((64, 64),), pairs=(3,)))[0].pred_instances
+    calls = []
+    handle = model.backbone.register_forward_hook(lambda *_: calls.append(1))
+    single = []
+    for index in range(3):
+        batch = make_batch(sizes=((64, 64),), pairs=(3,))
+        sample = batch['data_samples'][0]
+        sample.set_metainfo(dict(expressions=[sample.expressions[index]]))
+        sample.gt_instances = sample.gt_instances[index : index + 1]
+        single.append(run_predict(model, batch)[0].pred_instances)
+    handle.remove()
+    assert len(calls) == 3
+    assert torch.equal(together.masks, torch.cat([item.masks for item in single]))
+    torch.testing.assert_close(together.scores, torch.cat([item.scores for item in single]))
+
+
+def test_what_lies_in_the_padding_is_not_looked_at():
+    model = build_tiny(**TASKS['res'], **PARTIAL)
+    data = model.data_preprocessor(make_batch(), False)
+    with torch.no_grad():
+        memory = model.encode(data['inputs'], data['data_samples'])
+        assert memory.padding[-1].sum() == 4 and not memory.padding[0].any()  # 48 of 64 rows, stride 16
+        before = model.head.predict(memory, keep_logits=True).masks.logits
+        memory.tokens[memory.padding] += 7
+        after = model.head.predict(memory, keep_logits=True).masks.logits
+        memory.tokens[:, 0] += 7
+        elsewhere = model.head.predict(memory, keep_logits=True).masks.logits
+    torch.testing.assert_close(before, after)
+    assert not torch.allclose(before, elsewhere)
+
+
+def test_confined_decoding_stays_in_the_box():
+    model = build_tiny(**TASKS['res'], **PARTIAL)
+    model.test_cfg['confine_to_box'] = True
+    batch = make_batch()
+    for sample in batch['data_samples']:
+        sample.gt_instances.bboxes[:] = torch.tensor([32.0, 40.0, 64.0, 88.0])  # original frame
+    for sample in run_predict(model, batch):
+        points = sample.pred_instances.points
+        points = points[~points.isnan().any(-1)]
+        assert len(points)
+        bin_size = 2 * 64 / 16
+        assert (points[:, 0] >= 32 - bin_size).all() and (points[:, 0] <= 64 + bin_size).all()
+        assert (points[:, 1] >= 40 - bin_size).all() and (points[:, 1] <= 88 + bin_size).all()
+
+
+def test_withheld_masks_do_not_count():
+    model = build_tiny(**TASKS['res'], **PARTIAL)
+    batch = make_batch()
+    everything = run_loss(model, batch)['loss_mask']
+    masked = copy.deepcopy(batch)
+    first = masked['data_samples'][0].gt_instances
+    first.has_mask = torch.tensor([True, False, True])
+    first.mask_tokens[1] = 15  # garbage that nobody may see
+    changed = copy.deepcopy(masked)
+    changed['data_samples'][0].gt_instances.mask_tokens[1] = 3
+    loss = run_loss(model, masked)['loss_mask']
+    assert torch.equal(loss, run_loss(model, changed)['loss_mask'])
+    assert not torch.equal(loss, everything)
+
+
+def test_frozen_layers_keep_weights_and_statistics():
+    from mmdet.registry import MODELS
+    from tiny_seqtr import tiny_config
+
+    config = tiny_config(**TASKS['res'])
+    config['backbone']['frozen_layers'] = 6
+    for norm_eval in (True, False):
+        config['backbone']['norm_eval'] = norm_eval
+        model = MODELS.build(copy.deepcopy(config)).train()
+        before = model.backbone.layers[0].bn.running_mean.clone()
+        run_loss(model, make_batch())['loss_mask'].backward()
+        assert model.backbone.layers[0].conv.weight.grad is None
+        assert model.backbone.layers[7].conv.weight.grad is not None
+        assert torch.equal(before, model.backbone.layers[0].bn.running_mean) == norm_eval
+
+
+def test_tensor_mode_gives_tokens():
+    model = build_tiny(**TASKS['multi_task'], **PARTIAL)
+    data = model.data_preprocessor(make_batch(), False)
+    tokens = model(**data, mode='tensor')
+    assert tokens['box_tokens'].shape == (4, 4) and (tokens['box_tokens'] < 16).all()
+    assert tokens['mask_tokens'].shape == (4, 13) and (tokens['mask_tokens'] <= 16).all()
