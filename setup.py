@@ -15,7 +15,7 @@ NOT_MIM = shutil.ignore_patterns('__pycache__', '*.pyc')
 class BuildWithMim(build_py):
     """Carry configs and tools in ``mmrefseg/.mim``, where mmengine and mim look for them.
 
-    A wheel gets copies. An editable install gets links beside the sources, so that a changed config counts at once.
+    A wheel gets copies. An editable install gets links beside the sources: a changed config counts at once.
     """
 
     def run(self) -> None:
