@@ -98,7 +98,7 @@ def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], No
     start = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f'{stage.slug}.log'
-    with open(log, 'w', encoding='utf-8') as file:
+    with open(log, 'w', encoding='utf-8', buffering=1) as file:
         code = _follow(stage, file, bar, task, report)
     if code or not stage.output.exists():
         lines = log.read_text(encoding='utf-8').strip().splitlines() or ['nothing']
