@@ -1,0 +1,64 @@
+"""Chains of commands: order, resuming, failing, progress."""
+
+import io
+import sys
+
+import pytest
+from rich.console import Console
+
+from mmrefseg.experiments.stages import Stage, run_stages
+from mmrefseg.utils import UserInputError
+
+
+def stage(name, output, code, **kwargs):
+    return Stage(name, (sys.executable, '-c', code), output, **kwargs)
+
+
+def quiet():
+    return Console(file=io.StringIO())
+
+
+def touch(path, text='x'):
+    return f'open({str(path)!r}, "a").write({text!r})'
+
+
+def test_runs_in_order_and_only_once(tmp_path):
+    log = tmp_path / 'order'
+    stages = [
+        stage('first', log, touch(log, 'a')),
+        stage('second', tmp_path / 'b', f'{touch(log, "b")}; {touch(tmp_path / "b")}'),
+    ]
+    first = run_stages(stages, tmp_path / 'stages', quiet())
+    assert log.read_text() == 'ab'
+    again = run_stages(stages, tmp_path / 'stages', quiet())
+    assert log.read_text() == 'ab'
+    assert again == pytest.approx(first)  # seconds of earlier runs count
+
+
+def test_another_command_or_a_lost_output_runs_again(tmp_path):
+    out = tmp_path / 'out'
+    run_stages([stage('one', out, touch(out, 'a'))], tmp_path / 'stages', quiet())
+    run_stages([stage('one', out, touch(out, 'b'))], tmp_path / 'stages', quiet())
+    assert out.read_text() == 'ab'
+    out.unlink()
+    run_stages([stage('one', out, touch(out, 'b'))], tmp_path / 'stages', quiet())
+    assert out.read_text() == 'b'
+
+
+@pytest.mark.parametrize('code', ['print("the reason"); raise SystemExit(3)', 'print("the reason")'])
+def test_a_failure_names_the_log_and_stops(tmp_path, code):
+    after = tmp_path / 'after'
+    stages = [stage('bad one', tmp_path / 'never', code), stage('after', after, touch(after))]
+    with pytest.raises(UserInputError, match=r'bad one.*the reason.*bad_one\.log'):
+        run_stages(stages, tmp_path / 'stages', quiet())
+    assert not after.exists()
+    assert 'the reason' in (tmp_path / 'stages' / 'bad_one.log').read_text()
+
+
+def test_progress_is_read_from_the_logs_of_the_tools(tmp_path):
+    train = stage('train', tmp_path / 'x', '', epochs=4)
+    assert train.progress('11/21 - INFO - Epoch(train)  [2][ 50/100]  lr: 1e-4') == pytest.approx(0.375)
+    assert train.progress('Epoch(val) [4][13/13]') is None
+    test = stage('test', tmp_path / 'x', '')
+    assert test.progress('Epoch(test) [ 5/20]    eta: 0:00:01') == pytest.approx(0.25)
+    assert test.progress('something else') is None

@@ -1,0 +1,82 @@
+"""Losses against plain loops and the original's numbers."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from mmrefseg.models.losses import (
+    BoxCellLoss,
+    CellCategoryLoss,
+    SequenceGaussianLabelLoss,
+    SequenceLabelSmoothingLoss,
+)
+from mmrefseg.models.losses.box_cell_loss import box_coverage
+from mmrefseg.models.losses.cell_category_loss import cell_labels
+
+
+@pytest.mark.parametrize('smoothing', [0.1, 0.0, 0.3])
+def test_label_smoothing_equals_the_original(golden_dir, smoothing):
+    facts = np.load(golden_dir / 'seqtr' / 'I_facts_partial.npz')
+    logits = torch.from_numpy(facts['ls_logits']).requires_grad_()
+    targets = torch.from_numpy(facts['ls_targets'])
+    weight = torch.from_numpy(facts['ls_weight']).reshape(3, 7)
+    loss = SequenceLabelSmoothingLoss(smoothing)
+    assert loss(logits, targets, weight).item() == pytest.approx(
+        float(facts[f'ls_loss_neg{smoothing}_f64']), rel=1e-6
+    )
+    plain = float(facts[f'ls_loss_noweight_neg{smoothing}_f64'])
+    assert loss(logits, targets).item() == pytest.approx(plain, rel=1e-6)
+    assert json.loads((golden_dir / 'seqtr' / 'I_facts_partial.json').read_text())['label_smooth']
+
+
+def test_gaussian_labels_by_a_plain_loop():
+    bins, sigma = 9, 1.5
+    logits = torch.randn(2, 3, bins + 1, dtype=torch.float64)
+    targets = torch.tensor([[0, 4, 9], [8, 9, 2]])
+    weight = torch.rand(2, 3)
+    total = 0.0
+    for m in range(2):
+        for place in range(3):
+            token = targets[m, place].item()
+            label = np.zeros(bins + 1)
+            if token == bins:
+                label[bins] = 1
+            else:
+                label[:bins] = np.exp(-((np.arange(bins) - token) ** 2) / (2 * sigma**2))
+                label /= label.sum()
+            log_probs = logits[m, place].float().log_softmax(-1).numpy()
+            total -= weight[m, place].item() * (label * log_probs).sum()
+    loss = SequenceGaussianLabelLoss(bins, sigma)(logits, targets, weight)
+    assert loss.item() == pytest.approx(total / 6, rel=1e-5)
+
+
+def test_box_coverage_of_cells():
+    boxes = torch.tensor([[0.5, 1.0, 2.0, 1.25], [0.0, 0.0, 3.0, 2.0]])
+    coverage = box_coverage(boxes, (2, 3))
+    assert coverage[0].tolist() == [[0, 0, 0], [0.125, 0.25, 0]]
+    assert (coverage[1] == 1).all()
+
+
+def test_box_cell_loss_ignores_padding():
+    loss = BoxCellLoss(4)
+    cells = torch.randn(1, 2, 3, 4)
+    padding = torch.zeros(1, 2, 3, dtype=torch.bool)
+    padding[:, 1] = True
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    before = loss(cells, boxes, padding)
+    cells[:, 1] += 5
+    assert torch.equal(loss(cells, boxes, padding), before)
+    cells[:, 0] += 5
+    assert not torch.equal(loss(cells, boxes, padding), before)
+
+
+def test_cells_get_the_category_of_the_smallest_box():
+    boxes = torch.tensor([[0.0, 0.0, 48.0, 32.0], [16.0, 0.0, 32.0, 16.0]])
+    labels = cell_labels(boxes, torch.tensor([3, 7]), (3, 4), (16.0, 16.0))
+    assert labels.tolist() == [[3, 7, 3, -1], [3, 3, 3, -1], [-1, -1, -1, -1]]
+    loss = CellCategoryLoss(2, 8)(
+        torch.randn(1, 2, 3, 4), [boxes[:0]], [torch.tensor([], dtype=torch.long)], (16, 16)
+    )
+    assert loss.item() == 0
