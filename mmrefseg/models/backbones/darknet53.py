@@ -5,12 +5,16 @@ and published weights mean the same layers.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from ...compat.checkpoint import load_checkpoint_file
+from ...utils import UserInputError
 
 NORM_CFG = dict(type='BN')
 ACT_CFG = dict(type='LeakyReLU', negative_slope=0.1)
@@ -69,7 +73,8 @@ class DarkNet53(BaseModule):
         frozen_layers: So many of the 14 layers are frozen (SeqTR: 12).
         norm_eval: Keep the running statistics of frozen layers. The original did
             not (``False`` reproduces it): its frozen layers drift in training.
-        init_cfg: mmengine's initialisation config.
+        init_cfg: mmengine's initialisation config. A file of type ``'Pretrained'`` must
+            hold every tensor of the network.
     """
 
     def __init__(
@@ -102,6 +107,42 @@ class DarkNet53(BaseModule):
     def _freeze(self) -> None:
         for layer in self.layers[: self.frozen_layers]:
             layer.requires_grad_(False)
+
+    def init_weights(self) -> None:
+        """As ``init_cfg`` says.
+
+        Raises:
+            UserInputError: If the pretrained weights are missing or are those of another network
+                (mmengine would load what fits and go on).
+        """
+        if isinstance(self.init_cfg, dict) and self.init_cfg['type'] == 'Pretrained' and not self._is_init:
+            self._check_weights(self.init_cfg['checkpoint'], self.init_cfg.get('prefix', ''))
+        super().init_weights()
+
+    def _check_weights(self, path: str, prefix: str) -> None:
+        if not Path(path).is_file():
+            raise UserInputError.of(
+                f'DarkNet53 weights {path}',
+                'no such file',
+                'a state dict of DarkNet53',
+                'put it there (configs/partial_res/README.md), or train the backbone from scratch with '
+                '--cfg-options model.backbone.init_cfg=None model.backbone.frozen_layers=0',
+            )
+        weights = load_checkpoint_file(path)
+        weights = weights.get('state_dict', weights)
+        wanted = {key: value.shape for key, value in self.state_dict().items() if value.ndim}
+        prefix = f'{prefix.rstrip(".")}.' if prefix else ''
+        absent = [
+            key for key, shape in wanted.items() if getattr(weights.get(prefix + key), 'shape', None) != shape
+        ]
+        if absent:
+            count = f'{len(absent)} of {len(wanted)} tensors'
+            raise UserInputError.of(
+                f'DarkNet53 weights {path}',
+                f'{count} missing or of another shape ({prefix}{absent[0]}, ...)',
+                'a state dict of DarkNet53',
+                'convert the weights to the names of this package, or set init_cfg.prefix',
+            )
 
     def train(self, mode: bool = True) -> 'DarkNet53':
         """Training mode; frozen layers stay in evaluation mode with ``norm_eval``."""

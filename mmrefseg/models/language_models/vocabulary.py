@@ -124,6 +124,13 @@ class Vocabulary:
             UserInputError: If the file is missing or holds something else.
         """
         path = Path(path)
+        if not path.is_file():
+            raise UserInputError.of(
+                str(path),
+                'no such file',
+                'a vocabulary',
+                'check the path, or make one with tools/dataset_converters/build_vocab.py',
+            )
         if path.suffix in ('.pkl', '.p', '.pickle'):
             content = load_pickle(path)
         elif path.suffix == '.json':
@@ -210,10 +217,6 @@ def _expressions_of(file: str | os.PathLike, splits: Sequence[str] | None) -> It
 def _lines_of(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding='utf-8').splitlines()
-    except FileNotFoundError as error:
-        raise UserInputError.of(
-            str(path), 'no such file', 'a vocabulary', 'check the path, or make one with build_vocab.py'
-        ) from error
     except UnicodeDecodeError as error:
         raise UserInputError.of(
             str(path), 'a file that is not UTF-8 text', 'one word a line', 'name the vocabulary file'

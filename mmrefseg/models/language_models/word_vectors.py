@@ -170,6 +170,14 @@ def _random(channels: str, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarr
 
 def _arrays_of(path: str, *names: str) -> list[np.ndarray]:
     """Arrays of an npz file, read without pickle."""
+    if not Path(path).is_file():
+        raise UserInputError.of(
+            path,
+            'no such file',
+            'word vectors',
+            'check the path, make them with tools/dataset_converters/build_vocab.py --vectors, or set '
+            'vectors=None to learn them',
+        )
     try:
         with np.load(Path(path), allow_pickle=False) as content:
             return [content[name] for name in names]

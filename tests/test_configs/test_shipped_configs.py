@@ -1,0 +1,191 @@
+"""Every shipped config: what it names exists, and the stages hang together."""
+
+import argparse
+import importlib.util
+import json
+import re
+
+import pytest
+import yaml
+from mmengine.registry import init_default_scope
+from shipped import DATASETS, PATHS, ROOT, STAGES, depth, load, stage
+from signatures import problem, types_of
+
+init_default_scope('mmdet')
+ABLATION = ('baseline', 'token', 'token-content', 'token-content-points')
+
+
+def test_how_many():
+    """3 data sets x 11 stages, 4 of the ablation, 18 of SeqTR, and the tiny ones of RefShapes."""
+    full_size = {stage(name, dataset) for dataset in DATASETS for name in STAGES}
+    ablation = {stage(f'm05-{name}') for name in ABLATION}
+    seqtr = {name for name in PATHS if name.startswith('seqtr_darknet53_')}
+    tiny = {name for name in PATHS if name.startswith('partial-res_tiny_')}
+    assert len(full_size) == 33
+    assert full_size | ablation <= PATHS.keys()
+    assert len(seqtr) == 18
+    assert {f'partial-res_tiny_{name}_refshapes' for name in ('rec', 'm100', 'm05')} <= tiny
+    assert len(PATHS) == len([p for p in ROOT.rglob('*.py') if '_base_' not in p.parts]), (
+        'two files of one name'
+    )
+
+
+@pytest.mark.parametrize('name', PATHS)
+def test_types_and_arguments(name):
+    """Every type is registered where it is looked for and takes the arguments that it is given."""
+    seen, wrong = 0, []
+    for where, registry, node in types_of(load(name).to_dict()):
+        seen += 1
+        found = problem(node, registry)
+        if found:
+            wrong.append(f'{where}: {found}')
+    assert not wrong, '\n'.join(wrong)
+    assert seen > 30
+
+
+def test_wrong_types_are_found():
+    """The check itself: a misspelt type, an unknown argument, a missing one."""
+    assert 'not in MODELS' in problem(dict(type='SeqTRHeed', codec={}), 'MODELS')
+    assert "unknown arguments ['num_layers']" in problem(
+        dict(type='SeqTRHead', codec={}, num_layers=3), 'MODELS'
+    )
+    assert "missing ['codec']" in problem(dict(type='SeqTRHead'), 'MODELS')
+    assert problem(dict(type='EMAHook', ema_type='MomentumAnnealingEMA', beta=1), 'HOOKS')
+    assert problem(dict(type='SeqTRHead', codec={}), 'MODELS') is None
+
+
+@pytest.mark.parametrize('name', PATHS)
+def test_depth_of_inheritance(name):
+    assert 2 <= depth(PATHS[name]) <= 3
+
+
+@pytest.mark.parametrize('name', PATHS)
+def test_opens_with_what_it_is(name):
+    assert re.match(r'# [A-Z]\w', PATHS[name].read_text())
+
+
+@pytest.mark.parametrize('name', [name for name in PATHS if '_darknet53_' in name])
+def test_one_codec(name):
+    """Pipelines encode as the head decodes, with the preprocessor's padding."""
+    config = load(name)
+    codec = config.model.head.codec
+    pipeline = config.train_dataloader.dataset.pipeline
+    encode = next(step for step in pipeline if step.type == 'EncodeContour')
+    assert encode.codec == codec
+    assert codec.pad_divisor == config.model.data_preprocessor.pad_size_divisor
+    load_step = next(step for step in pipeline if step.type == 'LoadRefAnnotations')
+    assert load_step.get('with_mask', True) == config.model.head.with_mask
+    if config.model.head.with_mask:
+        assert config.train_dataloader.dataset.require_masks
+        assert codec.num_points == (18 if 'refcoco-unc' in name else 12)
+        assert encode.get('shuffle_prob', 0) == (0.2 if codec.num_points == 12 and 'multi' not in name else 0)
+    assert config.model.language_model.max_tokens == (
+        40 if 'mixed' in name else 15 if 'refcoco-unc' in name or 'plus' in name else 20
+    )
+
+
+@pytest.mark.parametrize('name', [name for name in PATHS if '_darknet53_' in name])
+def test_tests_are_in_the_original_frame(name):
+    """Truth is loaded behind the resize; all expressions of a picture share its pass; 640 pixels."""
+    for loader in (load(name).val_dataloader, load(name).test_dataloader):
+        dataset = loader.dataset
+        types = [step.type for step in dataset.pipeline]
+        assert types.index('LoadRefAnnotations') > types.index('RefResize')
+        assert dataset.pipeline[types.index('RefResize')].scale == (640, 640)
+        assert dataset.test_mode and dataset.group_by == 'image'
+
+
+@pytest.mark.parametrize('name', [name for name in PATHS if re.search(r'_m\d+', name)])
+def test_ratio(name):
+    """The ratio of the name is that of the annotation file, in one line of the config."""
+    ratio, kind = re.search(r'_m(\d+)(-pseudo|-retrain)?', name).groups()
+    config, text = load(name), PATHS[name].read_text()
+    if ratio == '100':
+        expected = 'instances.json'
+    else:
+        expected = f'instances_sample_{int(ratio)}{"_box_pick" if kind == "-retrain" else ""}.json'
+        assert text.count('instances_sample_') == 1
+    loader = config.test_dataloader if kind == '-pseudo' else config.train_dataloader
+    assert loader.dataset.ann_file.rpartition('/')[2] == expected
+    assert loader.dataset.split == 'train'
+    assert config.val_dataloader.dataset.ann_file.endswith('/instances.json')
+    dataset = name.rpartition('_')[2]
+    assert f'/{dataset}' in loader.dataset.ann_file
+
+
+def test_load_from():
+    """Each stage starts from the best checkpoint of another shipped config, which keeps one."""
+    starts = {name: load(name).load_from for name in PATHS if load(name).get('load_from')}
+    for name, start in starts.items():
+        before = re.fullmatch(r'work_dirs/(.+)/best\.pth', start)[1]
+        assert before in PATHS and before != name
+        assert load(before).default_hooks.checkpoint.save_best
+        assert name.rpartition('_')[2] == before.rpartition('_')[2] or before.endswith('_mixed')
+    for dataset in DATASETS:
+        for ratio in ('01', '05', '10'):
+            rec = f'work_dirs/{stage("rec", dataset)}/best.pth'
+            assert starts[stage(f'm{ratio}', dataset)] == starts[stage(f'm{ratio}-retrain', dataset)] == rec
+            best = f'work_dirs/{stage(f"m{ratio}", dataset)}/best.pth'
+            assert starts[stage(f'm{ratio}-pseudo', dataset)] == best
+        assert stage('rec', dataset) not in starts
+    assert len(starts) >= 3 * 10 + len(ABLATION) + 3
+
+
+@pytest.mark.parametrize('dataset', DATASETS)
+@pytest.mark.parametrize('ratio', [1, 5, 10])
+def test_stage_3_is_what_the_selection_expects(dataset, ratio, repo_root):
+    """choose_pseudo_data.py reads what stage 3a writes and writes what stage 3b reads."""
+    spec = importlib.util.spec_from_file_location('choose', repo_root / 'tools' / 'choose_pseudo_data.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    args = argparse.Namespace(
+        dataset=dataset,
+        ratio=ratio,
+        annotations=None,
+        predictions=None,
+        full_annotations=None,
+        out=None,
+        report=None,
+    )
+    tool.fill_defaults(args)
+    pseudo = load(stage(f'm{ratio:02d}-pseudo', dataset))
+    retrain = load(stage(f'm{ratio:02d}-retrain', dataset))
+    assert [pseudo.test_evaluator.outfile_prefix] == args.predictions
+    assert pseudo.test_evaluator.checkpoint == pseudo.load_from
+    assert pseudo.test_dataloader.dataset.skip_predicted == args.predictions[0] + '.rank*.jsonl'
+    assert 'data/' + pseudo.test_dataloader.dataset.ann_file == args.annotations
+    assert 'data/' + retrain.train_dataloader.dataset.ann_file == args.out
+    assert pseudo.model.test_cfg.confine_to_box
+    assert not retrain.model.get('test_cfg')
+
+
+def test_ablation():
+    """Each config adds something, and nothing else changes."""
+    switches = ('language_token', 'task_prompt', 'co_content', 'point_modulation')
+    configs = [load(stage(f'm05-{name}')).to_dict() for name in ABLATION]
+    chosen = [[config['model']['head'].pop(key) for key in switches] for config in configs]
+    assert [sum(row) for row in chosen] == [0, 2, 3, 4]
+    first = json.dumps(configs[0], sort_keys=True)
+    assert all(json.dumps(config, sort_keys=True) == first for config in configs[1:])
+    assert configs[0]['load_from'] == 'work_dirs/seqtr_darknet53_rec_refcoco-unc/best.pth'
+    full = load(stage('m05')).to_dict()
+    full['load_from'] = configs[0]['load_from']
+    for key in switches:
+        assert full['model']['head'].pop(key)
+    assert json.dumps(full, sort_keys=True) == first
+
+
+def test_metafiles(repo_root):
+    """model-index.yml imports every metafile; together they list every config."""
+    imported = yaml.safe_load((repo_root / 'model-index.yml').read_text())['Import']
+    assert {repo_root / path for path in imported} == set(ROOT.rglob('metafile.yml'))
+    listed = []
+    for path in imported:
+        content = yaml.safe_load((repo_root / path).read_text())
+        collections = {collection['Name'] for collection in content['Collections']}
+        for model in content['Models']:
+            assert model['In Collection'] in collections
+            assert model['Name'] == model['Config'].rpartition('/')[2].removesuffix('.py')
+            listed.append(repo_root / model['Config'])
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(PATHS.values())
