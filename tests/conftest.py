@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 import mmrefseg
 
@@ -12,6 +13,13 @@ torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_VARIABLE = 'MMREFSEG_TEST_DATA'
+
+
+@pytest.fixture(autouse=True)
+def mmdet_scope():
+    """Names in configs mean mmdet's registries, as in a run; whatever an earlier test has left."""
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield
 
 
 @pytest.fixture(scope='session')

@@ -7,6 +7,7 @@ import cv2
 from ..apis import RefSegInferencer
 from ..datasets.annotations import load_split
 from ..datasets.masks import to_array
+from ..utils.run_config import load_config
 from ..visualization.drawing import draw_case, save_grid
 from .study import CONFIGS, PartialStudy, Variant
 
@@ -23,7 +24,9 @@ def draw_predictions(study: PartialStudy, variant: Variant, folder: Path, count:
     Returns:
         The picture's path.
     """
-    infer = RefSegInferencer(CONFIGS.format('m100'), study.work_dir(variant.name) / 'best.pth')
+    options = dict(option.split('=', 1) for option in study.size_options)
+    config = load_config(CONFIGS.format('m100'), options)
+    infer = RefSegInferencer(config, study.work_dir(variant.name) / 'best.pth')
     cases, seen = [], set()
     for record in load_split(str(study.full_annotations), study.split):
         if record['image_id'] in seen or len(cases) == count:

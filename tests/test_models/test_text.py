@@ -289,7 +289,7 @@ def test_random_vectors_are_the_same_each_time():
         ('glove:FILE', 'other 1 2\n', 'found none of the words'),
         ('glove:missing', '', 'no readable file'),
         ('npz:FILE', 'no npz', 'cannot be read'),
-        ('npz:missing', '', 'cannot be read'),
+        ('npz:missing', '', 'no such file'),
         ('random:none', '', 'expected random:CHANNELS'),
         ('word2vec:FILE', '', 'expected spacy:PIPELINE'),
         ('random', '', 'expected spacy:PIPELINE'),
