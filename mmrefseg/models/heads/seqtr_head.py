@@ -6,7 +6,6 @@ prompt, co-content teacher forcing and point modulation: Partial-RES (Qu et al.,
 Letters: B pictures, M expressions, L sequence places, V token classes, C channels, H W grid.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -73,9 +72,6 @@ class SeqTRHead(BaseModule):
         position_in_content: Add the position code to the encoder's input too, not only
             to queries and keys, so that a network trained from scratch need not
             learn position from the padding. The original does not.
-        sine_tokens: Start the bins' embeddings and the predictor's last layer from sine codes
-            of the coordinates, so that near bins are alike from the first step. The
-            original starts both at random.
         first_coordinate_weight: Loss weight of a box's first coordinate (SeqTR: 1.5).
         end_weight: Loss weight of the end token in masks (the original: 0.1).
         loss: Config of the token loss; SeqTR's label smoothing of 0.1 if it is left out.
@@ -102,7 +98,6 @@ class SeqTRHead(BaseModule):
         co_content: bool = False,
         point_modulation: bool = False,
         position_in_content: bool = False,
-        sine_tokens: bool = False,
         first_coordinate_weight: float = 1.5,
         end_weight: float = 0.1,
         loss: dict | None = None,
@@ -133,8 +128,6 @@ class SeqTRHead(BaseModule):
             ),
             point_modulation,
         )
-        if sine_tokens:
-            self._init_sine_tokens()
         if self.multi_task:
             self.task_embedding = nn.Embedding(2, embed_dims)
         self.task_prompt = nn.Embedding(1, embed_dims) if task_prompt else None
@@ -159,16 +152,6 @@ class SeqTRHead(BaseModule):
             for parameter in module.parameters():
                 if parameter.dim() > 1:
                     nn.init.xavier_uniform_(parameter)
-
-    @torch.no_grad()
-    def _init_sine_tokens(self) -> None:
-        bins, c = self.codec.num_bins, self.token_embedding.embedding_dim
-        # wavelengths from twice the picture's side down to four bins, evenly in the logarithm
-        cycles = torch.logspace(-1, math.log2(bins / 4), c // 2, base=2)
-        phase = 2 * math.pi * (torch.arange(bins)[:, None] + 0.5) / bins * cycles
-        code = torch.cat([phase.sin(), phase.cos()], 1) * 2**0.5  # unit variance, as nn.Embedding
-        self.token_embedding.weight[:bins] = code
-        self.predictor[-1].weight[:bins] = code / c**0.5
 
     # ------------------------------------------------------------------ encoder
 
