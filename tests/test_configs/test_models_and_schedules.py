@@ -97,7 +97,7 @@ def test_learning_rate_of_every_epoch(name, golden, golden_dir):
     rates = []
     for _ in expected:
         rates.append(wrapper.get_lr()['lr'][0])
-        wrapper.optimizer.step()
+        wrapper.step()
         for scheduler in schedulers:
             scheduler.step()
     np.testing.assert_allclose(rates, expected, rtol=1e-9)
