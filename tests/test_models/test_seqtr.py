@@ -4,7 +4,8 @@ import copy
 
 import pytest
 import torch
-from tiny_seqtr import PARTIAL, build_tiny, make_batch
+from mmdet.registry import MODELS
+from tiny_seqtr import PARTIAL, build_tiny, make_batch, tiny_config
 
 TASKS = {
     'rec': dict(with_box=True, with_mask=False),
@@ -141,9 +142,6 @@ def test_withheld_masks_do_not_count():
 
 
 def test_frozen_layers_keep_weights_and_statistics():
-    from mmdet.registry import MODELS
-    from tiny_seqtr import tiny_config
-
     config = tiny_config(**TASKS['res'])
     config['backbone']['frozen_layers'] = 6
     for norm_eval in (True, False):
@@ -162,3 +160,15 @@ def test_tensor_mode_gives_tokens():
     tokens = model(**data, mode='tensor')
     assert tokens['box_tokens'].shape == (4, 4) and (tokens['box_tokens'] < 16).all()
     assert tokens['mask_tokens'].shape == (4, 13) and (tokens['mask_tokens'] <= 16).all()
+
+
+def test_a_batch_of_one_sentence_trains():
+    """The last batch of an epoch may hold one picture with one expression."""
+    config = tiny_config(**TASKS['res'], **PARTIAL)
+    config['language_model']['batch_norm'] = True
+    model = MODELS.build(config).train()
+    run_loss(model, make_batch())  # gives the normalisation running statistics
+    losses = run_loss(model, make_batch(sizes=((64, 64),), pairs=(1,)))
+    assert losses['loss_mask'].isfinite()
+    losses['loss_mask'].backward()
+    assert model.language_model.gru.weight_ih_l0.grad.abs().sum() > 0

@@ -4,6 +4,7 @@ Letters: M expressions, T words, E word-vector channels, C sentence channels.
 """
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -81,4 +82,13 @@ class GRUEncoder(BaseModule):
             real = real[:, : words.shape[1]]
         # An expression without words would give -inf: let it see its padding instead.
         hidden = ~real & real.any(1, keepdim=True)
-        return self.norm(words.masked_fill(hidden[..., None], float('-inf')).amax(1))
+        return self._normalise(words.masked_fill(hidden[..., None], float('-inf')).amax(1))
+
+    def _normalise(self, sentences: Tensor) -> Tensor:
+        """(M, C) -> (M, C); one sentence alone has no batch statistics and takes the running ones."""
+        if self.training and len(sentences) == 1 and isinstance(self.norm, nn.BatchNorm1d):
+            norm = self.norm
+            return F.batch_norm(
+                sentences, norm.running_mean, norm.running_var, norm.weight, norm.bias, eps=norm.eps
+            )
+        return self.norm(sentences)
