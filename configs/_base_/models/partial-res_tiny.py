@@ -45,7 +45,7 @@ model = dict(
         co_content=True,
         point_modulation=True,
         position_in_content=True,
-        loss=dict(type='SequenceGaussianLabelLoss', num_bins=num_bins, sigma=1.5),
+        loss=dict(type='SequenceGaussianLabelLoss', num_bins=num_bins, sigma=2.5),
         cell_loss=dict(type='BoxCellLoss', loss_weight=6.0),
     ),
     # RefShapes' ten shapes have the category ids 1 to 10.
