@@ -64,7 +64,8 @@ class Project:
 
     def train(self, stage: str, *options: str) -> str:
         """Two steps of a stage; returns its log."""
-        return self.tools.succeed('train.py', self.config(stage), '--cfg-options', *SMALL, *options).stdout
+        args = ('--seed', '0', '--cfg-options', *SMALL, *options)
+        return self.tools.succeed('train.py', self.config(stage), *args).stdout
 
     def test(self, stage: str, *args: str, weights: str | None = None, options: tuple[str, ...] = ()) -> str:
         """Run a stage's network; returns the log."""
@@ -196,6 +197,8 @@ def test_all_sentences_score_the_same_online_and_offline(project):
         online, offline = project.read(f'{split}.json'), project.read('offline.json')
         assert len(project.read(file)) == offline['num_expressions'] == sentences
         assert {key: online[key] for key in METRICS} == {key: offline[key] for key in METRICS}
-        assert online['miou'] > 5
+        # an equality of something: masks that differ, and overlap the truth
+        masks = {record['segmentation']['counts'] for record in project.read(file)}
+        assert len(masks) > sentences / 8 and online['miou'] > 1, (len(masks), online)
         counted += sentences
     assert counted == 309
