@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -13,11 +13,13 @@ class MappedState:
         state: Our key -> value.
         origin: Our key -> the original's key.
         left_over: Original keys that no rule knows.
+        dropped: Original keys that have no place in our model, by a rule.
     """
 
     state: dict
     origin: dict[str, str]
     left_over: list[str]
+    dropped: list[str] = field(default_factory=list)
 
 
 class KeyMap:
@@ -47,6 +49,7 @@ class KeyMap:
         for original, value in state.items():
             key = original.removeprefix('module.')
             if any(pattern.fullmatch(key) for pattern in self.drop):
+                mapped.dropped.append(original)
                 continue
             name = self.rename(key)
             if name is None:
