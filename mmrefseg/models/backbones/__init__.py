@@ -1,3 +1,4 @@
 from .darknet53 import DarkNet53
+from .language_swin import LanguageSwin
 
-__all__ = ['DarkNet53']
+__all__ = ['DarkNet53', 'LanguageSwin']

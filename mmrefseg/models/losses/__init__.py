@@ -2,10 +2,12 @@ from .box_cell_loss import BoxCellLoss
 from .cell_category_loss import CellCategoryLoss
 from .gaussian_label_loss import SequenceGaussianLabelLoss
 from .label_smoothing_loss import SequenceLabelSmoothingLoss
+from .pixel_cross_entropy_loss import PixelCrossEntropyLoss
 
 __all__ = [
     'BoxCellLoss',
     'CellCategoryLoss',
+    'PixelCrossEntropyLoss',
     'SequenceGaussianLabelLoss',
     'SequenceLabelSmoothingLoss',
 ]

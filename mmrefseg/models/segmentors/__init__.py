@@ -1,3 +1,4 @@
+from .lavt import LAVT
 from .seqtr import SeqTR
 
-__all__ = ['SeqTR']
+__all__ = ['LAVT', 'SeqTR']

@@ -1,0 +1,198 @@
+"""LAVT as one detector: language model, backbone with language gates, decoder.
+
+Letters: B pictures, M expressions (all pairs of the batch in a row), H W pixels.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ...utils import UserInputError
+from ..heads.lavt_head import upsample
+from ..language_models.tokens import TokenBatch, join_tokens
+
+TEST_CFG = dict(frame='original', sentences='each', confine_to_box=False, chunk_size=None)
+CHOICES = dict(frame=('original', 'network'), sentences=('each', 'cat', 'cat_legacy', 'avg'))
+
+
+@MODELS.register_module()
+class LAVT(BaseDetector):
+    """Referring expression segmentation with language gates in the backbone (Yang et al., CVPR 2022).
+
+    A sample is one picture with N expressions (``data_sample.expressions``); the picture passes through
+    the stage before the first gate once, whatever N is.
+
+    Args:
+        backbone: Config; takes pictures and words, gives four maps per expression, finest first.
+        language_model: Config; gives a vector per word.
+        decode_head: Config; gives two logits a cell.
+        data_preprocessor: Config of mmdet's.
+        test_cfg: ``frame``: masks of the ``'original'`` picture's size, from logits that are resized
+            bilinearly, or of the ``'network'``'s input, as LAVT is scored in its paper. ``sentences``: what
+            is predicted from: ``'each'`` expression; all expressions of an object (``ref_ids``), joined
+            (``'cat'``; ``'cat_legacy'`` interleaves their words as LAVT-pytorch does) or by the mean of
+            their logits (``'avg'``). ``confine_to_box=True`` cuts masks at the ground-truth box (pseudo
+            labels, where the box is known). ``chunk_size``: so many expressions at once behind the shared
+            stage; all by default.
+        init_cfg: mmengine's initialisation config.
+    """
+
+    def __init__(
+        self,
+        backbone: ConfigType,
+        language_model: ConfigType,
+        decode_head: ConfigType,
+        data_preprocessor: OptConfigType = None,
+        test_cfg: OptConfigType = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.language_model = MODELS.build(language_model)
+        self.backbone = MODELS.build(backbone)
+        self.decode_head = MODELS.build(decode_head)
+        self.test_cfg = TEST_CFG | dict(test_cfg or {})
+        for name, value in self.test_cfg.items():
+            if name not in TEST_CFG or value not in CHOICES.get(name, (value,)):
+                expected = f'one of {", ".join(CHOICES.get(name, TEST_CFG))}'
+                raise UserInputError.of('LAVT test_cfg', f'{name}={value!r}', expected, 'correct the config')
+
+    def extract_feat(
+        self, batch_inputs: Tensor, tokens: TokenBatch, index: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        """Maps of the M expressions whose pictures are ``batch_inputs[index]``."""
+        return self.backbone(batch_inputs, *self.language_model(tokens), index)
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """Losses of the head, over the expressions whose mask is not withheld."""
+        logits = self._forward(batch_inputs, batch_data_samples)
+        target, has_mask = self._targets(batch_data_samples, logits)
+        return self.decode_head.loss(logits[has_mask], target[has_mask])
+
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
+    ) -> SampleList:
+        """Masks of every expression.
+
+        Args:
+            batch_inputs: (B, 3, H, W).
+            batch_data_samples: With ``expressions``, and ``ref_ids`` unless each is predicted from alone.
+            rescale: Allow ``frame='original'``; otherwise results are in the network's frame.
+
+        Returns:
+            The samples with ``pred_instances``: masks (N, H, W) bool, scores (N,), the mean probability of
+            the object inside the mask, bboxes (N, 4) xyxy around the mask, labels (N,), zeros.
+        """
+        original = rescale and self.test_cfg['frame'] == 'original'
+        image_maps = self.backbone.forward_image(batch_inputs)
+        results = []
+        for image_map, sample in zip(image_maps, batch_data_samples, strict=True):
+            logits = self._sentence_logits(image_map, sample)
+            results.append(self._instances(logits, sample, tuple(batch_inputs.shape[-2:]), original))
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> Tensor:
+        """Tensor mode: logits (M, 2, H, W) of all expressions at the size of the input."""
+        expressions = [text for sample in batch_data_samples for text in sample.expressions]
+        counts = torch.tensor([len(sample.expressions) for sample in batch_data_samples])
+        index = torch.repeat_interleave(torch.arange(len(counts)), counts).to(batch_inputs.device)
+        feats = self.extract_feat(batch_inputs, self.language_model.tokenize(expressions), index)
+        return upsample(self.decode_head(feats), batch_inputs.shape[-2:])
+
+    def _sentence_logits(self, image_map: Tensor, sample) -> Tensor:
+        """Low-resolution logits (N, 2, h, w) of the sample's rows, as ``test_cfg.sentences`` says."""
+        mode = self.test_cfg['sentences']
+        tokens = self.language_model.tokenize(list(sample.expressions))
+        if mode in ('each', 'avg'):
+            # an expression that occurs twice is read once
+            texts = list(dict.fromkeys(sample.expressions))
+            first = [list(sample.expressions).index(text) for text in texts]
+            logits = self._logits(image_map, TokenBatch(tokens.ids[first], tokens.mask[first]))
+            logits = logits[[texts.index(text) for text in sample.expressions]]
+            if mode == 'each':
+                return logits
+        rows = torch.empty(0)
+        result: list[Tensor] = [rows] * len(sample.expressions)
+        for group in _rows_by_object(sample.ref_ids):
+            if mode == 'avg':
+                merged = logits[group].mean(0)
+            else:
+                merged = self._logits(image_map, join_tokens(tokens, group, mode == 'cat_legacy'))[0]
+            for row in group:
+                result[row] = merged
+        return torch.stack(result)
+
+    def _logits(self, image_map: Tensor, tokens: TokenBatch) -> Tensor:
+        """Low-resolution logits of one picture's expressions, a chunk at a time."""
+        words, mask = self.language_model(tokens)
+        size = self.test_cfg['chunk_size'] or len(words)
+        chunks = []
+        for start in range(0, len(words), size):
+            part = slice(start, start + size)
+            maps = image_map.expand(len(words[part]), *image_map.shape)
+            chunks.append(self.decode_head(self.backbone.forward_language(maps, words[part], mask[part])))
+        return torch.cat(chunks)
+
+    def _targets(self, samples: SampleList, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Masks (M, H, W) uint8 in the padded frame, and which of them are there (M,)."""
+        target = torch.zeros(len(logits), *logits.shape[-2:], dtype=torch.uint8)
+        has_mask = torch.cat([sample.gt_instances.has_mask for sample in samples])
+        first = 0
+        for sample in samples:
+            masks = torch.as_tensor(sample.gt_instances.masks.masks)
+            target[first : first + len(masks), : masks.shape[1], : masks.shape[2]] = masks
+            first += len(masks)
+        return target.to(logits.device), has_mask.to(logits.device)
+
+    def _instances(self, logits: Tensor, sample, input_size: tuple[int, int], original: bool) -> InstanceData:
+        height, width = sample.img_shape[:2]
+        frame = tuple(sample.ori_shape[:2]) if original else (height, width)
+        masks, scores = [], []
+        for row in logits:  # one at a time: the full-size logits of all expressions take gigabytes
+            full = upsample(row[None], input_size)[..., :height, :width]
+            probability = upsample(full, frame).softmax(1)[0, 1]
+            masks.append((probability > 0.5).cpu())
+            inside = probability[probability > 0.5]
+            scores.append(float(inside.mean()) if len(inside) else 0.0)
+        masks = torch.stack(masks)
+        if self.test_cfg['confine_to_box']:
+            masks &= _inside_boxes(sample, frame, original)
+        boxes = torch.stack([_mask_box(mask) for mask in masks])
+        labels = torch.zeros(len(masks), dtype=torch.long)
+        return InstanceData(masks=masks, scores=torch.tensor(scores), bboxes=boxes, labels=labels)
+
+
+def _rows_by_object(ref_ids: Sequence) -> list[list[int]]:
+    groups: dict = {}
+    for row, ref_id in enumerate(ref_ids):
+        groups.setdefault(ref_id, []).append(row)
+    return list(groups.values())
+
+
+def _inside_boxes(sample, frame: tuple[int, int], original: bool) -> Tensor:
+    """(N, H, W) bool: pixels whose centre is in the ground-truth box, which is in the original frame."""
+    boxes = (
+        torch.as_tensor(getattr(sample.gt_instances.bboxes, 'tensor', sample.gt_instances.bboxes))
+        .double()
+        .cpu()
+    )
+    if not original:
+        boxes = boxes * torch.tensor([*sample.scale_factor, *sample.scale_factor], dtype=torch.float64)
+    y = torch.arange(frame[0])[None, :, None] + 0.5
+    x = torch.arange(frame[1])[None, None, :] + 0.5
+    left, top, right, bottom = (edge[:, None, None] for edge in boxes.unbind(1))
+    # read_box clips at the last pixel, so that the far edges are inclusive
+    return (x >= left) & (x <= right + 1) & (y >= top) & (y <= bottom + 1)
+
+
+def _mask_box(mask: Tensor) -> Tensor:
+    """xyxy box around a mask (H, W); zeros where it is empty."""
+    rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
+    if not len(rows):
+        return torch.zeros(4)
+    return torch.stack([columns[0, 0], rows[0, 0], columns[-1, 0] + 1, rows[-1, 0] + 1]).float()
