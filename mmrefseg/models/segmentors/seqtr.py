@@ -8,6 +8,7 @@ import torch
 from mmdet.models.detectors.base import BaseDetector
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
+from mmdet.structures.mask import BitmapMasks
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.structures import InstanceData
 from torch import Tensor
@@ -33,7 +34,9 @@ class SeqTR(BaseDetector):
             backbone (for backbones that start from scratch).
         data_preprocessor: Config; ``pad_size_divisor`` must be the codec's ``pad_divisor``.
         test_cfg: ``confine_to_box=True`` keeps vertices inside the ground-truth box
-            (for pseudo labels, where the box is known).
+            (for pseudo labels, where the box is known);
+            ``legacy_rescale=True`` resizes the whole padded mask to the original picture, as the original does:
+            where there is padding, that shifts the mask.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -54,7 +57,7 @@ class SeqTR(BaseDetector):
         self.neck = MODELS.build(neck)
         self.head = MODELS.build(head)
         self.category_loss = None if category_loss is None else MODELS.build(category_loss)
-        self.test_cfg = dict(confine_to_box=False) | dict(test_cfg or {})
+        self.test_cfg = dict(confine_to_box=False, legacy_rescale=False) | dict(test_cfg or {})
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Pictures (B, 3, H, W) -> three maps."""
@@ -148,7 +151,10 @@ class SeqTR(BaseDetector):
         if output.masks is not None:
             tokens = output.masks.tokens[rows].cpu().numpy()
             contours = [codec.decode_mask(t, sample.img_shape[:2]) / scale for t in tokens]
-            masks = np.stack([vertices_to_mask(c, *shape) for c in contours])
+            if rescale and self.test_cfg['legacy_rescale']:
+                masks = np.stack([self._resized_mask(t, sample) for t in tokens])
+            else:
+                masks = np.stack([vertices_to_mask(c, *shape) for c in contours])
             result.masks = torch.from_numpy(masks.astype(bool))
             result.points = self._pad_points(contours, codec.num_points)
             result.bboxes = torch.stack([_contour_box(contour) for contour in contours])
@@ -157,6 +163,14 @@ class SeqTR(BaseDetector):
             boxes = [codec.decode_box(t, sample.img_shape[:2]) / np.tile(scale, 2) for t in tokens]
             result.bboxes = torch.from_numpy(np.stack(boxes)).float()
         return result
+
+    def _resized_mask(self, tokens: np.ndarray, sample) -> np.ndarray:
+        """The original's mask in the original frame: drawn with the padding, resized with it."""
+        codec = self.head.codec
+        width, height = codec.padded_size(sample.img_shape)
+        mask = vertices_to_mask(codec.decode_mask(tokens, sample.img_shape[:2]), height, width)
+        bitmap = BitmapMasks(mask[None].astype(np.uint8), height, width)
+        return bitmap.resize(tuple(sample.ori_shape[:2])).masks[0]
 
     @staticmethod
     def _pad_points(contours: list[np.ndarray], num_points: int) -> Tensor:
