@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmengine import utils
+from mmengine.config import Config
 from mmengine.config import config as config_module
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.hub import hub
@@ -12,6 +13,7 @@ PACKAGE = 'mmrefseg'
 PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 _mmengine_installed_path = package_utils.get_installed_path
+_mmengine_cfg_path = Config._get_cfg_path
 
 
 def allow_package_configs() -> None:
@@ -23,6 +25,24 @@ def allow_package_configs() -> None:
     MODULE2PACKAGE.setdefault(PACKAGE, PACKAGE)
     for module in (utils, package_utils, config_module, hub):
         module.get_installed_path = get_installed_path
+    Config._get_cfg_path = staticmethod(get_cfg_path)
+
+
+def get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+    """As mmengine's, but types of our configs keep the scope of the config that inherits from them.
+
+    mmengine marks what comes from a package with the package's own scope. Ours has none: its classes are in
+    mmdet's registries.
+
+    Args:
+        cfg_path: What ``_base_`` says.
+        filename: The config that says it.
+
+    Returns:
+        The file, and the scope of its types.
+    """
+    path, scope = _mmengine_cfg_path(cfg_path, filename)
+    return path, None if scope == PACKAGE else scope
 
 
 def get_installed_path(package: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mmengine.hub.hub
 import pytest
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
@@ -17,6 +18,16 @@ def test_base_of_this_package(tmp_path):
     path.write_text("_base_ = 'mmrefseg::_base_/default_runtime.py'\nmine = 1\n")
     config = Config.fromfile(path)
     assert config.default_scope == 'mmdet' and config.mine == 1
+
+
+def test_models_of_inherited_configs_build(tmp_path):
+    """Our classes are in mmdet's registries: there is no scope of our own to look them up in."""
+    path = tmp_path / 'mine.py'
+    path.write_text("_base_ = 'mmrefseg::_base_/models/seqtr_darknet53.py'\n")
+    neck = Config.fromfile(path).model.neck
+    assert type(MODELS.build(neck)).__name__ == 'MultiscaleFusion'
+    path.write_text("_base_ = 'mmdet::_base_/models/mask-rcnn_r50_fpn.py'\n")
+    assert Config.fromfile(path).model._scope_ == 'mmdet'
 
 
 def test_custom_imports(tmp_path):
