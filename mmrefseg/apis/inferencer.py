@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 
 from ..compat.checkpoint import load_checkpoint_file
 from ..utils import UserInputError
+from ..utils.run_config import set_fuse_conv_bn
 
 # What needs annotations has no place in inference.
 TRAINING_ONLY = {'DrawExpression', 'LoadRefAnnotations', 'EncodeContour', 'LoadRefImage'}
@@ -31,16 +32,23 @@ class RefSegInferencer:
         config: Config file, or a config that is loaded.
         checkpoint: Weights of the config's model.
         device: Torch device; a GPU if there is one.
+        fuse_conv_bn: Run SeqTR's convolutions with folded batch norms: faster, the same results.
 
     Raises:
         UserInputError: If the checkpoint does not fit the model.
     """
 
     def __init__(
-        self, config: str | os.PathLike | Config, checkpoint: str | os.PathLike, device: str | None = None
+        self,
+        config: str | os.PathLike | Config,
+        checkpoint: str | os.PathLike,
+        device: str | None = None,
+        fuse_conv_bn: bool = False,
     ) -> None:
         self.config = config if isinstance(config, Config) else Config.fromfile(config)
         init_default_scope(self.config.get('default_scope', 'mmdet'))
+        if fuse_conv_bn:
+            set_fuse_conv_bn(self.config)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         self.model = MODELS.build(self.config.model)
         state = load_checkpoint_file(checkpoint)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.dist import is_distributed
-from mmengine.registry import RUNNERS
+from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
@@ -137,6 +138,21 @@ def set_auto_scale_lr(config: Config) -> None:
             'set auto_scale_lr = dict(base_batch_size=...)',
         )
     config.auto_scale_lr.enable = True
+
+
+def set_fuse_conv_bn(config: Config) -> None:
+    """Predict with folded batch norms and channels last: ``model.test_cfg.fuse_conv_bn=True``.
+
+    Raises:
+        UserInputError: If the model knows no such thing.
+    """
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    name = (config.get('model') or {}).get('type')
+    if not getattr(MODELS.get(name), 'fuses_conv_bn', False):
+        raise UserInputError.of(
+            '--fuse-conv-bn', f'a model of type {name!r}, which does without', 'SeqTR', 'leave the option out'
+        )
+    config.model.test_cfg = {**(config.model.get('test_cfg') or {}), 'fuse_conv_bn': True}
 
 
 def start_from(config: Config, checkpoint: str | None) -> None:

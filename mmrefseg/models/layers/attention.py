@@ -34,15 +34,19 @@ class MultiHeadAttention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
-    def _project(self, x: Tensor, part: int) -> Tensor:
+    def _project(self, x: Tensor, first: int, parts: int = 1) -> Tensor:
         c = x.shape[-1]
-        rows = slice(part * c, (part + 1) * c)
+        rows = slice(first * c, (first + parts) * c)
         x = F.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (M, A, L, C/A)
+        return x.unflatten(-1, (parts * self.num_heads, -1)).transpose(1, 2)  # (M, parts * A, L, C/A)
 
     def project_query(self, x: Tensor) -> Tensor:
         """(M, L, C) -> (M, A, L, C/A)."""
         return self._project(x, 0)
+
+    def project_query_key(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys of the same tokens in one product: (M, L, C) -> two (M, A, L, C/A)."""
+        return self._project(x, 0, 2).chunk(2, 1)
 
     def project_key(self, x: Tensor) -> Tensor:
         """(M, S, C) -> (M, A, S, C/A)."""
