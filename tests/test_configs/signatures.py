@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
+from mmcv import ops
 from mmdet import registry as mmdet_registry
 
 from mmrefseg.utils.run_config import RUNNER_KEYS
@@ -32,6 +33,13 @@ REGISTRY_OF = {
     'vis_backends': 'VISBACKENDS',
     'log_processor': 'LOG_PROCESSORS',
 }
+# The same below a model: parts that detectors build themselves. 'ops' are looked up in mmcv.ops by name.
+DETECTOR_PARTS = {
+    **dict.fromkeys(('assigner', 'sampler', 'bbox_coder', 'anchor_generator'), 'TASK_UTILS'),
+    **dict.fromkeys(('roi_layer', 'nms'), 'ops'),
+}
+# Transforms that hand what they do not know on to another one.
+HAND_ON = {'RandomChoiceResize': 'resize_type', 'ResizeShortestEdge': 'resize_type'}
 # Filled in by the code that builds.
 GIVEN = {
     'self',
@@ -44,7 +52,9 @@ GIVEN = {
     'params',
     'optimizer',
 }
-GIVEN |= {'save_dir', 'embed_dims'}
+GIVEN |= {'save_dir', 'embed_dims', 'num_features'}
+# By the host code that calls it.
+HOST_GIVEN = {'nms': {'boxes', 'scores'}}
 
 
 def types_of(config: dict) -> Iterator[tuple[str, str | None, dict]]:
@@ -64,6 +74,8 @@ def _walk(node: Any, where: str, registry: str | None) -> Iterator[tuple[str, st
         for key, value in node.items():
             # The names of hooks are free.
             below = registry if registry == 'HOOKS' else REGISTRY_OF.get(key, registry)
+            if where.startswith('model'):
+                below = DETECTOR_PARTS.get(key, below)
             yield from _walk(value, f'{where}.{key}', below)
     elif isinstance(node, (list, tuple)):
         for index, value in enumerate(node):
@@ -74,16 +86,24 @@ def problem(node: dict, registry: str | None) -> str | None:
     """What is wrong with a ``dict(type=...)``, or None."""
     if registry is None:
         return f'type {node["type"]!r} under a key of no known registry'
-    found = getattr(mmdet_registry, registry).get(node['type'])
+    if registry == 'ops':
+        found = getattr(ops, node['type'], None)
+    else:
+        found = getattr(mmdet_registry, registry).get(node['type'])
     if found is None:
         return f'{node["type"]!r} is not in {registry}'
     accepted, required = parameters(found)
+    if node['type'] in HAND_ON:
+        inner = node.get(HAND_ON[node['type']], 'Resize')
+        return problem({**{k: v for k, v in node.items() if k not in accepted}, 'type': inner}, registry)
     if node['type'] == 'EMAHook':  # hands what it does not know on to the averaged model
         accepted |= parameters(mmdet_registry.MODELS.get(node['ema_type']))[0]
+    if 'num_features' in required:  # a norm: mmcv reads this and hands the rest on
+        accepted.add('requires_grad')
     if registry == 'PARAM_SCHEDULERS':  # read by the runner
         accepted.add('convert_to_iter_based')
     unknown = node.keys() - accepted - {'type', '_scope_'}
-    missing = required - node.keys() - GIVEN
+    missing = required - node.keys() - GIVEN - HOST_GIVEN.get(node['type'], set())
     if unknown or missing:
         return f'{node["type"]}: unknown arguments {sorted(unknown)}, missing {sorted(missing)}'
     return None
@@ -91,6 +111,9 @@ def problem(node: dict, registry: str | None) -> str | None:
 
 def parameters(built: Any) -> tuple[set[str], set[str]]:
     """The arguments that a class takes (its parents' too, where it passes ``**kwargs`` on), and must get."""
+    if not inspect.isclass(built):
+        arguments = inspect.signature(built).parameters.values()
+        return {a.name for a in arguments}, {a.name for a in arguments if a.default is a.empty}
     inits = [vars(base)['__init__'] for base in inspect.getmro(built) if '__init__' in vars(base)]
     accepted: set[str] = set()
     required: set[str] | None = None
