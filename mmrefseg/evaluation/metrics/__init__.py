@@ -1,7 +1,8 @@
 """Thin mmengine shells around :mod:`mmrefseg.evaluation.functional`, registered in mmdet's METRICS."""
 
+from .instance_metric import InstanceMetric
 from .pseudo_label_dump import PseudoLabelDump
 from .rec_metric import RECMetric
 from .res_metric import RESMetric
 
-__all__ = ['PseudoLabelDump', 'RECMetric', 'RESMetric']
+__all__ = ['InstanceMetric', 'PseudoLabelDump', 'RECMetric', 'RESMetric']

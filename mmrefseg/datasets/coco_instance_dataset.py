@@ -1,0 +1,136 @@
+"""Instances from a COCO file, of which a part can be held out for validation."""
+
+import contextlib
+import io
+import random
+from pathlib import Path
+
+import cv2
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.registry import DATASETS
+
+from ..utils import UserInputError, load_json
+
+PARTS = ('all', 'train', 'val')
+
+
+class NamedCOCO(COCO):
+    """mmdet's COCO: categories in the order of the names asked for, not of the file; nothing is printed.
+
+    Raises:
+        UserInputError: If the file is missing or not a COCO file.
+    """
+
+    def __init__(self, annotation_file: str) -> None:
+        super().__init__()
+        content = load_json(annotation_file)
+        for key in ('images', 'categories'):
+            if not isinstance(content, dict) or key not in content:
+                raise UserInputError.of(annotation_file, f'no {key!r}', 'a COCO file', 'check the path')
+        self.annotation_file = annotation_file
+        self.dataset = content
+        with contextlib.redirect_stdout(io.StringIO()):
+            self.createIndex()
+        self.img_ann_map = self.imgToAnns
+        self.cat_img_map = self.catToImgs
+
+    def get_cat_ids(self, cat_names=(), sup_names=(), cat_ids=()) -> list[int]:
+        """Ids of categories, in the order of ``cat_names`` if these are given.
+
+        Raises:
+            UserInputError: If the file lacks one of the names.
+        """
+        ids = super().get_cat_ids(cat_names, sup_names, cat_ids)
+        by_name = {self.cats[id_]['name']: id_ for id_ in ids}
+        missing = [name for name in cat_names if name not in by_name]
+        if missing:
+            raise UserInputError.of(
+                self.annotation_file,
+                f'no category {missing[0]!r}',
+                f'all {len(cat_names)} classes of the dataset',
+                "set the dataset's metainfo=dict(classes=...) to the names of the file",
+            )
+        return [by_name[name] for name in cat_names] or ids
+
+
+@DATASETS.register_module()
+class CocoInstanceDataset(CocoDataset):
+    """mmdet's CocoDataset, with a held-out part, classes found by name, and errors in one sentence.
+
+    The images to hold out are drawn from the sorted ids of all images and ``held_out_seed``: they do not
+    depend on the order of the file, on the process or on filtering, and no image is in both parts.
+
+    Args:
+        part: ``'all'``; ``'train'``, all but the held-out images; ``'val'``, the held-out images.
+        held_out: The share of images to hold out, in [0, 1). With 0 both parts are all images.
+        held_out_seed: Another seed holds other images out.
+        **kwargs: Of mmdet's CocoDataset. ``metainfo=dict(classes=...)`` names the categories.
+
+    Raises:
+        UserInputError: For a missing file, class or picture, or settings that leave no image.
+    """
+
+    COCOAPI = NamedCOCO
+
+    def __init__(
+        self, *args, part: str = 'all', held_out: float = 0.1, held_out_seed: int = 0, **kwargs
+    ) -> None:
+        if part not in PARTS or not 0 <= held_out < 1:
+            raise UserInputError.of(
+                'CocoInstanceDataset',
+                f'part={part!r}, held_out={held_out}',
+                f'part {" or ".join(PARTS)} and a share from 0 to below 1',
+                'correct the config',
+            )
+        self.part = part
+        self.held_out = held_out
+        self.held_out_seed = held_out_seed
+        super().__init__(*args, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """The images of the part, with their instances."""
+        samples = super().load_data_list()
+        chosen = self._chosen({sample['img_id'] for sample in samples})
+        samples = [sample for sample in samples if sample['img_id'] in chosen]
+        if samples:
+            self._check_folder(samples[0]['img_path'])
+        return samples
+
+    def filter_data(self) -> list[dict]:
+        """As mmdet; an empty dataset is an error."""
+        samples = super().filter_data()
+        if not samples:
+            what = 'images' if self.test_mode else 'images with instances of the classes'
+            raise UserInputError.of(
+                self.ann_file, f'no {what} in part {self.part!r}', 'some', 'change held_out or the file'
+            )
+        return samples
+
+    def prepare_data(self, idx: int):
+        """One sample; a picture that cannot be read is named."""
+        try:
+            return super().prepare_data(idx)
+        except (FileNotFoundError, AssertionError, cv2.error) as error:
+            path = Path(self.get_data_info(idx)['img_path'])
+            if path.is_file() and cv2.imread(str(path)) is not None:
+                raise  # not about the picture
+            found = 'a file that is not a picture' if path.is_file() else 'no such file'
+            raise UserInputError.of(str(path), found, 'a picture', 'copy it again') from error
+
+    def _chosen(self, image_ids: set[int]) -> set[int]:
+        """Ids of the part."""
+        if self.part == 'all' or self.held_out == 0:
+            return image_ids
+        ids = sorted(image_ids)
+        held_out = set(random.Random(self.held_out_seed).sample(ids, round(self.held_out * len(ids))))
+        return held_out if self.part == 'val' else image_ids - held_out
+
+    def _check_folder(self, first: str) -> None:
+        """A wrong folder shows at its first picture, before anything is computed."""
+        path = Path(first)
+        if '://' not in first and not path.is_file():
+            found = 'no such file' if path.parent.is_dir() else f'no folder {path.parent}'
+            raise UserInputError.of(
+                first, found, f'the pictures of {self.ann_file}', 'check data_prefix, and data/README.md'
+            )
