@@ -138,6 +138,30 @@ class CheckpointCheckHook(Hook):
         if runner.rank == 0:
             details = report.details()
             runner.logger.info(f'{where}: {report}' + (f'\n{details}' if details else ''))
+            broken = broken_conventions(model, (checkpoint.get('meta') or {}).get('conventions') or {})
+            if broken:
+                runner.logger.warning(
+                    f'{where}: its weights were trained with other conventions than those of this config and '
+                    f'will not give what they gave; set {" ".join(broken)}'
+                )
+
+
+def broken_conventions(model: torch.nn.Module, conventions: Mapping[str, object]) -> list[str]:
+    """``model.NAME=VALUE`` for each switch of the model that differs from what weights were trained under.
+
+    Args:
+        model: The model that loads them.
+        conventions: Name -> value, from a converted checkpoint's ``meta['conventions']``; names that the
+            model does not have are passed over.
+    """
+    broken = []
+    for name, value in conventions.items():
+        owner = model
+        for part in name.split('.'):
+            owner = getattr(owner, part, None)
+        if owner is not None and owner != value:
+            broken.append(f'model.{name}={value}')
+    return broken
 
 
 def _first_misfit(report: KeyReport) -> str:

@@ -1,0 +1,31 @@
+"""Convert DarkNet's binary weights (SeqTR's darknet.weights, or yolov3.weights) for the backbone DarkNet53.
+
+python tools/model_converters/darknet.py darknet.weights data/weights/darknet53.pth
+"""
+
+import argparse
+from pathlib import Path
+
+from mmrefseg.checkpoints import add_conversion_options, write_checkpoint
+from mmrefseg.checkpoints.darknet import convert_darknet
+from mmrefseg.utils import cli
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_conversion_options(parser, 'darknet.weights or yolov3.weights')
+    return parser.parse_args()
+
+
+@cli
+def main() -> None:
+    args = parse_args()
+    report = convert_darknet(args.src)
+    print(report.table(args.every_key))
+    report.require_complete(args.src, args.allow)
+    write_checkpoint(args.dst, report.state, original='DarkNet', source=Path(args.src).name)
+    print(f'DarkNet53 -> {args.dst}')
+
+
+if __name__ == '__main__':
+    main()

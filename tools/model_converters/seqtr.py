@@ -1,0 +1,66 @@
+"""Convert a checkpoint of SeqTR or Partial-RES, and write the config that it runs with beside it.
+
+python tools/model_converters/seqtr.py det_best.pth checkpoints/seqtr_rec.pth \
+    --dataset refcoco-unc --vocab token_to_ix.pkl
+"""
+
+import argparse
+from pathlib import Path
+
+from mmrefseg.checkpoints import add_conversion_options, config_beside
+from mmrefseg.checkpoints.seqtr_config import DATASETS
+from mmrefseg.checkpoints.seqtr_conversion import convert
+from mmrefseg.models.language_models.vocabulary import Vocabulary
+from mmrefseg.utils import cli
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_conversion_options(parser, "the original's checkpoint (det_best.pth, segm_best.pth, latest.pth, ...)")
+    parser.add_argument(
+        '--weights',
+        choices=['ema', 'raw'],
+        help='which weights (default: the moving average if there is one)',
+    )
+    parser.add_argument(
+        '--dataset', choices=DATASETS, default='refcoco-unc', help='what it was trained on (%(default)s)'
+    )
+    words = parser.add_mutually_exclusive_group()
+    words.add_argument(
+        '--vocab', metavar='FILE', help="the original's token_to_ix.pkl, or another vocabulary"
+    )
+    words.add_argument(
+        '--ann',
+        nargs='+',
+        metavar='FILE',
+        help='annotation files, instances.json, to collect the words from in the order of the original',
+    )
+    return parser.parse_args()
+
+
+@cli
+def main() -> None:
+    args = parse_args()
+    vocabulary = None
+    if args.vocab:
+        vocabulary = Vocabulary.load(args.vocab)
+    elif args.ann:
+        vocabulary = Vocabulary.build(args.ann)
+    conversion = convert(args.src, args.dataset, vocabulary, args.weights)
+    print(conversion.report.table(args.every_key))
+    conversion.report.require_complete(args.src, args.allow)
+    conversion.write(args.dst)
+    network = conversion.network
+    print(f'{network.original}, {network.task}, {conversion.weights} weights -> {args.dst}')
+    print(f'config, as it was trained -> {config_beside(args.dst)}')
+    if vocabulary is None:
+        print(
+            f'no --vocab: the config takes the words of {args.dataset}, which must be {network.num_words} '
+            "in the original's order"
+        )
+    folder = Path(args.dst).parent
+    print(f'run it: python tools/test.py {config_beside(args.dst)} {folder / Path(args.dst).name}')
+
+
+if __name__ == '__main__':
+    main()
