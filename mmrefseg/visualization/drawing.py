@@ -88,6 +88,36 @@ def draw_case(
     return np.concatenate([_title(expression, width), _pad_sides(picture), _footer(legend, figures, width)])
 
 
+def draw_overlay(
+    image: np.ndarray,
+    filled: Sequence[tuple[np.ndarray, tuple[int, int, int]]] = (),
+    outlined: Sequence[tuple[np.ndarray, tuple[int, int, int]]] = (),
+    width: int = 420,
+    alpha: float = 0.5,
+) -> np.ndarray:
+    """Lay masks over a picture: blended with their colour and outlined in it, or only outlined.
+
+    Args:
+        image: (H, W, 3) uint8, RGB.
+        filled: (mask (H, W), colour) that are blended and outlined.
+        outlined: (mask (H, W), colour) that are outlined.
+        width: Of the result in pixels; the picture is scaled to it.
+        alpha: Weight of the colour inside a filled mask.
+
+    Returns:
+        np.ndarray: (h, ``width``, 3) uint8, RGB.
+    """
+    scale = width / image.shape[1]
+    size = (width, max(round(image.shape[0] * scale), 1))
+    enlarge = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
+    picture = cv2.resize(np.ascontiguousarray(image), size, interpolation=enlarge)
+    for mask, color in filled:
+        picture = _tint(picture, _resize_mask(mask, size), color, alpha)
+    for mask, color in [*filled, *outlined]:
+        _outline(picture, _resize_mask(mask, size), color, 1)
+    return picture
+
+
 def save_grid(cases: Sequence[dict | np.ndarray], path: str | os.PathLike, columns: int = 4) -> None:
     """Write panels side by side into one PNG, atomically.
 

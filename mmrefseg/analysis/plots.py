@@ -1,0 +1,117 @@
+"""The plots of a failure study, as PNG files in memory."""
+
+import io
+from collections.abc import Sequence
+
+from .density import density, histogram
+from .groups import Grouping
+
+BLUE, ORANGE, GREY, INK = '#2a78c2', '#e06c00', '#8a8f98', '#24292f'
+MOST_BARS = 20
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def _png(figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png', dpi=110)
+    _pyplot().close(figure)
+    return buffer.getvalue()
+
+
+def _tidy(axes) -> None:
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(axis='y', alpha=0.25)
+    axes.set_axisbelow(True)
+
+
+def plot_density(ious: Sequence[float], title: str, threshold: float | None = None) -> bytes:
+    """Histogram and kernel density estimate of IoUs.
+
+    Args:
+        ious: In [0, 1], at least one.
+        title: Above the plot.
+        threshold: Marked by a line, where given.
+
+    Returns:
+        A PNG file.
+    """
+    figure, axes = _pyplot().subplots(figsize=(6.2, 3.4), layout='constrained')
+    heights, edges = histogram(ious)
+    axes.stairs(heights, edges, fill=True, color=BLUE, alpha=0.35, label=f'{len(ious)} cases')
+    curve = density(ious)
+    if curve is not None:
+        axes.plot(*curve, color=BLUE, linewidth=2, label='kernel density')
+    if threshold is not None:
+        axes.axvline(threshold, color=ORANGE, linestyle='--', label=f'threshold {threshold:g}')
+    axes.set_xlim(-0.15, 1.15)
+    axes.set_xlabel('IoU')
+    axes.set_ylabel('density')
+    axes.set_title(title, loc='left', color=INK, fontsize=11)
+    axes.legend(frameon=False, fontsize=8)
+    _tidy(axes)
+    return _png(figure)
+
+
+def plot_cumulative(ious: Sequence[float]) -> bytes:
+    """For each threshold, the share of cases that reach it: P@0.5 and its neighbours as one curve."""
+    figure, axes = _pyplot().subplots(figsize=(6.2, 3.4), layout='constrained')
+    ordered = sorted(ious)
+    shares = [100 * (len(ordered) - index) / len(ordered) for index in range(len(ordered))]
+    axes.step([0, *ordered, 1], [100, *shares, 0], where='pre', color=BLUE, linewidth=2)
+    for threshold in (0.5, 0.7, 0.9):
+        reached = 100 * sum(iou >= threshold for iou in ious) / len(ious)
+        axes.plot(threshold, reached, 'o', color=ORANGE)
+        axes.annotate(
+            f'P@{threshold} = {reached:.1f}', (threshold, reached), (-4, 8), textcoords='offset points',
+            ha='right' if reached < 40 else 'left', fontsize=8, color=INK,
+        )  # fmt: skip
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 105)
+    axes.set_xlabel('IoU threshold')
+    axes.set_ylabel('cases that reach it (%)')
+    axes.set_title('how many are good enough', loc='left', color=INK, fontsize=11)
+    _tidy(axes)
+    return _png(figure)
+
+
+def plot_grouping(grouping: Grouping, overall_miou: float) -> bytes:
+    """Mean IoU of each group with its 95 % interval, and the share that fails.
+
+    Args:
+        grouping: With at least one group; at most 20 are shown.
+        overall_miou: Of all cases, percent; drawn as a line.
+
+    Returns:
+        A PNG file.
+    """
+    groups = grouping.groups[:MOST_BARS]
+    figure, axes = _pyplot().subplots(figsize=(6.2, 1.2 + 0.34 * len(groups)), layout='constrained')
+    places = range(len(groups))
+    axes.barh(
+        [place - 0.19 for place in places], [group.miou for group in groups], 0.36, color=BLUE,
+        xerr=[0 if group.error != group.error else group.error for group in groups],
+        error_kw={'ecolor': INK, 'elinewidth': 1, 'alpha': 0.7}, label='mIoU',
+    )  # fmt: skip
+    axes.barh(
+        [place + 0.19 for place in places], [group.failure_rate for group in groups], 0.36, color=ORANGE,
+        label='fails',
+    )  # fmt: skip
+    axes.axvline(overall_miou, color=GREY, linestyle='--', linewidth=1, label='mIoU of all')
+    axes.set_yticks(list(places), [f'{group.label}  (n={group.count})' for group in groups], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 105)
+    axes.set_xlabel('%')
+    axes.set_title(f'by {grouping.title}', loc='left', color=INK, fontsize=11)
+    figure.legend(loc='outside lower center', frameon=False, fontsize=8, ncols=3)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.grid(axis='x', alpha=0.25)
+    axes.set_axisbelow(True)
+    return _png(figure)

@@ -1,0 +1,129 @@
+"""Why does a model fail? A study of a prediction file: tables, plots and a page with drawn cases.
+
+    python tools/analysis_tools/analyze_failures.py PREDICTIONS.json --ann FILE --split val \\
+        --images data/images/mscoco/train2014 --out work_dirs/failures
+
+PREDICTIONS.json is what ``tools/test.py --format-only`` writes, of any model. The page, OUT/index.html,
+is one file that can be sent around; beside it are its numbers (summary.json, cases.csv, failures.csv), its
+plots, and the text files of LAVT-pytorch's notebook (id.txt, IoU.txt, all_IoU.txt). Without --images
+nothing is drawn.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from mmrefseg.analysis import FailureStudy, PictureReader, collect_cases, draw_cases, render_page
+from mmrefseg.datasets.annotations import load_split
+from mmrefseg.evaluation.functional import PROTOCOLS
+from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
+from mmrefseg.utils import UserInputError, atomic_write, cli, load_json, track
+
+
+def parse_args(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('predictions', help='json list (or .jsonl) of predictions')
+    parser.add_argument('--ann', required=True, help='annotation file of the working format')
+    parser.add_argument('--split', required=True, help='split of the annotation file, e.g. val or testA')
+    parser.add_argument('--out', required=True, type=Path, help='folder for what is written')
+    parser.add_argument('--images', help='folder of the pictures; without it, no case is drawn')
+    parser.add_argument('--img-template', help="file name of an image_id, e.g. '{}.jpg' (default: COCO's)")
+    parser.add_argument(
+        '--instances', help='COCO file of all objects of the pictures: names and counts of the categories'
+    )
+    parser.add_argument('--protocol', choices=PROTOCOLS, default='sentence', help='what is one case')
+    parser.add_argument('--threshold', type=float, default=0.5, help='a case fails below this IoU')
+    parser.add_argument('--low', type=float, default=0.1, help='failures below it are the low group')
+    parser.add_argument('--high', type=float, default=0.4, help='failures above it are the high group')
+    parser.add_argument('--cases', type=int, default=12, metavar='N', help='cases drawn in each section')
+    parser.add_argument('--seed', type=int, default=180, help='of the cases drawn at random')
+    parser.add_argument('--title', help='of the page')
+    args = parser.parse_args(argv)
+    if not 0 <= args.low <= args.high <= args.threshold <= 1:
+        parser.error('0 <= --low <= --high <= --threshold <= 1 is expected')
+    if args.cases < 1:
+        parser.error('--cases is at least 1')
+    return args
+
+
+def read_study(args: argparse.Namespace, objects: list[dict]) -> FailureStudy:
+    """The study of the files that the command line names."""
+    predictions = load_predictions(args.predictions)
+    pairs = pair_predictions(predictions, objects, args.predictions, args.protocol == 'cat')
+    if pairs[0].prediction is None:
+        raise UserInputError.of(
+            args.predictions,
+            'no masks',
+            "'segmentation' in each prediction",
+            'use a model that predicts masks',
+        )
+    instances = read_instances(args.instances) if args.instances else None
+    scores = {(p['ref_id'], p.get('sent_id')): p['score'] for p in predictions if p.get('score') is not None}
+    cases = collect_cases(pairs, objects, args.protocol, args.threshold, instances, scores)
+    if not cases:
+        raise UserInputError.of(args.ann, 'only expressions without a target', 'objects', 'use another split')
+    about = {
+        'predictions': args.predictions,
+        'annotations': args.ann,
+        'split': args.split,
+        'protocol': args.protocol,
+        'frame': 'original',
+    }
+    categories = {c['id']: c['name'] for c in instances['categories']} if instances else None
+    return FailureStudy(cases, args.threshold, args.low, args.high, categories, about)
+
+
+def read_instances(path: str) -> dict:
+    """A COCO file with its categories and annotations."""
+    content = load_json(path)
+    if not isinstance(content, dict) or not {'annotations', 'categories'} <= content.keys():
+        raise UserInputError.of(
+            path, 'no annotations and categories', "COCO's instances file", 'leave out --instances'
+        )
+    return content
+
+
+def print_table(study: FailureStudy) -> None:
+    """Number of failures, precision, and how cases spread over IoU and outcomes."""
+    console = Console(file=sys.stdout)
+    numbers = study.numbers
+    console.print(
+        f'{len(study.failures)} of {len(study.cases)} cases fail (IoU < {study.threshold:g}): '
+        f'Prec@{study.threshold:g} {numbers["precision"]:.3f} %, mIoU {numbers["miou"]:.2f}, '
+        f'oIoU {numbers["oiou"]:.2f}; protocol {study.about["protocol"]}, frame original',
+        soft_wrap=True,
+    )
+    for grouping in study.groupings:
+        if grouping.name in ('iou', 'outcome'):
+            table = Table(title=grouping.title)
+            for name in (grouping.title, 'cases', '%', 'mIoU'):
+                table.add_column(name, justify='left' if name == grouping.title else 'right')
+            for group in grouping.groups:
+                table.add_row(group.label, str(group.count), f'{group.share:.1f}', f'{group.miou:.1f}')
+            console.print(table)
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    objects = load_split(args.ann, args.split)
+    study = read_study(args, objects)
+    sections = []
+    if args.images:
+        read = PictureReader(args.images, objects, args.img_template)
+        sections = study.draw(args.cases, args.seed, lambda cases: draw_cases(track(cases, 'drawing'), read))
+    plots = study.write(args.out)
+    title = args.title or f'Failures on {args.split}'
+    with atomic_write(args.out / 'index.html') as file:
+        file.write(render_page(study, plots, sections, title))
+    print_table(study)
+    print(f'page: {args.out / "index.html"}')
+
+
+if __name__ == '__main__':
+    main()
