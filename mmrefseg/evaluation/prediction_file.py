@@ -105,7 +105,7 @@ def pair_predictions(
         objects: Records of the split, normalised (``mmrefseg.datasets.annotations.load_split``).
         where: The prediction file, for errors.
         per_object: One prediction per object is expected instead of one per expression; its ``sent_id`` may
-            be anything (protocol ``cat``).
+            be anything, and it may be repeated (protocol ``cat``).
         frame: At which size masks are compared.
         batch_size: Consecutive pairs that count as one batch in the legacy metric.
 
@@ -146,7 +146,8 @@ def _match(predictions: list[dict], truth: dict, where: str, per_object: bool) -
         if key not in truth:
             unknown.append(key)
         elif key in found:
-            twice.append(key)
+            if not (per_object and _same(prediction, found[key])):
+                twice.append(key)
         else:
             found[key] = prediction
     missing = [key for key in truth if key not in found]
@@ -164,6 +165,11 @@ def _match(predictions: list[dict], truth: dict, where: str, per_object: bool) -
             'check --split and --protocol, or predict again',
         )
     return found
+
+
+def _same(first: dict, second: dict) -> bool:
+    """Whether two entries hold the same mask and box: one prediction, written for each sentence."""
+    return all(first.get(key) == second.get(key) for key in ('segmentation', 'bbox'))
 
 
 def _few(keys: list[tuple[Hashable, Hashable]], per_object: bool) -> str:

@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.table import Table
 
+from ..evaluation.tables import precision_tables
 from .errors import UserInputError
 from .run_config import innermost_datasets
 from .tool_errors import did_you_mean
@@ -61,7 +62,10 @@ def set_format_only(config: Config, options: dict[str, Any]) -> None:
     if not writers:
         names = ', '.join(str(metric.get('type')) for metric in evaluators) or 'no metric'
         raise UserInputError.of(
-            '--format-only', f'{names} in test_evaluator', 'a metric that writes predictions', 'use RESMetric'
+            '--format-only',
+            f'{names} in test_evaluator',
+            'a metric that writes predictions',
+            'use RESMetric or InstanceMetric',
         )
     default = str(Path(config.work_dir) / 'predictions')
     prefix = str(options.get(PREFIX_OPTION, options.get('outfile_prefix', default)))
@@ -70,8 +74,13 @@ def set_format_only(config: Config, options: dict[str, Any]) -> None:
     config.test_evaluator = writers
 
 
-def set_metric_options(config: Config, options: dict[str, Any]) -> None:
+def set_metric_options(config: Config, options: dict[str, Any], flag: str = '--options ') -> None:
     """Hand ``--options`` to the metrics that know them.
+
+    Args:
+        config: ``test_evaluator`` is changed.
+        options: Argument of a metric -> value.
+        flag: What the user wrote before the key, for the error.
 
     Raises:
         UserInputError: If no metric knows one of them.
@@ -85,12 +94,26 @@ def set_metric_options(config: Config, options: dict[str, Any]) -> None:
                 *(_parameters(METRICS, metric.get('type')) for metric in evaluators)
             )
             raise UserInputError(
-                f'--options {key}: no metric of the config takes it{did_you_mean(key, known)}; '
+                f'{flag}{key}: no metric of the config takes it{did_you_mean(key, known)}; '
                 f'expected one of {", ".join(sorted(known))}'
             )
         for metric in takers:
             metric[name] = value
     config.test_evaluator = evaluators
+    _adapt_model(config, options)
+
+
+def _adapt_model(config: Config, options: dict[str, Any]) -> None:
+    """Let the model predict what ``--options protocol=...`` and ``frame=...`` score, where it can.
+
+    A model says so by having ``sentences`` and ``frame`` in its ``test_cfg`` (LAVT). What the config or
+    ``--cfg-options`` has chosen already (``cat_legacy``) stays.
+    """
+    test_cfg = (config.get('model') or {}).get('test_cfg') or {}
+    if options.get('protocol') in ('cat', 'avg') and test_cfg.get('sentences') == 'each':
+        test_cfg['sentences'] = options['protocol']
+    if options.get('frame') == 'network' and 'frame' in test_cfg:
+        test_cfg['frame'] = 'network'
 
 
 def set_pictures(config: Config, args: argparse.Namespace) -> None:
@@ -141,9 +164,18 @@ def describe_metric(metric: BaseMetric) -> str:
     if hasattr(metric, 'format_only') and hasattr(metric, 'outfile'):  # a metric of referring expressions
         parts.append(f'protocol {getattr(metric, "protocol", "sentence")}')
         parts.append(f'frame {getattr(metric, "frame", "original")}')
+    if hasattr(metric, 'backend'):  # a metric of instances
+        parts.append(metric.backend)
     if getattr(metric, 'legacy', False):
         parts.append('legacy')
     return ', '.join(parts)
+
+
+def describe_model(config: Config) -> str:
+    """How the model uses an object's sentences and at which size it predicts, where it has a choice."""
+    test_cfg = (config.get('model') or {}).get('test_cfg') or {}
+    parts = [f'{key}={test_cfg[key]}' for key in ('sentences', 'frame') if key in test_cfg]
+    return f'model: {", ".join(parts)}' if parts else ''
 
 
 def short_names(metrics: dict[str, float]) -> dict[str, float]:
@@ -166,6 +198,7 @@ def summarize(
             'ann_file': [os.path.join(d.get('data_root') or '', d.get('ann_file') or '') for d in datasets],
             'split': [dataset.get('split') for dataset in datasets],
             'metrics': [describe_metric(metric) for metric in evaluator.metrics],
+            **({'model': describe_model(config)} if describe_model(config) else {}),
         },
     }
 
@@ -183,14 +216,20 @@ def print_table(config: Config, evaluator: Evaluator, metrics: dict[str, float])
         if not rows:
             continue
         about = f'{describe_metric(metric)}, split {splits}' if splits else describe_metric(metric)
-        console.print(about, soft_wrap=True)
-        table = Table()
-        table.add_column('metric')
-        table.add_column('value', justify='right')
-        for key, value in rows.items():
-            shown = f'{value:.2f}' if isinstance(value, float | int) else str(value)
-            table.add_row(key.removeprefix(prefix), shown)
-        console.print(table)
+        console.print('; '.join(filter(None, (about, describe_model(config)))), soft_wrap=True)
+        rows = {key.removeprefix(prefix): value for key, value in rows.items()}
+        for table in precision_tables(rows) or [_plain_table(rows)]:
+            console.print(table)
+
+
+def _plain_table(rows: dict[str, Any]) -> Table:
+    """A line a number."""
+    table = Table()
+    table.add_column('metric')
+    table.add_column('value', justify='right')
+    for key, value in rows.items():
+        table.add_row(key, f'{value:.2f}' if isinstance(value, float | int) else str(value))
+    return table
 
 
 def _evaluators(config: Config) -> list:

@@ -41,13 +41,25 @@ def read_box(bbox: list[float], height: int, width: int, where: str) -> np.ndarr
     return np.clip([x, y, x + w, y + h], 0, np.tile([width - 1, height - 1], 2))
 
 
-def read_mask(mask: list | dict, height: int, width: int, where: str) -> np.ndarray:
+OVERLAPS = ('union', 'background')
+
+
+def read_mask(mask: list | dict, height: int, width: int, where: str, overlap: str = 'union') -> np.ndarray:
     """A record's polygons or RLE as a bitmap.
 
     Polygons may overlap, cross themselves and reach out of the picture; they are filled as COCO does.
 
+    Args:
+        mask (list | dict): Polygons or RLE.
+        height (int): Of the picture, in pixels.
+        width (int): Of the picture, in pixels.
+        where (str): File and id for error messages.
+        overlap (str): What a pixel inside several polygons is: part of the object (``'union'``), or
+            ``'background'``, as refer's ``getMask`` and with it LAVT and LAVT-pytorch have it (they add the
+            polygons up and take what is 1).
+
     Returns:
-        np.ndarray: (height, width) uint8, 1 inside, at least one pixel of it.
+        np.ndarray: (height, width) uint8, 1 inside. With ``'union'``, at least one pixel is.
 
     Raises:
         UserInputError: If it is neither polygons of at least three finite points nor an RLE of the picture's
@@ -57,6 +69,9 @@ def read_mask(mask: list | dict, height: int, width: int, where: str) -> np.ndar
     problem = mask_problem(mask, height, width)
     if problem:
         raise UserInputError.of(where, *problem)
+    if isinstance(mask, list) and overlap == 'background':
+        parts = mask_utils.decode(mask_utils.frPyObjects(mask, height, width))
+        return (parts.sum(axis=2, dtype=np.int64) == 1).astype(np.uint8)
     if isinstance(mask, list):
         rle = mask_utils.merge(mask_utils.frPyObjects(mask, height, width))
     elif isinstance(mask['counts'], list):

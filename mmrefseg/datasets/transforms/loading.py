@@ -9,7 +9,7 @@ from mmengine.fileio import get as read_file
 
 from mmrefseg.utils import UserInputError
 
-from .annotations import read_box, read_mask
+from .annotations import OVERLAPS, read_box, read_mask
 from .rows import rng_of, where_of
 
 
@@ -168,11 +168,18 @@ class LoadRefAnnotations(BaseTransform):
     Args:
         with_bbox (bool): Load boxes. Defaults to True.
         with_mask (bool): Load masks. Defaults to True.
+        overlap (str): What a pixel inside several polygons of an object is: ``'union'`` (part of the object)
+            or ``'background'``, the convention of LAVT's and LAVT-pytorch's training and evaluation.
     """
 
-    def __init__(self, with_bbox: bool = True, with_mask: bool = True) -> None:
+    def __init__(self, with_bbox: bool = True, with_mask: bool = True, overlap: str = 'union') -> None:
+        if overlap not in OVERLAPS:
+            raise UserInputError.of(
+                'LoadRefAnnotations', f'overlap={overlap!r}', f'one of {OVERLAPS}', 'mend the config'
+            )
         self.with_bbox = with_bbox
         self.with_mask = with_mask
+        self.overlap = overlap
 
     def transform(self, results: dict) -> dict:
         """Load the annotations.
@@ -196,13 +203,12 @@ class LoadRefAnnotations(BaseTransform):
             self._load_masks(results, height, width)
         return results
 
-    @staticmethod
-    def _load_masks(results: dict, height: int, width: int) -> None:
+    def _load_masks(self, results: dict, height: int, width: int) -> None:
         masks = [instance.get('mask') for instance in results['instances']]
         bitmaps = np.zeros((len(masks), height, width), np.uint8)
         for row, mask in enumerate(masks):
             if mask is not None:
-                bitmaps[row] = read_mask(mask, height, width, where_of(results, row))
+                bitmaps[row] = read_mask(mask, height, width, where_of(results, row), self.overlap)
         results['gt_masks'] = BitmapMasks(bitmaps, height, width)
         results['gt_has_mask'] = np.array([mask is not None for mask in masks], bool)
         results['gt_multi_part'] = np.array(
@@ -210,4 +216,7 @@ class LoadRefAnnotations(BaseTransform):
         )
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(with_bbox={self.with_bbox}, with_mask={self.with_mask})'
+        return (
+            f'{type(self).__name__}(with_bbox={self.with_bbox}, with_mask={self.with_mask}, '
+            f'overlap={self.overlap!r})'
+        )

@@ -69,11 +69,13 @@ def apply_protocol(pairs: Sequence[Pair], protocol: str = 'sentence') -> list[Pa
     Args:
         pairs: Distinct pairs.
         protocol: ``'sentence'``: as they are. ``'avg'``: one per object, the pixels that at least half of its
-            sentences' masks hold, and the mean of its boxes. ``'cat'``: the model read all sentences of an
-            object at once, so one prediction per object is expected.
+            sentences' masks hold, and the mean of its boxes (a model that averages its outputs before the
+            threshold gives all sentences of an object one mask, which is then their vote). ``'cat'``: the
+            model read all sentences of an object at once, so one prediction per object is expected; it may
+            be repeated for each sentence.
 
     Raises:
-        UserInputError: If ``'cat'`` meets an object with several predictions.
+        UserInputError: If ``'cat'`` meets an object with several different predictions.
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f'found protocol {protocol!r}, expected one of {PROTOCOLS}')
@@ -83,16 +85,28 @@ def apply_protocol(pairs: Sequence[Pair], protocol: str = 'sentence') -> list[Pa
     for pair in pairs:
         objects.setdefault(pair.ref_id, []).append(pair)
     if protocol == 'cat':
-        several = [ref_id for ref_id, members in objects.items() if len(members) > 1]
+        several = [ref_id for ref_id, members in objects.items() if not _agree(members)]
         if several:
             raise UserInputError.of(
                 "protocol 'cat'",
                 f'several predictions for {len(several)} objects (ref_id {", ".join(map(str, several[:5]))})',
                 'one per object, made from all its sentences at once',
-                "use 'avg' or 'sentence'",
+                "let the model read them together (LAVT: model.test_cfg.sentences='cat'), or use 'avg' or "
+                "'sentence'",
             )
-        return list(pairs)
+        return [members[0] for members in objects.values()]
     return [_average(members) for members in objects.values()]
+
+
+def _agree(members: list[Pair]) -> bool:
+    """Whether an object's pairs hold one and the same prediction."""
+    head = members[0]
+    return all(
+        pair.prediction == head.prediction
+        and (pair.box is None) == (head.box is None)
+        and (pair.box is None or list(pair.box) == list(head.box))
+        for pair in members[1:]
+    )
 
 
 def _average(members: list[Pair]) -> Pair:

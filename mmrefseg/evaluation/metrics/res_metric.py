@@ -21,8 +21,8 @@ class RESMetric(ReferringMetric):
 
     Args:
         protocol: ``'sentence'`` (each expression counts), ``'avg'`` (each object counts, by the vote of its
-            expressions) or ``'cat'`` (each object counts, and the model has read all its expressions at
-            once).
+            expressions, or by the mean of its outputs where the model takes it) or ``'cat'`` (each object
+            counts, and the model has read all its expressions at once).
         frame: ``'original'`` (the image's own size) or ``'network'`` (``img_shape``; predictions and
             targets that are not of that size are resized by nearest neighbour), as LAVT is scored in its
             paper.
