@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...utils import UserInputError
 from ..layers.language_gate import GATES
-from ..layers.swin import PatchEmbed, SwinStage
+from ..layers.swin import ConvStem, PatchEmbed, SwinStage
 from ..pretrained import check_pretrained
 
 
@@ -28,11 +28,13 @@ class LanguageSwin(BaseModule):
         depths: Blocks per stage.
         num_heads: Heads per stage.
         window_size: Side of a window, in cells.
+        mlp_ratio: See :class:`SwinBlock`.
         language_channels: D.
         gate: ``dict(type='lavt', num_heads=1, dropout=0.0)`` or ``dict(type='lavt_pytorch')``; heads may be
             one number per stage.
         fuse_after_merging: Fuse after patch merging, so that the maps have strides 8, 16, 32 and 32, and give
             them without layer norms, as LAVT-pytorch does.
+        conv_stem: Begin with :class:`ConvStem` instead of patches; for training from scratch.
         shift_single_window: See :class:`SwinBlock`.
         drop_path_rate: Of the last block; it grows from 0 linearly.
         fused_attention: See :class:`WindowAttention`.
@@ -47,9 +49,11 @@ class LanguageSwin(BaseModule):
         depths: Sequence[int] = (2, 2, 6, 2),
         num_heads: Sequence[int] = (3, 6, 12, 24),
         window_size: int = 7,
+        mlp_ratio: float = 4.0,
         language_channels: int = 768,
         gate: dict | None = None,
         fuse_after_merging: bool = False,
+        conv_stem: bool = False,
         shift_single_window: bool = True,
         drop_path_rate: float = 0.0,
         fused_attention: bool = True,
@@ -58,7 +62,7 @@ class LanguageSwin(BaseModule):
     ) -> None:
         super().__init__(init_cfg)
         self.fuse_after_merging = fuse_after_merging
-        self.patch_embed = PatchEmbed(embed_dims)
+        self.patch_embed = (ConvStem if conv_stem else PatchEmbed)(embed_dims)
         rates = torch.linspace(0, drop_path_rate, sum(depths)).split(list(depths))
         channels = [embed_dims * 2**i for i in range(len(depths))]
         self.layers = nn.ModuleList(
@@ -68,6 +72,7 @@ class LanguageSwin(BaseModule):
                 window_size,
                 rate.tolist(),
                 merging=i < len(depths) - 1,
+                mlp_ratio=mlp_ratio,
                 shift_single_window=shift_single_window,
                 fused=fused_attention,
                 cache_bias=cache_bias,

@@ -151,6 +151,7 @@ class SwinBlock(nn.Module):
         num_heads: A.
         window_size: S.
         shift: Cells by which the windows are shifted.
+        mlp_ratio: Channels within the feed-forward layer, as a multiple of C.
         drop_path: Probability of leaving a branch out in training.
         shift_single_window: Shift even where one window covers the map, as the published detection and
             segmentation models do. The classification model does not.
@@ -163,6 +164,7 @@ class SwinBlock(nn.Module):
         num_heads: int,
         window_size: int,
         shift: int,
+        mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
         shift_single_window: bool = True,
         **attention_cfg,
@@ -173,7 +175,7 @@ class SwinBlock(nn.Module):
         self.norm1 = nn.LayerNorm(channels)
         self.attn = WindowAttention(channels, num_heads, window_size, **attention_cfg)
         self.norm2 = nn.LayerNorm(channels)
-        self.mlp = FeedForward(channels, 4 * channels)
+        self.mlp = FeedForward(channels, int(mlp_ratio * channels))
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -226,6 +228,38 @@ class PatchEmbed(nn.Module):
         return self.norm(self.proj(images).permute(0, 2, 3, 1))
 
 
+class ConvStem(nn.Module):
+    """Pictures to cells of 4 x 4 pixels by overlapping convolutions, and where each cell is.
+
+    For training from scratch on little data: convolutions find edges and colours sooner than patches do
+    (Xiao et al., NeurIPS 2021), and Swin on its own hardly knows left from right.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            nn.Conv2d(3, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+        self.position = nn.Linear(4, channels, bias=False)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) pixels -> (B, ceil(H / 4), ceil(W / 4), C)."""
+        x = self.convs(images).permute(0, 2, 3, 1)
+        y, column = (torch.linspace(-1, 1, n, dtype=x.dtype, device=x.device) for n in x.shape[1:3])
+        y, column = torch.meshgrid(y, column, indexing='ij')
+        return self.norm(x + self.position(torch.stack([column, y, column.abs(), y.abs()], -1)))
+
+
 class SwinStage(nn.Module):
     """Blocks at one resolution and, but for the last stage, the merging that ends it.
 
@@ -249,7 +283,9 @@ class SwinStage(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(
-            SwinBlock(channels, num_heads, window_size, i % 2 * (window_size // 2), rate, **block_cfg)
+            SwinBlock(
+                channels, num_heads, window_size, i % 2 * (window_size // 2), drop_path=rate, **block_cfg
+            )
             for i, rate in enumerate(drop_path)
         )
         self.downsample = PatchMerging(channels) if merging else None
