@@ -60,8 +60,32 @@ def build_parser() -> argparse.ArgumentParser:
         action='store_true',
         help='fold batch norms into convolutions and lay tensors out channels last: faster, the same results',
     )
+    add_instance_options(parser)
     add_run_options(parser)
     return parser
+
+
+def add_instance_options(parser: argparse.ArgumentParser) -> None:
+    """What instance segmentation has besides."""
+    parser.add_argument(
+        '--classwise', action='store_true', help='AP of each class too (instance segmentation)'
+    )
+    parser.add_argument(
+        '--submission-keys',
+        metavar='KEY,KEY,...',
+        help='what each line of the .segm.json of --format-only holds: some of image_id, bbox, score, '
+        'category_id, segmentation (default: all)',
+    )
+
+
+def instance_options(args: argparse.Namespace) -> dict[str, object]:
+    """The same, as arguments of the metric by the flag that the user wrote."""
+    if args.submission_keys and not args.format_only:
+        raise UserInputError.of(
+            '--submission-keys', 'no --format-only', 'both or none', 'add --format-only to write a submission'
+        )
+    given = {'classwise': args.classwise, 'submission_keys': args.submission_keys}
+    return {key: value for key, value in given.items() if value}
 
 
 def chosen_checkpoint(args: argparse.Namespace) -> str:
@@ -87,6 +111,8 @@ def main(argv: list[str] | None = None) -> None:
     if args.which_set:
         set_split(config, args.which_set)
     set_metric_options(config, args.options)
+    for key, value in instance_options(args).items():
+        set_metric_options(config, {key: value}, flag=f'--{key.replace("_", "-")}: ')
     if args.format_only:
         set_format_only(config, args.options)
     if args.show or args.show_dir:

@@ -5,13 +5,16 @@ import os
 
 from mmengine.config import DictAction
 
+# Names of files: `0856610` is not the number 856610.
+TEXT_KEYS = ('jsonfile_prefix', 'outfile_prefix')
+
 
 class KeyValueAction(DictAction):
     """mmengine's ``key=value`` pairs, with a sentence for what is not one."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         for pair in values:
-            key, equals, _ = pair.partition('=')
+            key, equals, text = pair.partition('=')
             if not equals or not key.strip():
                 parser.error(
                     f'{option_string}: found {pair!r}, expected key=value; write the key, = and the value'
@@ -20,6 +23,8 @@ class KeyValueAction(DictAction):
                 super().__call__(parser, namespace, [pair], option_string)
             except (AssertionError, ValueError) as error:
                 parser.error(f'{option_string}: {pair!r} cannot be read ({error}); check brackets and quotes')
+            if key in TEXT_KEYS:
+                getattr(namespace, self.dest)[key] = text
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

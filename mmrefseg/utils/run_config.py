@@ -18,6 +18,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 
+from .batch_norm import replace_sync_batch_norm
 from .errors import UserInputError
 from .tool_errors import did_you_mean
 
@@ -271,7 +272,13 @@ def build_runner(config: Config) -> Runner:
     setup_cache_size_limit_of_dynamo()
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     choose_backend(config)
-    return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    replaced = replace_sync_batch_norm(config)
+    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    if replaced:
+        runner.logger.info(
+            f'SyncBN -> BN in {replaced} places of the config: there is nothing to synchronise.'
+        )
+    return runner
 
 
 def close_processes() -> None:

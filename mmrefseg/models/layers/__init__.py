@@ -2,6 +2,7 @@ from .attention import MultiHeadAttention, padding_bias
 from .co_content import CoContent
 from .memory import Memory, grid_padding
 from .point_modulation import PointModulation
+from .small_batch_norm import SmallBatchBN
 from .transformer import Decoder, DecodingState, Encoder
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     'Memory',
     'MultiHeadAttention',
     'PointModulation',
+    'SmallBatchBN',
     'grid_padding',
     'padding_bias',
 ]
