@@ -9,6 +9,8 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from .rescaling import to_original_frame
+
 
 @MODELS.register_module()
 class Detectron2BoxHead(Shared2FCBBoxHead):
@@ -34,7 +36,7 @@ class Detectron2BoxHead(Shared2FCBBoxHead):
             roi: (R, 5) picture index and proposal.
             cls_score: (R, C + 1) logits, the background last.
             bbox_pred: (R, 4 * C) deltas.
-            img_meta: With ``img_shape``, and ``scale_factor`` to rescale.
+            img_meta: With ``img_shape``, and ``ori_shape`` to rescale.
             rescale: Whether boxes are wanted in the original frame.
             rcnn_test_cfg: ``score_thr``, ``nms`` and ``max_per_img``; None for all scores and boxes.
 
@@ -53,10 +55,8 @@ class Detectron2BoxHead(Shared2FCBBoxHead):
         rows, labels = ((probabilities > rcnn_test_cfg.score_thr) & finite[:, None]).nonzero().unbind(1)
         boxes, scores = boxes[rows, labels], probabilities[rows, labels]
         kept = _suppress(boxes, scores, labels, rcnn_test_cfg.nms)[: rcnn_test_cfg.max_per_img]
-        boxes = boxes[kept]
-        if rescale:
-            boxes = boxes / boxes.new_tensor(img_meta['scale_factor']).repeat(2)
-        return InstanceData(bboxes=boxes, scores=scores[kept], labels=labels[kept])
+        found = InstanceData(bboxes=boxes[kept], scores=scores[kept], labels=labels[kept])
+        return to_original_frame(found, img_meta)[0] if rescale else found
 
 
 def _suppress(boxes: Tensor, scores: Tensor, labels: Tensor, nms: ConfigDict) -> Tensor:

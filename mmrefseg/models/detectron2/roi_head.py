@@ -2,40 +2,46 @@
 
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.registry import MODELS
-from mmdet.structures import SampleList
+from mmdet.structures.bbox import bbox2roi
 from mmengine.structures import InstanceData
 from torch import Tensor
+
+from .rescaling import to_original_frame
 
 
 @MODELS.register_module()
 class Detectron2RoIHead(StandardRoIHead):
-    """Clips the boxes to the picture once more after scaling them back, and drops those without area."""
+    """Boxes are scaled back, clipped and, where nothing is left of them, dropped; then the masks are pasted.
 
-    def predict(
+    mmdet keeps boxes without area.
+    """
+
+    def predict_mask(
         self,
         x: tuple[Tensor],
-        rpn_results_list: list[InstanceData],
-        batch_data_samples: SampleList,
+        batch_img_metas: list[dict],
+        results_list: list[InstanceData],
         rescale: bool = False,
     ) -> list[InstanceData]:
-        """Detections of a batch; arguments as for mmdet's head.
+        """Masks of the detections of a batch.
+
+        Args:
+            x: Feature maps.
+            batch_img_metas: With ``ori_shape`` and ``img_shape``.
+            results_list: Detections in the frame of the network.
+            rescale: Whether boxes and masks are wanted in the original frame.
 
         Returns:
-            For each picture ``bboxes`` (N, 4), ``scores``, ``labels`` and ``masks`` (N, H, W), best first.
+            The detections that have an area, with ``masks`` (N, H, W) bool.
         """
-        results = super().predict(x, rpn_results_list, batch_data_samples, rescale)
-        if not rescale:
-            return results
-        return [
-            _inside(found, sample.metainfo['ori_shape'])
-            for found, sample in zip(results, batch_data_samples, strict=True)
-        ]
-
-
-def _inside(found: InstanceData, shape: tuple[int, int]) -> InstanceData:
-    height, width = shape[:2]
-    boxes = found.bboxes
-    boxes[:, 0::2].clamp_(0, width)
-    boxes[:, 1::2].clamp_(0, height)
-    has_area = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    return found if bool(has_area.all()) else found[has_area]
+        counts = [len(found) for found in results_list]
+        if not rescale or not sum(counts):
+            return super().predict_mask(x, batch_img_metas, results_list, rescale)
+        logits = self._mask_forward(x, bbox2roi([found.bboxes for found in results_list]))['mask_preds']
+        scaled, chosen = [], []
+        for found, part, meta in zip(results_list, logits.split(counts), batch_img_metas, strict=True):
+            found, kept = to_original_frame(found, meta)
+            scaled.append(found)
+            chosen.append(part[kept])
+        metas = [{**meta, 'scale_factor': (1.0, 1.0)} for meta in batch_img_metas]  # they are scaled already
+        return self.mask_head.predict_by_feat(tuple(chosen), scaled, metas, self.test_cfg, rescale=True)
