@@ -1,5 +1,5 @@
 # Partial-RES (Qu et al., CVPR 2023): SeqTR with four additions. 104.6 M parameters, 53.3 M trained.
-# Needs data/weights/darknet53.pth (README.md says what it is); to go without: model.backbone.init_cfg=None.
+# Needs data/weights/darknet53.pth (docs/weights.md says how to make it); without: model.backbone.init_cfg=None.
 pad_divisor = 32
 
 model = dict(

@@ -1,5 +1,5 @@
 # SeqTR (Zhu et al., ECCV 2022). 104.4 M parameters, 53.2 M trained.
-# Needs data/weights/darknet53.pth (README.md says what it is); to go without: model.backbone.init_cfg=None.
+# Needs data/weights/darknet53.pth (docs/weights.md says how to make it); without: model.backbone.init_cfg=None.
 pad_divisor = 32
 
 model = dict(

@@ -132,7 +132,8 @@ class DarkNet53(BaseModule):
                 f'DarkNet53 weights {path}',
                 'no such file',
                 'a state dict of DarkNet53',
-                'put it there (configs/partial_res/README.md), or train the backbone from scratch with '
+                'make it with tools/model_converters/darknet.py (docs/weights.md), or train the backbone '
+                'from scratch with '
                 '--cfg-options model.backbone.init_cfg=None model.backbone.frozen_layers=0',
             )
         weights = load_checkpoint_file(path)
@@ -148,7 +149,7 @@ class DarkNet53(BaseModule):
                 f'DarkNet53 weights {path}',
                 f'{count} missing or of another shape ({prefix}{absent[0]}, ...)',
                 'a state dict of DarkNet53',
-                'convert the weights to the names of this package, or set init_cfg.prefix',
+                'convert the weights with tools/model_converters/darknet.py, or set init_cfg.prefix',
             )
 
     def train(self, mode: bool = True) -> 'DarkNet53':
