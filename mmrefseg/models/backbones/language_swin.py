@@ -5,7 +5,7 @@ Letters: B pictures, M expressions, T words, D channels of the words, H W cells,
 
 from collections.abc import Sequence
 
-import torch
+import numpy as np
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -63,21 +63,21 @@ class LanguageSwin(BaseModule):
         super().__init__(init_cfg)
         self.fuse_after_merging = fuse_after_merging
         self.patch_embed = (ConvStem if conv_stem else PatchEmbed)(embed_dims)
-        rates = torch.linspace(0, drop_path_rate, sum(depths)).split(list(depths))
+        rates = np.linspace(0, drop_path_rate, sum(depths)).tolist()
         channels = [embed_dims * 2**i for i in range(len(depths))]
         self.layers = nn.ModuleList(
             SwinStage(
                 c,
                 heads,
                 window_size,
-                rate.tolist(),
+                rates[sum(depths[:i]) : sum(depths[: i + 1])],
                 merging=i < len(depths) - 1,
                 mlp_ratio=mlp_ratio,
                 shift_single_window=shift_single_window,
                 fused=fused_attention,
                 cache_bias=cache_bias,
             )
-            for i, (c, heads, rate) in enumerate(zip(channels, num_heads, rates, strict=True))
+            for i, (c, heads) in enumerate(zip(channels, num_heads, strict=True))
         )
         if fuse_after_merging:
             channels = [*channels[1:], channels[-1]]
