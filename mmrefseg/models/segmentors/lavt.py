@@ -89,11 +89,12 @@ class LAVT(BaseDetector):
             the object inside the mask, bboxes (N, 4) xyxy around the mask, labels (N,), zeros.
         """
         original = rescale and self.test_cfg['frame'] == 'original'
-        image_maps = self.backbone.forward_image(batch_inputs)
-        results = []
-        for image_map, sample in zip(image_maps, batch_data_samples, strict=True):
-            logits = self._sentence_logits(image_map, sample)
-            results.append(self._instances(logits, sample, tuple(batch_inputs.shape[-2:]), original))
+        size = tuple(batch_inputs.shape[-2:])
+        logits = self._sentence_logits(self.backbone.forward_image(batch_inputs), batch_data_samples)
+        results = [
+            self._instances(rows, sample, size, original)
+            for rows, sample in zip(logits, batch_data_samples, strict=True)
+        ]
         return self.add_pred_to_datasample(batch_data_samples, results)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> Tensor:
@@ -104,38 +105,54 @@ class LAVT(BaseDetector):
         feats = self.extract_feat(batch_inputs, self.language_model.tokenize(expressions), index)
         return upsample(self.decode_head(feats), batch_inputs.shape[-2:])
 
-    def _sentence_logits(self, image_map: Tensor, sample) -> Tensor:
-        """Low-resolution logits (N, 2, h, w) of the sample's rows, as ``test_cfg.sentences`` says."""
+    def _sentence_logits(self, image_maps: Tensor, samples: SampleList) -> list[Tensor]:
+        """Low-resolution logits (N, 2, h, w) of each sample's rows, as ``test_cfg.sentences`` says."""
         mode = self.test_cfg['sentences']
+        if mode in ('cat', 'cat_legacy'):
+            return [
+                self._joined_logits(image_maps[i : i + 1], sample, mode == 'cat_legacy')
+                for i, sample in enumerate(samples)
+            ]
+        logits = self._single_logits(image_maps, samples)
+        if mode == 'avg':
+            for rows, sample in zip(logits, samples, strict=True):
+                for group in _rows_by_object(sample.ref_ids):
+                    rows[group] = rows[group].mean(0, keepdim=True)
+        return logits
+
+    def _single_logits(self, image_maps: Tensor, samples: SampleList) -> list[Tensor]:
+        """Each expression on its own; a sentence is read once, however many pictures it is about."""
+        pairs = [(i, text) for i, sample in enumerate(samples) for text in sample.expressions]
+        different = list(dict.fromkeys(pairs))
+        sentences = {text: row for row, text in enumerate(dict.fromkeys(text for _, text in different))}
+        words, mask = self.language_model(self.language_model.tokenize(list(sentences)))
+        rows = torch.tensor([sentences[text] for _, text in different], device=words.device)
+        index = torch.tensor([i for i, _ in different], device=image_maps.device)
+        logits = self._logits(image_maps, index, words[rows], mask[rows])
+        place = {pair: row for row, pair in enumerate(different)}
+        logits = logits[[place[pair] for pair in pairs]]
+        return list(logits.split([len(sample.expressions) for sample in samples]))
+
+    def _joined_logits(self, image_map: Tensor, sample, interleave: bool) -> Tensor:
+        """The expressions of each object of one picture (1, h, w, C) as one."""
         tokens = self.language_model.tokenize(list(sample.expressions))
-        if mode in ('each', 'avg'):
-            # an expression that occurs twice is read once
-            texts = list(dict.fromkeys(sample.expressions))
-            first = [list(sample.expressions).index(text) for text in texts]
-            logits = self._logits(image_map, TokenBatch(tokens.ids[first], tokens.mask[first]))
-            logits = logits[[texts.index(text) for text in sample.expressions]]
-            if mode == 'each':
-                return logits
-        rows = torch.empty(0)
-        result: list[Tensor] = [rows] * len(sample.expressions)
+        index = torch.zeros(1, dtype=torch.long, device=image_map.device)
+        result: list[Tensor | None] = [None] * len(sample.expressions)
         for group in _rows_by_object(sample.ref_ids):
-            if mode == 'avg':
-                merged = logits[group].mean(0)
-            else:
-                merged = self._logits(image_map, join_tokens(tokens, group, mode == 'cat_legacy'))[0]
+            words, mask = self.language_model(join_tokens(tokens, group, interleave))
+            logits = self._logits(image_map, index, words, mask)[0]
             for row in group:
-                result[row] = merged
+                result[row] = logits
         return torch.stack(result)
 
-    def _logits(self, image_map: Tensor, tokens: TokenBatch) -> Tensor:
-        """Low-resolution logits of one picture's expressions, a chunk at a time."""
-        words, mask = self.language_model(tokens)
-        size = self.test_cfg['chunk_size'] or len(words)
+    def _logits(self, image_maps: Tensor, index: Tensor, words: Tensor, mask: Tensor) -> Tensor:
+        """Low-resolution logits of expressions whose pictures are ``image_maps[index]``, chunk by chunk."""
+        size = self.test_cfg['chunk_size'] or max(len(words), 1)
         chunks = []
         for start in range(0, len(words), size):
             part = slice(start, start + size)
-            maps = image_map.expand(len(words[part]), *image_map.shape)
-            chunks.append(self.decode_head(self.backbone.forward_language(maps, words[part], mask[part])))
+            maps = self.backbone.forward_language(image_maps, words[part], mask[part], index[part])
+            chunks.append(self.decode_head(maps))
         return torch.cat(chunks)
 
     def _targets(self, samples: SampleList, logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -175,19 +192,15 @@ def _rows_by_object(ref_ids: Sequence) -> list[list[int]]:
 
 
 def _inside_boxes(sample, frame: tuple[int, int], original: bool) -> Tensor:
-    """(N, H, W) bool: pixels whose centre is in the ground-truth box, which is in the original frame."""
-    boxes = (
-        torch.as_tensor(getattr(sample.gt_instances.bboxes, 'tensor', sample.gt_instances.bboxes))
-        .double()
-        .cpu()
-    )
+    """(N, H, W) bool: pixels that touch the ground-truth box, which is in the original frame."""
+    boxes = sample.gt_instances.bboxes
+    boxes = torch.as_tensor(getattr(boxes, 'tensor', boxes)).double().cpu()
     if not original:
         boxes = boxes * torch.tensor([*sample.scale_factor, *sample.scale_factor], dtype=torch.float64)
-    y = torch.arange(frame[0])[None, :, None] + 0.5
-    x = torch.arange(frame[1])[None, None, :] + 0.5
+    y = torch.arange(frame[0])[None, :, None]
+    x = torch.arange(frame[1])[None, None, :]
     left, top, right, bottom = (edge[:, None, None] for edge in boxes.unbind(1))
-    # read_box clips at the last pixel, so that the far edges are inclusive
-    return (x >= left) & (x <= right + 1) & (y >= top) & (y <= bottom + 1)
+    return (x + 1 > left) & (x <= right) & (y + 1 > top) & (y <= bottom)
 
 
 def _mask_box(mask: Tensor) -> Tensor:
