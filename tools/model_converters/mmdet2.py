@@ -3,8 +3,8 @@
     python tools/model_converters/mmdet2.py latest.pth work_dirs/cascade_original.pth
 
 The names of weights are the same in mmdet 3.x, and tools/test.py also takes the file as it is. Converted, it
-is known to fit the config, has its class names where mmdet 3.x looks for them (DetInferencer), and has lost the
-optimizer's state.
+fits the config for certain, has its class names where mmdet 3.x looks for them (DetInferencer), and has lost
+the optimizer's state.
 """
 
 import argparse
