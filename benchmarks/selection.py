@@ -1,23 +1,27 @@
 """Time and memory of ``tools/choose_pseudo_data.py`` on RefCOCO's number of objects.
 
-    nice python benchmarks/selection.py --json work_dirs/benchmarks/selection.json
+    python benchmarks/selection.py --out work_dirs/benchmarks/selection.json
 
 Makes annotations and predictions (one mask of 640x480 per object, from a random polygon of 18 points) in a
 temporary folder, runs the tool as a process of its own for 10k, 20k and 40k (42,404) objects, and prints
-seconds and peak memory.
+seconds and peak memory, medians of ``--repeats`` runs. For comparison it does to ``--loop-objects`` of them
+what the originals' script does (masks decoded, traced and drawn again, and every record compared with
+those of the sample) and says how long all would take.
 """
 
 import argparse
 import json
 import os
-import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
+from common import add_out, report
 from pycocotools import mask as coco_mask
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,44 +73,80 @@ def select(folder: Path, number: int, strategy: str) -> dict[str, float]:
     """Select among the first ``number`` objects."""
     paths = ['--predictions', f'{folder}/pseudo_{number}', '--annotations', f'{folder}/sample_{number}.json']
     row = run_tool(*paths, '--out', f'{folder}/out.json', '--strategy', strategy)
-    report = json.loads((folder / 'out_report.json').read_text())
-    return {'objects': number, **row, 'accepted': report['accepted']}
+    found = json.loads((folder / 'out_report.json').read_text())
+    return {'objects': number, **row, 'accepted': found['accepted']}
+
+
+def write_files(folder: Path, made: list[tuple[dict, dict]], number: int) -> None:
+    """Annotations and predictions of the first ``number`` objects."""
+    sample = {'train': [record for record, _ in made[:number]], 'val': []}
+    (folder / f'sample_{number}.json').write_text(json.dumps(sample))
+    lines = (json.dumps(prediction) + '\n' for _, prediction in made[:number])
+    with open(folder / f'pseudo_{number}.rank0.jsonl', 'w') as file:
+        file.writelines(lines)
+
+
+def dice(one: np.ndarray, other: np.ndarray) -> float:
+    """Dice loss of two projections."""
+    return 1 - 2 * (one * other).sum() / ((one**2).sum() + (other**2).sum() + 1e-5)
+
+
+def loop_object(record: dict, prediction: dict) -> float:
+    """RPP score the originals' way: decode, trace, draw the polygons, project whole pictures."""
+    traced, _ = cv2.findContours(
+        coco_mask.decode(prediction['segmentation']), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE
+    )
+    polygons = [contour.astype(float).ravel().tolist() for contour in traced if contour.size >= 6]
+    masks = coco_mask.decode(coco_mask.frPyObjects(polygons, HEIGHT, WIDTH))[:, :, 0].astype(np.float32)
+    box = np.zeros_like(masks)
+    x, y, width, height = (int(value) for value in record['bbox'])
+    box[y : y + height, x : x + width] = 1
+    cv2.findContours(masks.astype(np.uint8), cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE)
+    return dice(masks.max(0), box.max(0)) + dice(masks.max(1), box.max(1))
+
+
+def loop_seconds(made: list[tuple[dict, dict]], number: int) -> float:
+    """Seconds that all objects would take the originals' way, from ``number`` of them.
+
+    Whether an object is in the sample (5 % of the objects) is found by comparing records, as there.
+    """
+    sample = [dict(record) for record, _ in made[::20]]
+    start = time.perf_counter()
+    for record, prediction in made[-number:]:
+        if record not in sample:
+            loop_object(record, prediction)
+    return (time.perf_counter() - start) / number * len(made)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument('--numbers', type=int, nargs='+', default=[10_000, 20_000, 42_404])
     parser.add_argument('--strategy', default='rpp')
-    parser.add_argument('--json', help='write the table here')
+    parser.add_argument('--repeats', type=int, default=5, help='the median of so many (5)')
+    parser.add_argument('--loop-objects', type=int, default=500, help='objects of the comparison (500)')
+    add_out(parser)
     args = parser.parse_args()
     rng = np.random.default_rng(0)
     made = [make_object(index, rng) for index in range(max(args.numbers))]
-    rows = []
+    loop = loop_seconds(made, min(args.loop_objects, len(made)))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number in args.numbers:
-            sample = {'train': [record for record, _ in made[:number]], 'val': []}
-            (folder / f'sample_{number}.json').write_text(json.dumps(sample))
-            lines = (json.dumps(prediction) + '\n' for _, prediction in made[:number])
-            with open(folder / f'pseudo_{number}.rank0.jsonl', 'w') as file:
-                file.writelines(lines)
+            write_files(folder, made, number)
         del made
-        startup = run_tool('--help')
-        print(f'{platform.machine()}, {os.cpu_count()} cores; imports: {startup["cpu_seconds"]:.1f} s of CPU')
-        print(
-            f'{"objects":>8} {"seconds":>8} {"CPU s":>8} {"peak MB":>8} {"CPU us/object":>14} {"accepted":>9}'
-        )
-        for number in args.numbers:
-            row = select(folder, number, args.strategy)
-            rows.append(row)
-            each = 1e6 * (row['cpu_seconds'] - startup['cpu_seconds']) / number
-            print(
-                f'{number:8d} {row["seconds"]:8.2f} {row["cpu_seconds"]:8.2f} {row["peak_mb"]:8.0f} '
-                f'{each:14.0f} {row["accepted"]:9d}'
-            )
-    if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps({'startup': startup, 'rows': rows}, indent=2) + '\n')
+        startup = statistics.median(run_tool('--help')['cpu_seconds'] for _ in range(args.repeats))
+        runs = [
+            [select(folder, number, args.strategy) for number in args.numbers] for _ in range(args.repeats)
+        ]
+    rows = []
+    for column in zip(*runs, strict=True):
+        row = {key: statistics.median(run[key] for run in column) for key in column[0]}
+        row['us_per_object'] = 1e6 * (row['cpu_seconds'] - startup) / row['objects']
+        rows.append(row)
+    ratio = loop / rows[-1]['seconds']
+    report(args, rows, cpu_seconds_of_imports=startup, loop_seconds_of_all=loop, ratio=ratio)
 
 
 if __name__ == '__main__':

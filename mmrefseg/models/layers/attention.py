@@ -34,19 +34,15 @@ class MultiHeadAttention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
-    def _project(self, x: Tensor, first: int, parts: int = 1) -> Tensor:
+    def _project(self, x: Tensor, part: int) -> Tensor:
         c = x.shape[-1]
-        rows = slice(first * c, (first + parts) * c)
+        rows = slice(part * c, (part + 1) * c)
         x = F.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
-        return x.unflatten(-1, (parts * self.num_heads, -1)).transpose(1, 2)  # (M, parts * A, L, C/A)
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (M, A, L, C/A)
 
     def project_query(self, x: Tensor) -> Tensor:
         """(M, L, C) -> (M, A, L, C/A)."""
         return self._project(x, 0)
-
-    def project_query_key(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Queries and keys of the same tokens in one product: (M, L, C) -> two (M, A, L, C/A)."""
-        return self._project(x, 0, 2).chunk(2, 1)
 
     def project_key(self, x: Tensor) -> Tensor:
         """(M, S, C) -> (M, A, S, C/A)."""
@@ -55,6 +51,27 @@ class MultiHeadAttention(nn.Module):
     def project_value(self, x: Tensor) -> Tensor:
         """(M, S, C) -> (M, A, S, C/A)."""
         return self._project(x, 2)
+
+    def project_positions(self, position: Tensor) -> Tensor:
+        """What positions (L, C) add to the projections of :meth:`project_token`: (L, 3C).
+
+        Positions belong to queries and keys, not to values.
+        """
+        c = position.shape[-1]
+        added = F.linear(position, self.in_proj_weight[: 2 * c])
+        return F.pad(added, (0, c)) + self.in_proj_bias
+
+    def project_token(self, x: Tensor, added: Tensor) -> Tensor:
+        """Query, key and value of one token of each sequence, in one product.
+
+        Args:
+            x: (M, C), without positions.
+            added: (3C,), a row of :meth:`project_positions`.
+
+        Returns:
+            (M, 3, A, C/A).
+        """
+        return F.linear(x, self.in_proj_weight, added).unflatten(-1, (3, self.num_heads, -1))
 
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, causal: bool = False

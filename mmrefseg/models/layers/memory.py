@@ -4,6 +4,7 @@ Letters: M expressions, S = H*W (+1 with a language token) positions, C channels
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -29,6 +30,14 @@ class Memory:
     grid: tuple[int, int]
     valid: Tensor
     extent: Tensor
+
+    @cached_property
+    def cell_centers(self) -> tuple[Tensor, Tensor]:
+        """x of the columns (W,) and y of the rows (H,), in cells."""
+        h, w = self.grid
+        x = torch.arange(w, device=self.tokens.device, dtype=self.tokens.dtype) + 0.5
+        y = torch.arange(h, device=self.tokens.device, dtype=self.tokens.dtype) + 0.5
+        return x, y
 
     @property
     def image_tokens(self) -> Tensor:

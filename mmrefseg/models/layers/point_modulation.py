@@ -53,11 +53,10 @@ class PointModulation(nn.Module):
         point, scale = out.unflatten(-1, (2, self.num_heads, 2)).unbind(2)  # (M, L, A, 2) each
         point = point.sigmoid() * memory.valid[:, None, None]  # in cells
         # The two axes are separable: (M, L, A, W) and (M, L, A, H) before the sum over the grid.
-        x = torch.arange(w, device=query.device, dtype=out.dtype) + 0.5
-        y = torch.arange(h, device=query.device, dtype=out.dtype) + 0.5
-        dx = ((point[..., :1] - x) * scale[..., :1]).square()
-        dy = ((point[..., 1:] - y) * scale[..., 1:]).square()
-        bias = -(dy[..., :, None] + dx[..., None, :]).flatten(-2) / SMCA_DIVISOR  # (M, L, A, HW)
+        x, y = memory.cell_centers
+        dx = ((point[..., :1] - x) * scale[..., :1]).square() / -SMCA_DIVISOR
+        dy = ((point[..., 1:] - y) * scale[..., 1:]).square() / -SMCA_DIVISOR
+        bias = (dy[..., :, None] + dx[..., None, :]).flatten(-2)  # (M, L, A, HW)
         extra = memory.tokens.shape[1] - h * w
         if extra:
             bias = torch.nn.functional.pad(bias, (0, extra))

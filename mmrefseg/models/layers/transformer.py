@@ -8,7 +8,6 @@ Letters: M sequences, L tokens of a sequence, S memory positions, C channels, A 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from .attention import MultiHeadAttention, padding_bias
@@ -52,13 +51,19 @@ class LayerCache:
     """Projected keys and values of one decoder layer.
 
     The cross-attention's are projected once per picture; the self-attention's
-    grow by one place a step inside buffers of the full length.
+    grow by one place a step inside a buffer of the full length.
+
+    Attributes:
+        cross_key: (M, A, S, C/A).
+        cross_value: (M, A, S, C/A).
+        self_key_value: (M, 2, A, L, C/A), keys and values of the places so far.
+        self_added: (L, 3C), see :meth:`MultiHeadAttention.project_positions`.
     """
 
     cross_key: Tensor
     cross_value: Tensor
-    self_key: Tensor
-    self_value: Tensor
+    self_key_value: Tensor
+    self_added: Tensor
 
 
 class DecoderLayer(nn.Module):
@@ -105,26 +110,23 @@ class DecoderLayer(nn.Module):
         value = self.cross_attn.project_value(memory.tokens)
         return self._cross(x, position, key, value, memory, bias)
 
-    def init_cache(self, memory: Memory, length: int) -> LayerCache:
-        """Project the memory and make room for ``length`` places."""
+    def init_cache(self, memory: Memory, position: Tensor) -> LayerCache:
+        """Project the memory, and make room for the places with these positions (L, C)."""
         # Contiguous for each head: every step reads all of it, and strided reads take four times as long.
         cross_key = self.cross_attn.project_key(memory.tokens + memory.position).contiguous()
         cross_value = self.cross_attn.project_value(memory.tokens).contiguous()
         m, a, _, d = cross_key.shape
-        empty = cross_key.new_empty((m, a, length, d))
-        return LayerCache(cross_key, cross_value, empty, torch.empty_like(empty))
+        self_key_value = cross_key.new_empty((m, 2, a, len(position), d))
+        return LayerCache(cross_key, cross_value, self_key_value, self.self_attn.project_positions(position))
 
     def step(
         self, x: Tensor, position: Tensor, memory: Memory, bias: Tensor, cache: LayerCache, place: int
     ) -> Tensor:
         """One place of a sequence whose earlier places are in the cache: (M, 1, C) -> (M, 1, C)."""
-        attn = self.self_attn
-        query = x + position
-        attn_query, key = attn.project_query_key(query)
-        cache.self_key[:, :, place] = key[:, :, 0]
-        cache.self_value[:, :, place] = attn.project_value(x)[:, :, 0]
-        seen = slice(0, place + 1)
-        attended = attn.attend(attn_query, cache.self_key[:, :, seen], cache.self_value[:, :, seen])
+        projected = self.self_attn.project_token(x[:, 0], cache.self_added[place])
+        cache.self_key_value[:, :, :, place] = projected[:, 1:]
+        key, value = cache.self_key_value[:, :, :, : place + 1].unbind(1)
+        attended = self.self_attn.attend(projected[:, 0, :, None], key, value)
         x = self.norm1(x + self.dropout(attended))
         return self._cross(x, position, cache.cross_key, cache.cross_value, memory, bias)
 
@@ -200,7 +202,7 @@ class Decoder(nn.Module):
 
     def start(self, memory: Memory) -> DecodingState:
         """Begin to decode step by step."""
-        caches = [layer.init_cache(memory, self.max_length) for layer in self.layers]
+        caches = [layer.init_cache(memory, self.position.weight) for layer in self.layers]
         return DecodingState(memory, padding_bias(memory.padding, memory.tokens.dtype), caches)
 
     def step(self, x: Tensor, state: DecodingState) -> Tensor:

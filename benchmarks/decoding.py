@@ -1,0 +1,90 @@
+"""Decoding contours: cached keys and values against recomputing the prefix for every token.
+
+    python benchmarks/decoding.py --out work_dirs/benchmarks/decoding.json
+
+Encoded pictures to tokens, 8 objects, 37 tokens, a 20x20 map and the language token, the whole of
+Partial-RES. Both sides have the same weights and give the same tokens, which is checked.
+"""
+
+import statistics
+import time
+
+import torch
+import yardstick
+from common import build_model, make_parser, prepare, ratios, report, take_turns
+
+from mmrefseg.models.heads import ImageSizes
+
+
+def make_memory(model: torch.nn.Module, args) -> object:
+    """The encoder's output for random fused maps; every other picture is 4:3 and padded."""
+    cells = args.size // 32
+    channels = model.neck.project[-1].out_channels
+    fused = torch.randn(args.batch, channels, cells, cells).tanh()
+    language = torch.randn(args.batch, channels).tanh()
+    image = torch.full((args.batch, 2), args.size)
+    image[::2, 0] = 3 * args.size // 4
+    padded = ((image + 31) // 32 * 32).float()
+    return model.head.encode(fused, language, ImageSizes(image, padded, (args.size, args.size)))
+
+
+class StepClock:
+    """Times between calls of the predictor: the cost of each token after the first."""
+
+    def __init__(self, head) -> None:
+        self.ticks: list[float] = []
+        head.predictor.register_forward_hook(lambda *_: self.ticks.append(time.perf_counter()))
+
+    def steps_of(self, run) -> list[float]:
+        """Milliseconds of the tokens of one run."""
+        self.ticks.clear()
+        run()
+        return [1e3 * (b - a) for a, b in zip(self.ticks, self.ticks[1:], strict=False)]
+
+
+def check(ours, tokens: torch.Tensor, log_probs: torch.Tensor) -> None:
+    """The same tokens, or the comparison means nothing."""
+    if not torch.equal(ours.tokens, tokens):
+        raise SystemExit(f'{int((ours.tokens != tokens).sum())} of {tokens.numel()} tokens differ')
+    torch.testing.assert_close(ours.log_probs, log_probs, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def main() -> None:
+    args = make_parser(__doc__).parse_args()
+    prepare(args)
+    model = build_model(args)
+    head, memory = model.head, make_memory(model, args)
+    sides = {
+        'prefix recomputed': lambda: yardstick.generate(head, memory),
+        'cached': lambda: head.predict(memory).masks,
+    }
+    loop, ours = (run() for run in sides.values())
+    check(ours, *loop)
+    timings = take_turns(sides, args.repeats)
+    clock, rows = StepClock(head), []
+    for name, run in sides.items():
+        runs = [clock.steps_of(run) for _ in range(args.repeats)]
+        steps = [statistics.median(step) for step in zip(*runs, strict=True)]
+        third = max(len(steps) // 3, 1)
+        rows.append(
+            {
+                'decoding': name,
+                'ms': 1e3 * timings[name].median,
+                'ms_per_token': 1e3 * timings[name].median / ours.tokens.shape[1],
+                'first_third_ms': statistics.median(steps[:third]),
+                'last_third_ms': statistics.median(steps[-third:]),
+            }
+        )
+    report(
+        args,
+        rows,
+        **ratios(timings),
+        tokens=list(ours.tokens.shape),
+        distinct_tokens=len(ours.tokens.unique()),
+        same_tokens=True,
+    )
+
+
+if __name__ == '__main__':
+    main()

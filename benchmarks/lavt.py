@@ -1,0 +1,146 @@
+"""LAVT from picture to mask: as it runs here against the plain path of the same network.
+
+    python benchmarks/lavt.py --out work_dirs/benchmarks/lavt.json
+
+Swin-B with windows of 12 and BERT-base at 480 x 480, four pictures, all masks in the pictures' own size. The
+plain path has the same weights, with attention as products and a softmax, position biases gathered at each
+call, batch norms after their convolutions and torch's default layout; every pair of a picture and a sentence
+is computed from the pixels on, and every sentence is read as often as it occurs. Both give the same logits,
+which is checked.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+import torch
+from common import ROOT, WORDS, make_parser, make_pictures, prepare, ratio, report, take_turns
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from torch import Tensor, nn
+
+MODEL_CONFIG = ROOT / 'configs' / '_base_' / 'models' / 'lavt_swin-b-w12.py'
+SPECIAL = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]']
+PLAIN = {
+    'backbone': dict(fused_attention=False, cache_bias=False),
+    'decode_head': dict(fold_batch_norm=False, channels_last=False),
+}
+TOY = {
+    'backbone': dict(embed_dims=16, depths=(1, 1, 2, 1), num_heads=(1, 2, 2, 4), window_size=6),
+    'decode_head': dict(in_channels=(16, 32, 64, 128), channels=16),
+    'language_model': dict(config=dict(num_hidden_layers=1)),
+}
+TOLERANCE = 1e-4
+
+
+def build(args: argparse.Namespace, changes: dict, folder: Path) -> nn.Module:
+    """The network with weights from the seed; ``changes`` by part."""
+    config = Config.fromfile(MODEL_CONFIG).model.to_dict()
+    vocabulary = folder / 'vocab.txt'
+    vocabulary.write_text('\n'.join([*SPECIAL, *WORDS]))
+    config['backbone']['init_cfg'] = None
+    config['language_model'].update(path=None, config={}, vocab_file=str(vocabulary))
+    for part in (TOY if args.toy else {}, changes):
+        for name, values in part.items():
+            config[name].update(values)
+    torch.manual_seed(args.seed)
+    model = MODELS.build(config)
+    generator = torch.Generator().manual_seed(args.seed)
+    with torch.no_grad():
+        for module in model.modules():
+            # Batch norms whose folding is not trivial, and biases that matter.
+            if isinstance(module, nn.BatchNorm2d):
+                for value, low, high in (
+                    (module.weight, 0.8, 1.2), (module.bias, -0.1, 0.1), (module.running_mean, -0.1, 0.1),
+                    (module.running_var, 0.5, 1.5),
+                ):  # fmt: skip
+                    value.uniform_(low, high, generator=generator)
+            if hasattr(module, 'relative_position_bias_table'):
+                module.relative_position_bias_table.normal_(0, 0.5, generator=generator)
+    return model.eval()
+
+
+def normalise(pictures: Tensor) -> Tensor:
+    """What the data preprocessor does."""
+    mean, std = (
+        torch.tensor(v).view(1, 3, 1, 1) for v in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+    )
+    return (pictures - mean) / std
+
+
+def plain_path(model: nn.Module, pictures: Tensor, samples: list) -> tuple[Tensor, list]:
+    """Every pair on its own: logits of all pairs, and the masks in each picture's frame."""
+    repeated = torch.cat(
+        [p[None].expand(len(s.expressions), -1, -1, -1) for p, s in zip(pictures, samples, strict=True)]
+    )
+    sentences = [text for sample in samples for text in sample.expressions]
+    tokens = model.language_model.tokenize(sentences)
+    logits = model.decode_head(model.extract_feat(repeated, tokens))
+    masks, first = [], 0
+    for sample in samples:
+        own = logits[first : first + len(sample.expressions)]
+        size = tuple(pictures.shape[-2:])
+        masks.append(model._instances(own, sample, size, True))
+        first += len(own)
+    return logits, masks
+
+
+def our_path(model: nn.Module, pictures: Tensor, samples: list) -> list:
+    """``predict``, as tools/test.py runs it."""
+    return [sample.pred_instances for sample in model.predict(pictures, samples)]
+
+
+def our_logits(model: nn.Module, pictures: Tensor, samples: list) -> Tensor:
+    """The logits behind :func:`our_path`."""
+    maps = model.backbone.forward_image(pictures)
+    return torch.cat([model._sentence_logits(m, s) for m, s in zip(maps, samples, strict=True)])
+
+
+def compare(ours: nn.Module, plain: nn.Module, pictures: Tensor, samples: list) -> float:
+    """The largest difference of logits; ends the program if it is above the tolerance."""
+    expected, masks = plain_path(plain, pictures, samples)
+    difference = float((our_logits(ours, pictures, samples) - expected).abs().max())
+    if difference > TOLERANCE:
+        raise SystemExit(f'logits differ by {difference:.2g}, more than {TOLERANCE:g}')
+    for found, wanted in zip(our_path(ours, pictures, samples), masks, strict=True):
+        unlike = (found.masks != wanted.masks).float().mean()
+        if unlike > 1e-4:
+            raise SystemExit(f'{100 * unlike:.3f} % of the pixels of a mask differ')
+    return difference
+
+
+def parse_args() -> argparse.Namespace:
+    parser = make_parser(__doc__, batch=4, size=480, repeats=3)
+    parser.add_argument('--sentences', type=int, nargs='+', default=[1, 3], help='of a picture, one row each')
+    return parser.parse_args()
+
+
+@torch.no_grad()
+def main() -> None:
+    args = parse_args()
+    prepare(args)
+    with tempfile.TemporaryDirectory() as folder:
+        ours = build(args, {}, Path(folder))
+        plain = build(args, PLAIN, Path(folder))
+    plain.load_state_dict(ours.state_dict())
+    rows, facts = [], {}
+    for count in args.sentences:
+        pictures, samples = make_pictures(args, [count] * args.batch)
+        pictures = normalise(pictures)
+        for sample in samples:  # stretched, as LAVT's pictures are
+            sample.set_metainfo(dict(img_shape=(args.size, args.size)))
+        difference = compare(ours, plain, pictures, samples)
+        sides = {
+            'plain': lambda p=pictures, s=samples: plain_path(plain, p, s),
+            'ours': lambda p=pictures, s=samples: our_path(ours, p, s),
+        }
+        timings = take_turns(sides, args.repeats)
+        for name, timing in timings.items():
+            rows.append({'path': name, 'sentences_a_picture': count, 'seconds': timing.median})
+        facts[f'ratio_{count}_sentences'] = ratio(timings, 'plain', 'ours')
+        facts[f'difference_{count}_sentences'] = difference
+    report(args, rows, **facts)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,148 @@
+"""The originals' algorithm on the weights of our modules: what the benchmarks compare with.
+
+Partial-RES (Qu et al., CVPR 2023) and SeqTR (Zhu et al., ECCV 2022) decode by running the whole
+prefix through the decoder for every token, gather co-content features token by token, write out
+attention weights and the distance of every query to every cell. These functions do so too, with the
+parameters of :class:`mmrefseg.models.heads.SeqTRHead` and this package's conventions, so that results
+are equal and only the way differs.
+Letters: M sequences, L tokens, S memory positions, C channels, A heads, H W grid.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mmrefseg.models.heads import SeqTRHead
+from mmrefseg.models.layers import Decoder, Memory, MultiHeadAttention, PointModulation
+from mmrefseg.models.layers.point_modulation import SMCA_DIVISOR
+from mmrefseg.models.layers.transformer import DecoderLayer, EncoderLayer
+
+
+def attend(attn: MultiHeadAttention, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+    """Attention with its weights written out, and averaged over the heads as the originals' module does.
+
+    Args:
+        attn: Whose weights and dropout.
+        query: (M, L, C).
+        key: (M, S, C).
+        value: (M, S, C).
+        bias: Broadcastable to (M, A, L, S).
+
+    Returns:
+        (M, L, C).
+    """
+    query, key, value = attn.project_query(query), attn.project_key(key), attn.project_value(value)
+    logits = query / query.shape[-1] ** 0.5 @ key.transpose(-1, -2) + bias
+    weights = F.dropout(logits.softmax(-1), attn.dropout, attn.training)
+    attended = attn.out_proj((weights @ value).transpose(1, 2).flatten(2))
+    weights.mean(1)  # which nobody reads
+    return attended
+
+
+def _encoder_layer(layer: EncoderLayer, x: Tensor, position: Tensor, bias: Tensor | None) -> Tensor:
+    query = x + position
+    bias = x.new_zeros(()) if bias is None else bias
+    x = layer.norm1(x + layer.dropout(attend(layer.self_attn, query, query, x, bias)))
+    return layer.norm2(x + layer.dropout(layer.ffn(x)))
+
+
+def gaussian_bias(module: PointModulation, query: Tensor, memory: Memory) -> Tensor:
+    """Point modulation from the distance of every query's points to every cell, (M, A, L, S)."""
+    h, w = memory.grid
+    m, steps, _ = query.shape
+    point, scale = module.point(query).unflatten(-1, (2, module.num_heads, 2)).unbind(2)  # (M, L, A, 2)
+    point = point.sigmoid() * memory.valid[:, None, None]
+    y, x = torch.meshgrid(torch.arange(h), torch.arange(w), indexing='ij')
+    grid = torch.stack([x, y], -1).float().view(-1, 1, 2).repeat(1, m * module.num_heads, 1)  # (HW, MA, 2)
+    point = point.transpose(0, 1).reshape(steps, 1, -1, 2)  # (L, 1, MA, 2)
+    scale = scale.transpose(0, 1).reshape(steps, 1, -1, 2)
+    distance = (point - (grid + 0.5)[None]).pow(2) * (scale * scale)
+    bias = -distance.sum(-1).abs() / SMCA_DIVISOR  # (L, HW, MA)
+    bias = bias.permute(2, 0, 1).unflatten(0, (m, module.num_heads))
+    return F.pad(bias, (0, memory.tokens.shape[1] - h * w))
+
+
+def _decoder_layer(layer: DecoderLayer, x: Tensor, position: Tensor, memory: Memory) -> Tensor:
+    steps = x.shape[1]
+    causal = torch.full((steps, steps), float('-inf')).triu(1)
+    query = x + position
+    x = layer.norm1(x + layer.dropout(attend(layer.self_attn, query, query, x, causal)))
+    bias = torch.zeros(memory.padding.shape).masked_fill(memory.padding, float('-inf'))[:, None, None]
+    if layer.point_modulation is not None:
+        bias = bias + gaussian_bias(layer.point_modulation, x, memory)
+    key = memory.tokens + memory.position
+    attended = attend(layer.cross_attn, x + position, key, memory.tokens, bias)
+    x = layer.norm2(x + layer.dropout(attended))
+    return layer.norm3(x + layer.dropout(layer.ffn(x)))
+
+
+def decode_prefix(decoder: Decoder, x: Tensor, memory: Memory) -> Tensor:
+    """A whole prefix through the decoder, keys and values of the memory projected anew: (M, L, C)."""
+    position = decoder.position.weight[: x.shape[1]]
+    for layer in decoder.layers:
+        x = _decoder_layer(layer, x, position, memory)
+    return decoder.norm(x)
+
+
+def co_content_of(head: SeqTRHead, memory: Memory, sample: int, token: int, place: int) -> Tensor:
+    """The mean of one line of one picture's map (C,): a column for an x token, a row for a y token."""
+    if token >= head.codec.num_bins:
+        return memory.tokens.new_zeros(memory.tokens.shape[-1])
+    axis = place % 2
+    line = int((token + 0.5) / head.codec.num_bins * memory.extent[sample, axis].item())
+    image, padding = memory.image_tokens[sample], memory.image_padding[sample]
+    line = min(line, image.shape[1 - axis] - 1)
+    features = image[line] if axis else image[:, line]
+    valid = ~(padding[line] if axis else padding[:, line])
+    return features[valid].sum(0) / max(int(valid.sum()), 1)
+
+
+def co_content(head: SeqTRHead, tokens: Tensor, memory: Memory) -> Tensor:
+    """Co-content features of teacher-forced tokens (M, L), one at a time: (M, L, C)."""
+    rows = [
+        torch.stack(
+            [co_content_of(head, memory, sample, int(token), place) for place, token in enumerate(row)]
+        )
+        for sample, row in enumerate(tokens)
+    ]
+    return torch.stack(rows)
+
+
+def generate(head: SeqTRHead, memory: Memory) -> tuple[Tensor, Tensor]:
+    """Decode masks greedily, the whole prefix anew for each token.
+
+    Returns:
+        Tokens (M, 2P + 1) and their log probabilities.
+    """
+    m = memory.tokens.shape[0]
+    x = head.task_prompt.weight.expand(m, 1, -1)
+    tokens, log_probs = [], []
+    for place in range(head.num_mask_tokens + 1):
+        logits = head.predictor(decode_prefix(head.decoder, x, memory)[:, -1])
+        value, token = logits.log_softmax(-1).max(-1)
+        tokens.append(token)
+        log_probs.append(value)
+        feature = torch.zeros_like(x[:, 0])
+        for sample in range(m):
+            feature[sample] = co_content_of(head, memory, sample, int(token[sample]), place)
+        x = torch.cat([x, (head.token_embedding(token) + feature)[:, None]], 1)
+    return torch.stack(tokens, 1), torch.stack(log_probs, 1)
+
+
+@contextlib.contextmanager
+def loop_form(head: SeqTRHead) -> Iterator[None]:
+    """Within it the head trains in the originals' way: encoder, co-content features and decoder as above."""
+    changed = [(layer, functools.partial(_encoder_layer, layer)) for layer in head.encoder.layers]
+    changed.append((head.co_content, lambda tokens, memory: co_content(head, tokens, memory)))
+    changed.append((head.decoder, functools.partial(decode_prefix, head.decoder)))
+    for module, forward in changed:
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module, _ in changed:
+            del module.forward
