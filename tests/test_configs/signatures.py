@@ -7,6 +7,7 @@ from typing import Any
 from mmcv import ops
 from mmdet import registry as mmdet_registry
 
+from mmrefseg.models.layers.language_gate import GATES
 from mmrefseg.utils.run_config import RUNNER_KEYS
 
 # Which registry builds what lies under a key; deeper keys inherit it.
@@ -89,7 +90,8 @@ def problem(node: dict, registry: str | None) -> str | None:
     if registry == 'ops':
         found = getattr(ops, node['type'], None)
     else:
-        found = getattr(mmdet_registry, registry).get(node['type'])
+        # LanguageSwin's gates are a choice of its own, not a registry's.
+        found = GATES.get(node['type']) or getattr(mmdet_registry, registry).get(node['type'])
     if found is None:
         return f'{node["type"]!r} is not in {registry}'
     accepted, required = parameters(found)
@@ -100,6 +102,10 @@ def problem(node: dict, registry: str | None) -> str | None:
         accepted |= parameters(mmdet_registry.MODELS.get(node['ema_type']))[0]
     if 'num_features' in required:  # a norm: mmcv reads this and hands the rest on
         accepted.add('requires_grad')
+    if node['type'] in GATES:
+        required -= {'channels', 'language_channels'}
+    if registry == 'OPTIM_WRAPPERS':  # read by build_optim_wrapper
+        accepted |= {'paramwise_cfg', 'constructor'}
     if registry == 'PARAM_SCHEDULERS':  # read by the runner
         accepted.add('convert_to_iter_based')
     unknown = node.keys() - accepted - {'type', '_scope_'}
