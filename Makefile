@@ -15,10 +15,10 @@ TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format demo experiment clean
+.PHONY: help install test lint format demo demo-lavt demo-instances experiment clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv and install everything, at the versions of requirements/constraints.txt
 
@@ -51,6 +51,12 @@ format: install ## mend what ruff can mend, and format
 
 demo: install ## the main job on RefShapes: few masks, pseudo masks, a table and pictures in work_dirs/demo
 	@$(BIN)/python tools/run_demo.py $(ARGS)
+
+demo-lavt: install ## LAVT on RefShapes: train, four protocols, failures, in work_dirs/demo-lavt
+	@$(BIN)/python tools/run_lavt_demo.py $(ARGS)
+
+demo-instances: install ## Mask R-CNN on RefShapes: train, AP of boxes and masks, pictures, in work_dirs/demo-instances
+	@$(BIN)/python tools/run_instances_demo.py $(ARGS)
 
 experiment: install ## the paper's table in small, resumable, in work_dirs/experiment
 	@$(BIN)/python tools/run_experiment.py $(ARGS)

@@ -1,5 +1,15 @@
+from .lavt import LavtDemo, lavt_table
 from .report import demo_table, write_experiment_report
 from .stages import Stage, run_stages
 from .study import PartialStudy, Variant
 
-__all__ = ['PartialStudy', 'Stage', 'Variant', 'demo_table', 'run_stages', 'write_experiment_report']
+__all__ = [
+    'LavtDemo',
+    'PartialStudy',
+    'Stage',
+    'Variant',
+    'demo_table',
+    'lavt_table',
+    'run_stages',
+    'write_experiment_report',
+]

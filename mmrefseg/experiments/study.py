@@ -65,15 +65,7 @@ class PartialStudy:
     @property
     def size_options(self) -> list[str]:
         """Config options that put another RefShapes size in place of the configs' ``small``."""
-        if self.size == 'small':
-            return []
-        ann_file = self.full_annotations.resolve()
-        options = [f'model.language_model.vocabulary.ann_file={ann_file}']
-        for loader in ('train', 'val', 'test'):
-            dataset = f'{loader}_dataloader.dataset'
-            options.append(f'{dataset}.ann_file={ann_file}')
-            options.append(f'{dataset}.data_prefix.img_path=images/refshapes_{self.size}')
-        return options
+        return refshapes_options(self.size)
 
     @property
     def full_annotations(self) -> Path:
@@ -124,7 +116,12 @@ class PartialStudy:
             '--seed', self.seed, *start, '--cfg-options', *options,
         )  # fmt: skip
         command = command if options else command[:-1]
-        return Stage(label, command, self.work_dir(name) / 'best.pth', epochs=_epochs(config, options))
+        return Stage(
+            label,
+            command,
+            self.work_dir(name) / 'best.pth',
+            epochs=epochs_of(CONFIGS.format(config), options),
+        )
 
     def test(self, name: str, config: str, label: str) -> Stage:
         """Score a network."""
@@ -178,13 +175,25 @@ class PartialStudy:
         return Stage(f'select ({variant.selection})', command, self.report(variant))
 
 
-def _epochs(config: str, options: list[str]) -> int:
-    """Epochs of a training, from its config or the options."""
+def refshapes_options(size: str) -> list[str]:
+    """Config options that put another RefShapes size in place of the configs' ``small``."""
+    if size == 'small':
+        return []
+    ann_file = Path(f'data/annotations/refshapes_{size}/instances.json').resolve()
+    options = [f'model.language_model.vocabulary.ann_file={ann_file}']
+    for loader in ('train', 'val', 'test'):
+        dataset = f'{loader}_dataloader.dataset'
+        options.append(f'{dataset}.ann_file={ann_file}')
+        options.append(f'{dataset}.data_prefix.img_path=images/refshapes_{size}')
+    return options
+
+
+def epochs_of(path: str, options: list[str]) -> int:
+    """Epochs of a training, from the options or its config (of the checkout, where it is not here)."""
     from mmengine.config import Config
 
     for option in options:
         key, _, value = option.partition('=')
         if key == 'train_cfg.max_epochs':
             return int(value)
-    path = CONFIGS.format(config)
     return Config.fromfile(path if os.path.exists(path) else str(ROOT / path)).train_cfg.max_epochs
