@@ -1,3 +1,4 @@
 from .inferencer import RefSegInferencer
+from .instance_inferencer import InstanceInferencer
 
-__all__ = ['RefSegInferencer']
+__all__ = ['InstanceInferencer', 'RefSegInferencer']

@@ -1,0 +1,159 @@
+"""Pictures in, objects out: boxes, classes, masks."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+
+from ..compat.checkpoint import load_checkpoint_file
+from ..utils import UserInputError
+
+# What needs annotations has no place in inference; pictures are loaded with one-sentence errors.
+LEFT_OUT = {'LoadAnnotations', 'LoadImageFromFile', 'LoadRefImage'}
+
+
+class InstanceInferencer:
+    """Find the objects of a picture with a detector of mmdet's kind, such as Mask R-CNN.
+
+    Example::
+
+        inferencer = InstanceInferencer('configs/mask_rcnn/....py', 'work_dirs/.../latest.pth')
+        found = inferencer('street.jpg').pred_instances
+        found.masks, [inferencer.classes[label] for label in found.labels]
+
+    Args:
+        config: Config file, or a config that is loaded.
+        checkpoint: Weights of the config's model.
+        device: Torch device; a GPU if there is one.
+        score_threshold: Least score of an object, in [0, 1); None for the config's.
+
+    Raises:
+        UserInputError: If the checkpoint does not fit the model.
+    """
+
+    def __init__(
+        self,
+        config: str | os.PathLike | Config,
+        checkpoint: str | os.PathLike,
+        device: str | None = None,
+        score_threshold: float | None = None,
+    ) -> None:
+        self.config = config if isinstance(config, Config) else Config.fromfile(config)
+        init_default_scope(self.config.get('default_scope', 'mmdet'))
+        self.score_threshold = score_threshold
+        if score_threshold is not None:
+            set_score_threshold(self.config.model, score_threshold)
+        without_pretraining(self.config.model)
+        self.model = MODELS.build(self.config.model)
+        state = load_checkpoint_file(checkpoint)
+        load_weights(self.model, state, str(checkpoint))
+        self.model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+        self.classes = class_names(self.config, state)
+        pipeline = self.config.test_dataloader.dataset.pipeline
+        backend = next((step['imdecode_backend'] for step in pipeline if 'imdecode_backend' in step), None)
+        self.load = Compose([dict(type='LoadRefImage', imdecode_backend=backend or 'cv2')])
+        self.pipeline = Compose([step for step in pipeline if step['type'] not in LEFT_OUT])
+
+    def read(self, path: str | os.PathLike) -> np.ndarray:
+        """Read a picture as the config's pipeline does, turned upright as its EXIF data says.
+
+        Returns:
+            (H, W, 3) uint8, BGR.
+
+        Raises:
+            UserInputError: If it is no picture.
+        """
+        try:
+            return self.load({'img_path': str(path)})['img']
+        except OSError as error:  # Pillow's
+            raise UserInputError.of(
+                str(path), f'a file that cannot be decoded ({error})', 'a picture', 'fetch it again'
+            ) from error
+
+    def __call__(self, image: str | os.PathLike | np.ndarray) -> DetDataSample:
+        """Predict for one picture.
+
+        Args:
+            image: A file, or (H, W, 3) uint8 BGR.
+
+        Returns:
+            The sample with ``pred_instances`` in the picture's own frame, best first.
+        """
+        image = image if isinstance(image, np.ndarray) else self.read(image)
+        shape = image.shape[:2]
+        results = dict(img=image, img_id=0, img_path='', img_shape=shape, ori_shape=shape)
+        with torch.no_grad():
+            sample = self.model.test_step(pseudo_collate([self.pipeline(results)]))[0]
+        if self.score_threshold is not None:
+            kept = sample.pred_instances.scores > self.score_threshold
+            sample.pred_instances = sample.pred_instances[kept]
+        return sample
+
+
+def set_score_threshold(model: Config, threshold: float) -> None:
+    """Let a detector drop objects below a score before it suppresses and pastes masks."""
+    settings = model.get('test_cfg') or {}
+    settings = settings.get('rcnn', settings)
+    if 'score_thr' in settings:
+        settings['score_thr'] = threshold
+
+
+def without_pretraining(node: Mapping | Sequence) -> None:
+    """Take pretrained parts out of a model's config: a checkpoint replaces them all."""
+    if isinstance(node, Mapping):
+        start = node.get('init_cfg')
+        if isinstance(start, Mapping) and start.get('type') == 'Pretrained':
+            node['init_cfg'] = None
+        for value in node.values():
+            without_pretraining(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            without_pretraining(value)
+
+
+def load_weights(model: torch.nn.Module, state: Mapping, where: str) -> None:
+    """Load a checkpoint that must give every weight.
+
+    Raises:
+        UserInputError: If it is of another model.
+    """
+    state = state.get('state_dict', state)
+    try:
+        missing = model.load_state_dict(state, strict=False).missing_keys
+    except RuntimeError as error:
+        reason = ' '.join(str(error).split('\n\t')[1:2]) or str(error)
+        found = f'tensors of another shape ({reason.strip()})'
+    else:
+        missing = [key for key in missing if not key.endswith('num_batches_tracked')]
+        if not missing:
+            return
+        found = f'no weights for {len(missing)} of the model (the first is {missing[0]})'
+    raise UserInputError.of(
+        where,
+        found,
+        "a checkpoint of the config's model",
+        'give the config and the checkpoint of one training',
+    )
+
+
+def class_names(config: Config, state: Mapping) -> list[str]:
+    """Names of the classes: the checkpoint's, else those of the config's test set.
+
+    Args:
+        config: With ``test_dataloader``.
+        state: A checkpoint, whose ``meta`` may hold ``dataset_meta``.
+    """
+    meta = (state.get('meta') or {}).get('dataset_meta') or {}
+    dataset = config.test_dataloader.dataset
+    known = getattr(DATASETS.get(dataset['type']), 'METAINFO', {})
+    for source in (meta, dataset.get('metainfo') or {}, known):
+        classes = source.get('classes') or source.get('CLASSES')
+        if classes:
+            return [str(name) for name in classes]
+    return []

@@ -1,0 +1,212 @@
+"""Where pictures come from and go to: paths, patterns, folders, videos, cameras, windows."""
+
+import contextlib
+import glob
+import io
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..utils import UserInputError, atomic_write
+
+CODECS = {'x264': '.mkv', 'mp4v': '.mp4'}
+SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp'}
+
+
+def find_pictures(inputs: Sequence[str]) -> list[Path]:
+    """The pictures that paths, patterns (``'a/*.jpg'``) and folders name, each once; ``~`` is your home.
+
+    Args:
+        inputs: In the order wanted; a pattern's and a folder's are sorted.
+
+    Raises:
+        UserInputError: If one of them names no picture.
+    """
+    found: list[Path] = []
+    for given in inputs:
+        path = Path(given).expanduser()
+        if path.is_dir():
+            here = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        elif path.is_file():
+            here = [path]
+        else:
+            here = sorted(Path(file) for file in glob.glob(str(path), recursive=True) if os.path.isfile(file))
+        if not here:
+            what = 'a folder without pictures' if path.is_dir() else 'no such file'
+            raise UserInputError.of(
+                f'--input {given}',
+                what,
+                "pictures, a pattern like 'folder/*.jpg' or a folder",
+                'check the path',
+            )
+        found += here
+    return list(dict.fromkeys(found))
+
+
+def output_paths(pictures: Sequence[Path], output: str) -> list[Path]:
+    """Where each picture's drawing goes.
+
+    One picture goes to the file ``output`` if that has a picture's ending and is no folder; all others into
+    the folder ``output``, which is made, under their own names.
+
+    Raises:
+        UserInputError: If two would be the same file, or one would replace its input.
+    """
+    target = Path(output).expanduser()
+    is_file = target.suffix.lower() in SUFFIXES and not target.is_dir() and not output.endswith(os.sep)
+    if is_file and len(pictures) > 1:
+        raise UserInputError.of(
+            f'--output {output}', f'one file for {len(pictures)} pictures', 'a folder', 'name a folder'
+        )
+    paths = [target] if is_file else [target / picture.name for picture in pictures]
+    for picture, path in zip(pictures, paths, strict=True):
+        if path.suffix.lower() not in SUFFIXES:
+            raise UserInputError.of(
+                f'--input {picture}', f'the ending {path.suffix!r}', 'that of a picture', 'rename the file'
+            )
+        if paths.count(path) > 1:
+            raise UserInputError.of(
+                f'--output {output}',
+                f'two pictures of the name {path.name}',
+                'names that differ',
+                'run them apart',
+            )
+        if path.exists() and path.samefile(picture):
+            raise UserInputError.of(
+                f'--output {output}', 'the input itself', 'another place', 'choose another folder'
+            )
+    return paths
+
+
+def write_picture(picture: np.ndarray, path: str | os.PathLike) -> None:
+    """Write (H, W, 3) uint8 RGB, atomically, in the format of the ending."""
+    buffer = io.BytesIO()
+    suffix = Path(path).suffix.lower()
+    Image.fromarray(picture).save(buffer, format=Image.registered_extensions()[suffix], quality=92)
+    with atomic_write(path, 'wb') as file:
+        file.write(buffer.getvalue())
+
+
+def open_video(source: str | int) -> cv2.VideoCapture:
+    """Open a video file, or a camera by its number.
+
+    Raises:
+        UserInputError: If there is no such video or camera.
+    """
+    if isinstance(source, str) and not Path(source).is_file():
+        raise UserInputError.of(f'--video-input {source}', 'no such file', 'a video', 'check the path')
+    with _quiet():
+        capture = cv2.VideoCapture(source)
+    if not capture.isOpened():
+        where = f'--webcam {source}' if isinstance(source, int) else f'--video-input {source}'
+        found = 'no camera that opens' if isinstance(source, int) else 'a file that OpenCV cannot decode'
+        raise UserInputError.of(
+            where, found, 'a camera' if isinstance(source, int) else 'a video', 'try another'
+        )
+    return capture
+
+
+def frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
+    """The frames that are left, (H, W, 3) uint8 BGR; the capture is released at the end."""
+    try:
+        while True:
+            more, frame = capture.read()
+            if not more:
+                return
+            yield frame
+    finally:
+        capture.release()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep OpenCV from reporting codecs and devices that are merely tried."""
+    os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+class VideoWriter:
+    """Writes frames to a video file, which appears in its place when all are written.
+
+    Args:
+        output: A file that does not exist yet, or a folder for a file of the input's name. H.264 in ``.mkv``
+            where OpenCV has that codec, else MPEG-4 in ``.mp4``; a file's own ending is kept.
+        name: The input's name without ending.
+        size: (width, height) of all frames.
+        rate: Frames a second.
+
+    Raises:
+        UserInputError: If the file exists, or OpenCV can write neither.
+    """
+
+    def __init__(self, output: str, name: str, size: tuple[int, int], rate: float) -> None:
+        path = Path(output).expanduser()
+        chosen = path.suffix and not path.is_dir()
+        targets = {codec: path if chosen else path / f'{name}{suffix}' for codec, suffix in CODECS.items()}
+        for target in targets.values():
+            if target.exists():
+                raise UserInputError.of(
+                    f'--output {output}', f'{target}, which exists', 'a new file', 'remove it or name another'
+                )
+        for codec, target in targets.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = target.with_name(f'.{target.stem}.part{target.suffix}')
+            with _quiet():
+                writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*codec), rate or 25.0, size)
+            if writer.isOpened():
+                self.path, self._part, self._writer = target, part, writer
+                return
+            writer.release()
+            part.unlink(missing_ok=True)
+        raise UserInputError.of(
+            f'--output {output}', 'no video codec in OpenCV', 'x264 or mp4v', 'get opencv-python with FFmpeg'
+        )
+
+    def write(self, frame: np.ndarray) -> None:
+        """Add (H, W, 3) uint8 BGR."""
+        self._writer.write(frame)
+
+    def __enter__(self) -> 'VideoWriter':
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self._writer.release()
+        if kind is None:
+            os.replace(self._part, self.path)
+        else:
+            self._part.unlink(missing_ok=True)
+
+
+def show(title: str, picture: np.ndarray, wait: int = 0) -> bool:
+    """Show (H, W, 3) uint8 RGB in a window.
+
+    Args:
+        title: Of the window.
+        picture: What to show.
+        wait: Milliseconds until it goes on by itself; 0 waits for a key.
+
+    Returns:
+        Whether to go on: Esc stops.
+
+    Raises:
+        UserInputError: Where there is no display.
+    """
+    if os.name == 'posix' and not (os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY')):
+        raise UserInputError.of('window', 'no display', 'one', 'write to files with --output')
+    try:
+        cv2.namedWindow(title, cv2.WINDOW_NORMAL)
+        cv2.imshow(title, picture[..., ::-1])
+        return cv2.waitKey(wait) != 27
+    except cv2.error as error:
+        raise UserInputError.of(
+            'window', f'an OpenCV without windows ({error.err})', 'a window', 'write to files with --output'
+        ) from error
