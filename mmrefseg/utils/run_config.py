@@ -17,6 +17,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.compat.downloads import read_downloads_safely
 
 from .batch_norm import replace_sync_batch_norm
 from .errors import UserInputError
@@ -271,6 +272,7 @@ def build_runner(config: Config) -> Runner:
         )
     setup_cache_size_limit_of_dynamo()
     CheckpointLoader.register_scheme('', load_from_local, force=True)
+    read_downloads_safely()
     choose_backend(config)
     replaced = replace_sync_batch_norm(config)
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
