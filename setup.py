@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 'mmrefseg'
-MIM_CONTENT = ('configs', 'tools', 'model-index.yml', 'dataset-index.yml')
+MIM_CONTENT = ('configs', 'demo', 'tools', 'model-index.yml', 'dataset-index.yml')
 NOT_MIM = shutil.ignore_patterns('__pycache__', '*.pyc')
 
 

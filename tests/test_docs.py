@@ -63,7 +63,10 @@ def commands_of(page: Path) -> list[Command]:
             continue
         for line in block.replace('\\\n', ' ').splitlines():
             line = Template(line).safe_substitute(variables).strip()
-            if re.match(r'(python |bash )?tools/|make |python benchmarks/', line) and '[--' not in line:
+            if (
+                re.match(r'(python |bash )?tools/|make |python (benchmarks|demo)/', line)
+                and '[--' not in line
+            ):
                 found.append(Command(page, shlex.split(line, comments=True)))
     return found
 

@@ -33,3 +33,6 @@ train_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+# Exact over any number of processes, under CocoMetric's keys.
+val_evaluator = dict(type='InstanceMetric', ann_file=data_root + 'annotations/instances_val2017.json')
+test_evaluator = dict(type='InstanceMetric', ann_file=data_root + 'annotations/instances_val2017.json')

@@ -48,9 +48,5 @@ test_dataloader = dict(
         **dataset, ann_file=ann_folder + 'instances_testA.json', test_mode=True, pipeline=test_pipeline
     ),
 )
-val_evaluator = dict(
-    type='CocoMetric', ann_file=data_root + ann_folder + 'instances_val.json', metric=['bbox', 'segm']
-)
-test_evaluator = dict(
-    type='CocoMetric', ann_file=data_root + ann_folder + 'instances_testA.json', metric=['bbox', 'segm']
-)
+val_evaluator = dict(type='InstanceMetric', ann_file=data_root + ann_folder + 'instances_val.json')
+test_evaluator = dict(type='InstanceMetric', ann_file=data_root + ann_folder + 'instances_testA.json')
