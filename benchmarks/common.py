@@ -6,7 +6,7 @@ import platform
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,19 +65,23 @@ def prepare(args: argparse.Namespace) -> None:
     init_default_scope('mmdet')
 
 
-def build_model(args: argparse.Namespace) -> nn.Module:
+def build_model(args: argparse.Namespace, tiny: Sequence[str] = ()) -> nn.Module:
     """Partial-RES as in the configs, with weights from the seed, in evaluation mode.
 
     No sequence ends early, since the end token's bias forbids it: decoding takes all its steps, as it
     does for most real contours. Batch norms get statistics that fit, and scales and shifts that are
     not 1 and 0, so that nothing that is folded is trivial.
+
+    Args:
+        args: The options.
+        tiny: Parts that are not measured and may be tiny.
     """
     config = Config.fromfile(MODEL_CONFIG).model
     config.backbone.init_cfg = None
     config.language_model.vocabulary = dict(words=WORDS)
     config.head.codec = dict(type='ContourCodec', num_points=args.points, num_bins=1000, sampling='uniform')
-    if args.toy:
-        for part, changes in TOY.items():
+    for part, changes in TOY.items():
+        if args.toy or part in tiny:
             config[part].update(changes)
     torch.manual_seed(args.seed)
     model = MODELS.build(config)
@@ -221,7 +225,11 @@ def report(args: argparse.Namespace, rows: list[dict[str, Any]], **facts: Any) -
         print(f'{name.replace("_", " ")}: {_text(value)}')
     if args.out:
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-        options = {key: value for key, value in vars(args).items() if key != 'out'}
+        options = {
+            key: str(value) if isinstance(value, Path) else value
+            for key, value in vars(args).items()
+            if key != 'out'
+        }
         dump_json({'machine': here, 'options': options, 'rows': rows, **facts}, args.out, indent=2)
 
 

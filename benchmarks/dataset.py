@@ -206,7 +206,6 @@ def main() -> None:
         }
         for side in SIDES
     ]
-    args.boxes = str(args.boxes)
     report(args, rows, file_mb=file_mb, objects=round(OBJECTS['train'] * args.scale), same_data=True)
 
 

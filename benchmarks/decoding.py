@@ -19,7 +19,7 @@ from mmrefseg.models.heads import ImageSizes
 def make_memory(model: torch.nn.Module, args) -> object:
     """The encoder's output for random fused maps; every other picture is 4:3 and padded."""
     cells = args.size // 32
-    channels = model.neck.project[-1].out_channels
+    channels = model.head.input_proj.in_channels
     fused = torch.randn(args.batch, channels, cells, cells).tanh()
     language = torch.randn(args.batch, channels).tanh()
     image = torch.full((args.batch, 2), args.size)
@@ -53,7 +53,7 @@ def check(ours, tokens: torch.Tensor, log_probs: torch.Tensor) -> None:
 def main() -> None:
     args = make_parser(__doc__).parse_args()
     prepare(args)
-    model = build_model(args)
+    model = build_model(args, tiny=('backbone', 'language_model', 'neck'))
     head, memory = model.head, make_memory(model, args)
     sides = {
         'prefix recomputed': lambda: yardstick.generate(head, memory),

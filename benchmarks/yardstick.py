@@ -22,36 +22,66 @@ from mmrefseg.models.layers.point_modulation import SMCA_DIVISOR
 from mmrefseg.models.layers.transformer import DecoderLayer, EncoderLayer
 
 
-def attend(attn: MultiHeadAttention, query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
-    """Attention with its weights written out, and averaged over the heads as the originals' module does.
+def self_attention(
+    attn: MultiHeadAttention, query: Tensor, value: Tensor, mask: Tensor | None, padding: Tensor | None
+) -> Tensor:
+    """Self-attention as :class:`torch.nn.MultiheadAttention` does it: sequence first, its weights returned.
 
     Args:
         attn: Whose weights and dropout.
-        query: (M, L, C).
-        key: (M, S, C).
-        value: (M, S, C).
-        bias: Broadcastable to (M, A, L, S).
+        query: (M, L, C), queries and keys.
+        value: (M, L, C).
+        mask: (L, L), added to the logits.
+        padding: (M, L) bool, keys that are hidden.
 
     Returns:
         (M, L, C).
     """
-    query, key, value = attn.project_query(query), attn.project_key(key), attn.project_value(value)
-    logits = query / query.shape[-1] ** 0.5 @ key.transpose(-1, -2) + bias
+    query, value = query.transpose(0, 1), value.transpose(0, 1)
+    attended, _weights = F.multi_head_attention_forward(
+        query, query, value, query.shape[-1], attn.num_heads, attn.in_proj_weight, attn.in_proj_bias,
+        None, None, False, attn.dropout, attn.out_proj.weight, attn.out_proj.bias, attn.training,
+        key_padding_mask=padding, need_weights=True, attn_mask=mask,
+    )  # fmt: skip
+    return attended.transpose(0, 1)
+
+
+def cross_attention(
+    attn: MultiHeadAttention, query: Tensor, memory: Memory, gaussian: Tensor | None
+) -> Tensor:
+    """Attention to the picture: keys and values projected anew, one mask per sequence, head and query.
+
+    Args:
+        attn: Whose weights and dropout.
+        query: (M, L, C).
+        memory: The encoder output.
+        gaussian: (L, HW, M*A) from :func:`gaussian_bias`.
+
+    Returns:
+        (M, L, C).
+    """
+    m, steps, c = query.shape
+    heads = attn.num_heads
+    inputs = (query, memory.tokens + memory.position, memory.tokens)
+    parts = zip(inputs, attn.in_proj_weight.chunk(3), attn.in_proj_bias.chunk(3), strict=True)
+    query, key, value = (
+        F.linear(x.transpose(0, 1), weight, bias).contiguous().view(-1, m * heads, c // heads).transpose(0, 1)
+        for x, weight, bias in parts
+    )  # (MA, L or S, C/A)
+    mask = torch.zeros(memory.padding.shape).masked_fill(memory.padding, float('-inf'))
+    mask = mask[:, None].repeat(1, heads, 1).view(m * heads, 1, -1).repeat(1, steps, 1)
+    if gaussian is not None:
+        cells = gaussian.shape[1]
+        mask[..., :cells] = mask[..., :cells] + gaussian.permute(2, 0, 1)
+    logits = torch.bmm(query / query.shape[-1] ** 0.5, key.transpose(1, 2)) + mask
     weights = F.dropout(logits.softmax(-1), attn.dropout, attn.training)
-    attended = attn.out_proj((weights @ value).transpose(1, 2).flatten(2))
-    weights.mean(1)  # which nobody reads
-    return attended
-
-
-def _encoder_layer(layer: EncoderLayer, x: Tensor, position: Tensor, bias: Tensor | None) -> Tensor:
-    query = x + position
-    bias = x.new_zeros(()) if bias is None else bias
-    x = layer.norm1(x + layer.dropout(attend(layer.self_attn, query, query, x, bias)))
-    return layer.norm2(x + layer.dropout(layer.ffn(x)))
+    attended = torch.bmm(weights, value).transpose(0, 1).contiguous().view(steps, m, c)
+    weights.view(m, heads, steps, -1).mean(1)  # the weights that the module returns and nobody reads
+    return attn.out_proj(attended).transpose(0, 1)
 
 
 def gaussian_bias(module: PointModulation, query: Tensor, memory: Memory) -> Tensor:
-    """Point modulation from the distance of every query's points to every cell, (M, A, L, S)."""
+    """Point modulation from the distance of every query's points to every cell: (L, HW, M*A)."""
     h, w = memory.grid
     m, steps, _ = query.shape
     point, scale = module.point(query).unflatten(-1, (2, module.num_heads, 2)).unbind(2)  # (M, L, A, 2)
@@ -61,22 +91,22 @@ def gaussian_bias(module: PointModulation, query: Tensor, memory: Memory) -> Ten
     point = point.transpose(0, 1).reshape(steps, 1, -1, 2)  # (L, 1, MA, 2)
     scale = scale.transpose(0, 1).reshape(steps, 1, -1, 2)
     distance = (point - (grid + 0.5)[None]).pow(2) * (scale * scale)
-    bias = -distance.sum(-1).abs() / SMCA_DIVISOR  # (L, HW, MA)
-    bias = bias.permute(2, 0, 1).unflatten(0, (m, module.num_heads))
-    return F.pad(bias, (0, memory.tokens.shape[1] - h * w))
+    return -distance.sum(-1).abs() / SMCA_DIVISOR
+
+
+def _encoder_layer(layer: EncoderLayer, x: Tensor, position: Tensor, bias: Tensor | None) -> Tensor:
+    padding = None if bias is None else bias[:, 0, 0] < 0
+    x = layer.norm1(x + layer.dropout(self_attention(layer.self_attn, x + position, x, None, padding)))
+    return layer.norm2(x + layer.dropout(layer.ffn(x)))
 
 
 def _decoder_layer(layer: DecoderLayer, x: Tensor, position: Tensor, memory: Memory) -> Tensor:
     steps = x.shape[1]
     causal = torch.full((steps, steps), float('-inf')).triu(1)
-    query = x + position
-    x = layer.norm1(x + layer.dropout(attend(layer.self_attn, query, query, x, causal)))
-    bias = torch.zeros(memory.padding.shape).masked_fill(memory.padding, float('-inf'))[:, None, None]
-    if layer.point_modulation is not None:
-        bias = bias + gaussian_bias(layer.point_modulation, x, memory)
-    key = memory.tokens + memory.position
-    attended = attend(layer.cross_attn, x + position, key, memory.tokens, bias)
-    x = layer.norm2(x + layer.dropout(attended))
+    x = layer.norm1(x + layer.dropout(self_attention(layer.self_attn, x + position, x, causal, None)))
+    modulation = layer.point_modulation
+    gaussian = None if modulation is None else gaussian_bias(modulation, x, memory)
+    x = layer.norm2(x + layer.dropout(cross_attention(layer.cross_attn, x + position, memory, gaussian)))
     return layer.norm3(x + layer.dropout(layer.ffn(x)))
 
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .dropout_attention import dropout_attention
+
 
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product attention with packed projections.
@@ -89,6 +91,11 @@ class MultiHeadAttention(nn.Module):
             (M, L, C).
         """
         dropout = self.dropout if self.training else 0.0
+        if dropout and query.device.type == 'cpu':
+            if causal:
+                bias = torch.full(query.shape[-2:-1] * 2, float('-inf'), dtype=query.dtype).triu_(1)
+            x = dropout_attention(query, key, value, bias, dropout)
+            return self.out_proj(x.transpose(1, 2).flatten(2))
         x = F.scaled_dot_product_attention(
             query, key, value, attn_mask=bias, dropout_p=dropout, is_causal=causal
         )
