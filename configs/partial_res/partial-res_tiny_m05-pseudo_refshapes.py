@@ -3,8 +3,6 @@
 _base_ = './partial-res_tiny_m100_refshapes.py'
 load_from = 'work_dirs/partial-res_tiny_m05_refshapes/best.pth'
 prefix = 'work_dirs/partial-res_tiny_m05-pseudo_refshapes/pseudo'
-# The box is known here, so decoding is confined to it (the original does not).
-model = dict(test_cfg=dict(confine_to_box=True))
 test_dataloader = dict(
     dataset=dict(
         ann_file='annotations/refshapes_small/instances_sample_5.json',

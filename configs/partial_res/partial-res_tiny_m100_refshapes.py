@@ -6,11 +6,14 @@ _base_ = [
     '../_base_/schedules/refshapes.py',
 ]
 load_from = 'work_dirs/partial-res_tiny_rec_refshapes/best.pth'
-max_epochs = 3
-lr = 5e-4
+max_epochs = 2
+lr = 8e-4
 model = dict(head=dict(codec={{_base_.codec}}))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-optim_wrapper = dict(optimizer=dict(lr=lr))
+optim_wrapper = dict(
+    optimizer=dict(lr=lr),
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=2.0), neck=dict(lr_mult=2.0))),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=lr / 50, convert_to_iter_based=True),

@@ -11,6 +11,7 @@ from mmrefseg.models.losses import (
     CellCategoryLoss,
     SequenceGaussianLabelLoss,
     SequenceLabelSmoothingLoss,
+    WordLoss,
 )
 from mmrefseg.models.losses.box_cell_loss import box_coverage
 from mmrefseg.models.losses.cell_category_loss import cell_labels
@@ -80,3 +81,25 @@ def test_cells_get_the_category_of_the_smallest_box():
         torch.randn(1, 2, 3, 4), [boxes[:0]], [torch.tensor([], dtype=torch.long)], (16, 16)
     )
     assert loss.item() == 0
+
+
+def test_word_loss_by_a_plain_loop():
+    torch.manual_seed(0)
+    loss = WordLoss(in_channels=5, vocabulary_size=9, loss_weight=0.5).double()
+    features = torch.randn(2, 5, 4, 4, dtype=torch.float64)
+    index = torch.tensor([0, 1, 1])
+    boxes = torch.tensor(
+        [[0.0, 0.0, 2.0, 1.0], [1.5, 1.0, 3.0, 4.0], [0.0, 0.0, 4.0, 4.0]], dtype=torch.float64
+    )
+    words = torch.tensor([[3, 5, 0], [1, 8, 8], [4, 3, 7]])
+    total = 0.0
+    for m in range(3):
+        weight = box_coverage(boxes[m : m + 1], (4, 4))[0]
+        pooled = (
+            sum(weight[y, x] * features[index[m], :, y, x] for y in range(4) for x in range(4)) / weight.sum()
+        )
+        for word in range(9):
+            said = word in words[m].tolist() and word > 2  # padding, unknown and CLS are no words
+            p = torch.sigmoid(loss.classifier.weight[word] @ pooled + loss.classifier.bias[word])
+            total -= torch.log(p if said else 1 - p)
+    assert loss(features, index, boxes, words).item() == pytest.approx(0.5 * total.item() / 3)

@@ -42,6 +42,46 @@ def test_every_parameter_gets_a_gradient(task, switches):
     assert without == expected
 
 
+def test_losses_of_the_picture_reach_the_backbone_and_nothing_after_it():
+    config = tiny_config(**TASKS['rec'])
+    config['neck'].update(downsample='unshuffle', residual=True, with_coordinates=True)
+    config['fused_cell_loss'] = dict(type='BoxCellLoss', embed_dims=32)
+    config['word_loss'] = dict(type='WordLoss', in_channels=32)
+    torch.manual_seed(0)
+    model = MODELS.build(config).train()
+    losses = run_loss(model, make_batch())
+    losses['loss_word'].backward(retain_graph=True)
+    reached = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert {name.split('.')[0] for name in reached} == {'backbone', 'neck', 'word_loss'}
+    losses['loss_fused_cell'].backward()
+    reached = {name.split('.')[0] for name, p in model.named_parameters() if p.grad is not None}
+    assert reached == {'backbone', 'neck', 'word_loss', 'fused_cell_loss', 'language_model'}
+
+
+def test_unshuffled_maps_keep_where_in_a_cell_something_lies():
+    config = dict(type='MultiscaleFusion', in_channels=(16, 32, 64), out_channels=32)
+    maps = [torch.zeros(1, 16, 8, 8), torch.zeros(1, 32, 4, 4), torch.zeros(1, 64, 2, 2)]
+    moved = [maps[0].clone(), *maps[1:]]
+    maps[0][..., 0, 0] = 1
+    moved[0][..., 0, 1] = 1  # another pixel of the same cell
+    for downsample, same in (('pool', True), ('unshuffle', False)):
+        torch.manual_seed(0)
+        neck = MODELS.build({**config, 'downsample': downsample}).eval()
+        assert torch.allclose(neck.forward_vision(maps), neck.forward_vision(moved)) is same
+    with pytest.raises(ValueError, match='downsample'):
+        MODELS.build({**config, 'downsample': 'skip'})
+
+
+def test_a_residual_gate_turns_nothing_off():
+    neck = MODELS.build(
+        dict(type='MultiscaleFusion', in_channels=(16, 32, 64), out_channels=4, residual=True)
+    )
+    vision, silent = torch.randn(2, 4, 3, 3), torch.zeros(3, 4)
+    index = torch.tensor([0, 1, 1])
+    assert neck.fuse(vision, silent, index)[0].equal(vision[index])
+    assert neck.fuse(vision, silent - 20, index)[0].abs().max() < 1e-6
+
+
 @pytest.mark.parametrize('task', TASKS)
 def test_prediction_has_one_row_per_expression_in_the_original_frame(task):
     model = build_tiny(**TASKS[task], **PARTIAL)

@@ -27,7 +27,14 @@ model = dict(
         hidden_dims=128,
         batch_norm=True,
     ),
-    neck=dict(type='MultiscaleFusion', in_channels=(32, 64, 128), out_channels=256, with_coordinates=True),
+    neck=dict(
+        type='MultiscaleFusion',
+        in_channels=(32, 64, 128),
+        out_channels=256,
+        with_coordinates=True,
+        downsample='unshuffle',
+        residual=True,
+    ),
     head=dict(
         type='SeqTRHead',
         # codec: the data set's, see the config that joins the two
@@ -38,8 +45,9 @@ model = dict(
         num_encoder_layers=2,
         num_decoder_layers=2,
         dropout=0.0,
-        with_box=False,
+        with_box=True,
         with_mask=True,
+        box_frame=True,
         language_token=True,
         task_prompt=True,
         co_content=True,
@@ -50,4 +58,6 @@ model = dict(
     ),
     # RefShapes' ten shapes have the category ids 1 to 10.
     category_loss=dict(type='CellCategoryLoss', in_channels=256, num_categories=11),
+    fused_cell_loss=dict(type='BoxCellLoss', embed_dims=256, loss_weight=3.0),
+    word_loss=dict(type='WordLoss', in_channels=256),
 )

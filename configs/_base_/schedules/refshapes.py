@@ -1,12 +1,15 @@
 # Minutes on two CPU cores. A config sets max_epochs and lr; the rest follows from them.
-max_epochs = 7
-lr = 6e-4
+max_epochs = 6
+lr = 1e-3
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     type='OptimWrapper',
+    constructor='MergedGroupsConstructor',
     optimizer=dict(type='AdamW', lr=lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True),
+    # convolutions with batch norms bear a larger step than attention does
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=3.0), neck=dict(lr_mult=3.0))),
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [

@@ -15,6 +15,6 @@ COLORS = {
 TEXTURES = ('plain', 'striped', 'dotted', 'checkered')
 TEXTURE_WEIGHTS = (0.46, 0.18, 0.18, 0.18)
 
-SIZES = {'small': (0.18, 0.22), 'medium': (0.265, 0.315), 'large': (0.38, 0.46)}
+SIZES = {'small': (0.24, 0.28), 'medium': (0.34, 0.39), 'large': (0.47, 0.54)}
 """Diameter over picture side. The gaps keep a large object at least 1.2 times a medium one."""
 SIZE_WEIGHTS = (0.36, 0.36, 0.28)

@@ -6,6 +6,7 @@ prompt, co-content teacher forcing and point modulation: Partial-RES (Qu et al.,
 Letters: B pictures, M expressions, L sequence places, V token classes, C channels, H W grid.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..layers import CoContent, Decoder, Encoder, Memory, grid_padding
+from ..layers import BoxFrame, CoContent, Decoder, DecodingState, Encoder, Memory, grid_padding
 from .sequence_generator import GeneratedSequence, TokenChoice, generate, sequence_score
 
 
@@ -72,6 +73,8 @@ class SeqTRHead(BaseModule):
         position_in_content: Add the position code to the encoder's input too, not only
             to queries and keys, so that a network trained from scratch need not
             learn position from the padding. The original does not.
+        box_frame: Write the mask's coordinates in the frame of the box before it, see
+            :class:`BoxFrame` (multi-task only). The originals do not.
         first_coordinate_weight: Loss weight of a box's first coordinate (SeqTR: 1.5).
         end_weight: Loss weight of the end token in masks (the original: 0.1).
         loss: Config of the token loss; SeqTR's label smoothing of 0.1 if it is left out.
@@ -98,6 +101,7 @@ class SeqTRHead(BaseModule):
         co_content: bool = False,
         point_modulation: bool = False,
         position_in_content: bool = False,
+        box_frame: bool = False,
         first_coordinate_weight: float = 1.5,
         end_weight: float = 0.1,
         loss: dict | None = None,
@@ -111,8 +115,11 @@ class SeqTRHead(BaseModule):
         self.codec = TASK_UTILS.build(codec)
         self.with_box, self.with_mask, self.legacy = with_box, with_mask, legacy
         self.multi_task = with_box and with_mask
+        if box_frame and not self.multi_task:
+            raise ValueError('SeqTRHead(box_frame=True) needs with_box=True and with_mask=True')
         self.language_token = language_token
         self.position_in_content = position_in_content
+        self.box_frame = BoxFrame(self.codec.num_bins) if box_frame else None
         self.first_coordinate_weight = first_coordinate_weight
         self.end_weight = end_weight
         self.loss_token = MODELS.build(loss or dict(type='SequenceLabelSmoothingLoss', smoothing=0.1))
@@ -176,9 +183,9 @@ class SeqTRHead(BaseModule):
 
     # ----------------------------------------------------------------- training
 
-    def _embed(self, tokens: Tensor, memory: Memory) -> Tensor:
-        """Teacher-forced tokens (M, L) of one task -> (M, L, C)."""
-        x = self.token_embedding(tokens)
+    def _embed(self, tokens: Tensor, memory: Memory, written: Tensor | None = None) -> Tensor:
+        """Teacher-forced tokens (M, L) of one task, ``written`` in another frame or not -> (M, L, C)."""
+        x = self.token_embedding(tokens if written is None else written)
         return x if self.co_content is None else x + self.co_content(tokens, memory)
 
     def _start(self, task: str, m: int) -> Tensor:
@@ -208,13 +215,16 @@ class SeqTRHead(BaseModule):
             if not used:
                 continue
             end = tokens.new_full((m, 1), self.codec.end_token)
-            target = torch.cat([tokens, end], 1)
+            written = tokens
+            if task == 'mask' and self.box_frame is not None:
+                written = self.box_frame.to_box(tokens, box_tokens)
+            target = torch.cat([written, end], 1)
             weight = torch.ones_like(target, dtype=torch.float32)
             if task == 'box':
                 weight[:, 0] = self.first_coordinate_weight
             elif not self.multi_task:
                 weight[target == self.codec.end_token] = self.end_weight
-            inputs += [self._start(task, m)[:, None], self._embed(tokens, memory)]
+            inputs += [self._start(task, m)[:, None], self._embed(tokens, memory, written)]
             targets.append(target)
             weights.append(weight)
         return torch.cat(inputs, 1), torch.cat(targets, 1), torch.cat(weights, 1)
@@ -253,9 +263,13 @@ class SeqTRHead(BaseModule):
         name = 'multi_task' if self.multi_task else 'box' if self.with_box else 'mask'
         losses = {f'loss_{name}': loss, 'acc_token': accuracy}
         if self.cell_loss is not None:
-            boxes = (box_tokens + 0.5) / self.codec.num_bins * memory.extent.repeat(1, 2)
+            boxes = self.boxes_in_cells(box_tokens, memory)
             losses['loss_cell'] = self.cell_loss(memory.image_tokens, boxes, memory.image_padding)
         return losses
+
+    def boxes_in_cells(self, box_tokens: Tensor, memory: Memory) -> Tensor:
+        """Box tokens (M, 4) as x1, y1, x2, y2 in cells of the memory's grid."""
+        return (box_tokens + 0.5) / self.codec.num_bins * memory.extent.repeat(1, 2)
 
     # --------------------------------------------------------------- prediction
 
@@ -266,38 +280,75 @@ class SeqTRHead(BaseModule):
 
         Args:
             memory: The encoder output of M expressions.
-            bins: (M, 4) box tokens that vertices are confined to (the box is known
-                while pseudo-labelling).
+            bins: (M, 4) box tokens that vertices are confined to (the box is known while
+                pseudo-labelling); the multi-task head takes them for its box as well.
             keep_logits: Keep the logits of every step.
 
         Returns:
             Tokens and scores.
         """
-        m = memory.tokens.shape[0]
         lines = None if self.co_content is None else self.co_content.lines(memory)
 
-        def embed(token: Tensor, place: int) -> Tensor:
-            x = self.token_embedding(token)
+        def embed(token: Tensor, place: int, written: Tensor | None = None) -> Tensor:
+            x = self.token_embedding(token if written is None else written)
             return x if lines is None else x + self.co_content.step(token, memory, lines, place)
-
-        def step(x: Tensor, state) -> Tensor:
-            return self.predictor(self.decoder.step(x, state))
 
         state = self.decoder.start(memory)
         boxes = masks = None
-        end = self.codec.end_token
         if self.with_box:
-            choice = TokenChoice(end, first_end=None)
-            boxes = generate(step, embed, self._start('box', m), state, 4, choice, keep_logits)
-            if self.with_mask:
-                step(embed(boxes.tokens[:, 3], 3), state)  # the box's end, whose logits nobody needs
+            boxes = self._generate_boxes(state, embed, bins, keep_logits)
         if self.with_mask:
-            first_end = 6 if not self.legacy else 4 if self.multi_task else 0
-            choice = TokenChoice(end, first_end, bins)
-            steps = self.num_mask_tokens + 1
-            masks = generate(step, embed, self._start('mask', m), state, steps, choice, keep_logits)
+            masks = self._generate_masks(state, embed, bins, boxes, keep_logits)
         scored = masks if masks is not None else boxes
-        return HeadPrediction(boxes, masks, sequence_score(scored, end))
+        return HeadPrediction(boxes, masks, sequence_score(scored, self.codec.end_token))
+
+    def _step(self, x: Tensor, state: DecodingState) -> Tensor:
+        return self.predictor(self.decoder.step(x, state))
+
+    def _generate_boxes(
+        self, state: DecodingState, embed: Callable, known: Tensor | None, keep_logits: bool
+    ) -> GeneratedSequence:
+        start = self._start('box', state.memory.tokens.shape[0])
+        choice = TokenChoice(self.codec.end_token, first_end=None)
+        known = known if self.multi_task else None
+        boxes = generate(self._step, embed, start, state, 4, choice, keep_logits, known)
+        if self.multi_task:
+            self._step(embed(boxes.tokens[:, 3], 3), state)  # the box's end, whose logits nobody needs
+        return boxes
+
+    def _generate_masks(
+        self,
+        state: DecodingState,
+        embed: Callable,
+        bins: Tensor | None,
+        boxes: GeneratedSequence | None,
+        keep_logits: bool,
+    ) -> GeneratedSequence:
+        frame = self.box_frame
+
+        def embed_in_frame(token: Tensor, place: int) -> Tensor:
+            in_picture = frame.to_picture(token[:, None], boxes.tokens, place)[:, 0]
+            return embed(in_picture, place, token)
+
+        first_end = 6 if not self.legacy else 4 if self.multi_task else 0
+        if frame is not None and bins is not None:
+            bins = frame.to_box(bins, boxes.tokens)
+        choice = TokenChoice(self.codec.end_token, first_end, bins)
+        start = self._start('mask', state.memory.tokens.shape[0])
+        steps = self.num_mask_tokens + 1
+        if frame is None:
+            return generate(self._step, embed, start, state, steps, choice, keep_logits)
+        masks = generate(self._step, embed_in_frame, start, state, steps, choice, keep_logits)
+        masks.tokens = frame.to_picture(masks.tokens, boxes.tokens)
+        return masks
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
+        """The multi-task head starts from a REC head: boxes keep the places they have there."""
+        key = prefix + 'decoder.position.weight'
+        own, given = self.decoder.position.weight, state_dict.get(key)
+        if self.multi_task and given is not None and len(given) == 5 and given.shape[1] == own.shape[1]:
+            state_dict[key] = torch.cat([given, own.detach()[5:].to(given)])
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def forward(self, fused: Tensor, language: Tensor, sizes: ImageSizes) -> dict[str, Tensor]:
         """Plain tensors: the tokens of every task, (M, 4) and (M, 2P + 1)."""

@@ -64,6 +64,7 @@ def generate(
     steps: int,
     choice: TokenChoice,
     keep_logits: bool = False,
+    known: Tensor | None = None,
 ) -> GeneratedSequence:
     """Decode ``steps`` tokens, each the most probable that ``choice`` allows.
 
@@ -76,6 +77,7 @@ def generate(
             rest is filled with the end token, log probability 0.
         choice: Which tokens may be chosen.
         keep_logits: Return the logits too, and decode every step.
+        known: (M, steps) tokens to take instead of the most probable ones.
 
     Returns:
         The sequence.
@@ -88,7 +90,7 @@ def generate(
     x = start
     for place in range(steps):
         logits = decode(x, state)
-        token = choice.restrict(logits, place).argmax(-1)
+        token = choice.restrict(logits, place).argmax(-1) if known is None else known[:, place]
         tokens[:, place] = token
         log_probs[:, place] = logits.float().log_softmax(-1).gather(1, token[:, None])[:, 0]
         if keep_logits:

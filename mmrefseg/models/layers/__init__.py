@@ -1,4 +1,5 @@
 from .attention import MultiHeadAttention, padding_bias
+from .box_frame import BoxFrame
 from .co_content import CoContent
 from .memory import Memory, grid_padding
 from .point_modulation import PointModulation
@@ -6,6 +7,7 @@ from .small_batch_norm import SmallBatchBN
 from .transformer import Decoder, DecodingState, Encoder
 
 __all__ = [
+    'BoxFrame',
     'CoContent',
     'Decoder',
     'DecodingState',

@@ -3,6 +3,7 @@ from .cell_category_loss import CellCategoryLoss
 from .gaussian_label_loss import SequenceGaussianLabelLoss
 from .label_smoothing_loss import SequenceLabelSmoothingLoss
 from .pixel_cross_entropy_loss import PixelCrossEntropyLoss
+from .word_loss import WordLoss
 
 __all__ = [
     'BoxCellLoss',
@@ -10,4 +11,5 @@ __all__ = [
     'PixelCrossEntropyLoss',
     'SequenceGaussianLabelLoss',
     'SequenceLabelSmoothingLoss',
+    'WordLoss',
 ]

@@ -24,6 +24,10 @@ class MultiscaleFusion(BaseModule):
         with_coordinates: Give the projection each cell's x and y in [-1, 1] as two more
             channels (CoordConv, Liu et al., NeurIPS 2018), so that a network trained from
             scratch need not learn position from the padding. SeqTR does without.
+        downsample: ``'pool'`` (SeqTR) averages what becomes one cell; ``'unshuffle'`` stacks it
+            (space to depth), so that where in the cell something lies is not lost.
+        residual: ``tanh(vision) * (1 + tanh(language))``: a sentence turns channels up and down
+            but none off, and the decoder still sees the shape of what "the red thing" means.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -32,13 +36,21 @@ class MultiscaleFusion(BaseModule):
         in_channels: Sequence[int] = (256, 512, 1024),
         out_channels: int = 1024,
         with_coordinates: bool = False,
+        downsample: str = 'pool',
+        residual: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         fine, middle, coarse = in_channels
-        self.fine_to_middle = nn.Sequential(nn.AvgPool2d(2, 2), dark_conv(fine, fine, 3))
         both = fine + middle
-        self.middle_to_coarse = nn.Sequential(nn.AvgPool2d(2, 2), dark_conv(both, both, 3))
+        if downsample not in ('pool', 'unshuffle'):
+            raise ValueError(
+                f"MultiscaleFusion: downsample is {downsample!r}, expected 'pool' or 'unshuffle'"
+            )
+        halve = _pool if downsample == 'pool' else _unshuffle
+        self.fine_to_middle = halve(fine)
+        self.middle_to_coarse = halve(both)
+        self.residual = residual
         self.with_coordinates = with_coordinates
         total = both + coarse + 2 * with_coordinates
         self.project = nn.Sequential(dark_conv(total, total, 3), dark_conv(total, out_channels, 1))
@@ -64,12 +76,23 @@ class MultiscaleFusion(BaseModule):
             The fused map (M, C, H, W) and the language token ``tanh(language)`` (M, C).
         """
         language = language.tanh()
-        return vision[image_index] * language[:, :, None, None], language
+        gate = language + 1 if self.residual else language
+        return vision[image_index] * gate[:, :, None, None], language
 
     def forward(self, features: Sequence[Tensor], language: Tensor) -> tuple[Tensor, Tensor]:
         """Fuse pictures with one sentence each, see :meth:`forward_vision` and :meth:`fuse`."""
         index = torch.arange(len(language), device=language.device)
         return self.fuse(self.forward_vision(features), language, index)
+
+
+def _pool(channels: int) -> nn.Sequential:
+    """Half the size by averages: (B, C, H, W) -> (B, C, H/2, W/2)."""
+    return nn.Sequential(nn.AvgPool2d(2, 2), dark_conv(channels, channels, 3))
+
+
+def _unshuffle(channels: int) -> nn.Sequential:
+    """Half the size, with the four pixels of a cell as channels: (B, C, H, W) -> (B, C, H/2, W/2)."""
+    return nn.Sequential(nn.PixelUnshuffle(2), dark_conv(4 * channels, channels, 1))
 
 
 def _coordinates(x: Tensor) -> Tensor:

@@ -33,6 +33,10 @@ class SeqTR(BaseDetector):
         head: Config of the sequence head.
         category_loss: Config of :class:`CellCategoryLoss`, if boxes' categories shall teach the
             backbone (for backbones that start from scratch).
+        fused_cell_loss: Config of :class:`BoxCellLoss` with the ``embed_dims`` of the neck's output,
+            if boxes shall teach the fused map directly, before the encoder.
+        word_loss: Config of :class:`WordLoss` with the ``in_channels`` of the neck's output, if the
+            words said of each object shall teach the backbone.
         data_preprocessor: Config; ``pad_size_divisor`` must be the codec's ``pad_divisor``.
         test_cfg: ``confine_to_box=True`` keeps vertices inside the ground-truth box
             (for pseudo labels, where the box is known); ``fuse_conv_bn=True`` runs backbone and neck
@@ -51,6 +55,8 @@ class SeqTR(BaseDetector):
         neck: ConfigType,
         head: ConfigType,
         category_loss: OptConfigType = None,
+        fused_cell_loss: OptConfigType = None,
+        word_loss: OptConfigType = None,
         data_preprocessor: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
@@ -61,6 +67,11 @@ class SeqTR(BaseDetector):
         self.neck = MODELS.build(neck)
         self.head = MODELS.build(head)
         self.category_loss = None if category_loss is None else MODELS.build(category_loss)
+        self.fused_cell_loss = None if fused_cell_loss is None else MODELS.build(fused_cell_loss)
+        self.word_loss = None
+        if word_loss is not None:
+            words = len(self.language_model.vocabulary)
+            self.word_loss = MODELS.build({**word_loss, 'vocabulary_size': words})
         switches = dict(confine_to_box=False, fuse_conv_bn=False, legacy_rescale=False)
         self.test_cfg = switches | dict(test_cfg or {})
         self._folded = FoldedCopies()
@@ -86,14 +97,18 @@ class SeqTR(BaseDetector):
         vision = self.extract_vision(batch_inputs)
         return self.head.encode(*self._fuse(vision, batch_inputs, batch_data_samples))
 
-    def _fuse(self, vision: Tensor, batch_inputs: Tensor, batch_data_samples: SampleList):
+    def _fuse(self, vision: Tensor, batch_inputs: Tensor, samples: SampleList):
         """Bring the sentences in: what the head's encoder takes."""
-        expressions = [text for sample in batch_data_samples for text in sample.expressions]
-        counts = torch.tensor([len(sample.expressions) for sample in batch_data_samples])
-        index = torch.repeat_interleave(torch.arange(len(counts)), counts).to(batch_inputs.device)
-        language = self.language_model(self.language_model.tokenize(expressions))
-        fused, language = self.neck.fuse(vision, language, index)
-        return fused, language, self._sizes(batch_inputs, batch_data_samples, index)
+        words, index = self._sentences(samples, vision.device)
+        fused, language = self.neck.fuse(vision, self.language_model(words), index)
+        return fused, language, self._sizes(batch_inputs, samples, index)
+
+    def _sentences(self, samples: SampleList, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Word indices (M, T) of all expressions, and the picture (M,) of each."""
+        expressions = [text for sample in samples for text in sample.expressions]
+        counts = torch.tensor([len(sample.expressions) for sample in samples])
+        index = torch.repeat_interleave(torch.arange(len(counts)), counts).to(device)
+        return self.language_model.tokenize(expressions), index
 
     def _sizes(self, batch_inputs: Tensor, samples: SampleList, index: Tensor) -> ImageSizes:
         image = torch.tensor([sample.img_shape[:2] for sample in samples], device=batch_inputs.device)
@@ -102,9 +117,7 @@ class SeqTR(BaseDetector):
         return ImageSizes(image[index], padded[index].float(), tuple(batch_inputs.shape[-2:]))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Token losses, see :meth:`SeqTRHead.loss`, and ``loss_category``."""
-        vision = self.extract_vision(batch_inputs)
-        memory = self.head.encode(*self._fuse(vision, batch_inputs, batch_data_samples))
+        """Token losses, see :meth:`SeqTRHead.loss`, and those of the picture that are configured."""
         instances = [sample.gt_instances for sample in batch_data_samples]
 
         def gather(name: str) -> Tensor | None:
@@ -112,13 +125,25 @@ class SeqTR(BaseDetector):
                 return None
             return torch.cat([item[name] for item in instances]).to(batch_inputs.device)
 
-        losses = self.head.loss(memory, gather('bbox_tokens'), gather('mask_tokens'), gather('has_mask'))
+        vision = self.extract_vision(batch_inputs)
+        fused, language, sizes = self._fuse(vision, batch_inputs, batch_data_samples)
+        memory = self.head.encode(fused, language, sizes)
+        boxes = gather('bbox_tokens')
+        losses = self.head.loss(memory, boxes, gather('mask_tokens'), gather('has_mask'))
         if self.category_loss is not None:
             stride = tuple(
                 full / cells for full, cells in zip(batch_inputs.shape[-2:], memory.grid, strict=True)
             )
-            boxes, labels = [item.bboxes for item in instances], [item.labels for item in instances]
-            losses['loss_category'] = self.category_loss(vision, boxes, labels, stride)
+            pixels, labels = [item.bboxes for item in instances], [item.labels for item in instances]
+            losses['loss_category'] = self.category_loss(vision, pixels, labels, stride)
+        if self.fused_cell_loss is not None:
+            cells = self.head.boxes_in_cells(boxes, memory)
+            fused = fused.permute(0, 2, 3, 1)
+            losses['loss_fused_cell'] = self.fused_cell_loss(fused, cells, memory.image_padding)
+        if self.word_loss is not None:
+            cells = self.head.boxes_in_cells(boxes, memory)
+            words, index = self._sentences(batch_data_samples, vision.device)
+            losses['loss_word'] = self.word_loss(vision, index, cells, words)
         return losses
 
     def predict(

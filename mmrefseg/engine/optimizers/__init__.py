@@ -1,0 +1,3 @@
+from .merged_groups import MergedGroupsConstructor
+
+__all__ = ['MergedGroupsConstructor']
