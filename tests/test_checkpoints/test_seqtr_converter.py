@@ -129,7 +129,13 @@ def test_sets_without_a_config_are_refused(golden_dir):
 def test_written_files_find_each_other(golden_dir, tmp_path):
     """Moved together, the three files still belong together; the checkpoint alone says it all too."""
     source, words = tmp_path / 'segm_best.pth', Vocabulary(WORDS)
-    torch.save({'state_dict': make_state(golden_dir, 'D_partial_res_ray12', 3.0)}, source)
+    adam = torch.optim.Adam([torch.nn.Parameter(torch.ones(2))], amsgrad=True)
+    beside = dict(  # what the original saves with the weights
+        optimizer=adam.state_dict(),
+        scheduler=torch.optim.lr_scheduler.LambdaLR(adam, lambda epoch: 0.5).state_dict(),
+        **dict(epoch=89, lr=5e-5, amp=False, d_acc=0, miou=58.9, best_d_acc=0.0, best_miou=58.8),
+    )
+    torch.save({'state_dict': make_state(golden_dir, 'D_partial_res_ray12', 3.0), **beside}, source)
     convert(source, vocabulary=words).write(tmp_path / 'out' / 'res.pth')
     (tmp_path / 'out').rename(tmp_path / 'elsewhere')
     folder = tmp_path / 'elsewhere'

@@ -1,4 +1,4 @@
-"""The goldens of SeqTR and Partial-RES: the original's weights in our modules, and its recorded numbers."""
+"""The goldens of SeqTR and Partial-RES: original weights through our converter, and recorded numbers."""
 
 import importlib.util
 import json
@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
-from mmrefseg.checkpoints import SEQTR_KEYS
+from mmrefseg.checkpoints.seqtr_conversion import convert_checkpoint
 from mmrefseg.models.heads import ImageSizes
 
 NAMES = [
@@ -17,6 +20,7 @@ NAMES = [
     'B_seqtr_res_ray12',
     'B_seqtr_res_ray18',
     'C_seqtr_multitask',
+    'C_partial_multitask',
     'D_partial_res_ray12',
     'D_partial_res_ray18',
     'E_partial_rec',
@@ -34,8 +38,24 @@ class Golden:
     images: torch.Tensor
     token_ids: torch.Tensor
     sizes: ImageSizes
-    left_over: list
-    incompatible: object
+    inputs: dict
+    config: Config
+
+    def samples(self) -> list[DetDataSample]:
+        """The pictures' sizes as a pipeline would give them, with one expression each."""
+        names = ('meta_img_shape', 'meta_ori_shape', 'meta_scale_factor')
+        metas = zip(*(self.inputs[name] for name in names), strict=True)
+        return [
+            DetDataSample(
+                metainfo=dict(
+                    img_shape=tuple(image[:2]),
+                    ori_shape=tuple(original[:2]),
+                    scale_factor=tuple(scale[:2]),
+                    expressions=['its word indices are recorded'],
+                )
+            )
+            for image, original, scale in metas
+        ]
 
 
 def reference_weights(golden_dir: Path):
@@ -46,45 +66,34 @@ def reference_weights(golden_dir: Path):
     return module
 
 
-def model_config(name: str) -> dict:
-    """Our config of the original that made a golden, with its conventions."""
-    partial = 'partial' in name
-    box = 'rec' in name or 'multitask' in name
-    points = 18 if 'ray18' in name or name == 'C_seqtr_multitask' else 12
-    return dict(
-        type='SeqTR',
-        backbone=dict(type='DarkNet53'),
-        language_model=dict(
-            type='GRUEncoder',
-            vocabulary=dict(words=[f'word{i}' for i in range(497)]),
-            legacy_padding=True,
-        ),
-        neck=dict(type='MultiscaleFusion'),
-        head=dict(
-            type='SeqTRHead',
-            codec=dict(type='ContourCodec', num_points=points, num_bins=1000, legacy=True),
-            with_box=box,
-            with_mask='rec' not in name,
-            language_token=partial,
-            task_prompt=partial,
-            co_content=partial,
-            point_modulation=partial,
-            legacy=True,
-        ),
-    )
-
-
-def load_golden(golden_dir: Path, name: str) -> Golden:
-    """Build the model, load the reference weights through the key map, read the arrays."""
+def original_weights(golden_dir: Path, name: str) -> dict[str, torch.Tensor]:
+    """The state dict that the original was filled with."""
     folder = golden_dir / 'seqtr'
     meta = json.loads((folder / f'{name}_scaled.json').read_text())
     weights = reference_weights(golden_dir).make_state_dict(
         str(folder / meta['spec']), seed=meta['weight_seed'], scales=meta['post_scale']
     )
-    mapped = SEQTR_KEYS({key: torch.from_numpy(value) for key, value in weights.items()})
-    model = MODELS.build(model_config(name))
-    incompatible = model.load_state_dict(mapped.state, strict=False)
-    inputs = np.load(folder / 'inputs_main.npz')
+    return {key: torch.from_numpy(value) for key, value in weights.items()}
+
+
+def golden_model(config: Config) -> torch.nn.Module:
+    """The model of a converted checkpoint's config, with as many words as the goldens have."""
+    model = config.model.copy()
+    model.language_model.vocabulary = dict(words=[f'word{i}' for i in range(497)])
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        return MODELS.build(model)
+
+
+def load_golden(golden_dir: Path, name: str) -> Golden:
+    """Convert the reference weights, build the model of the converter's config, read the arrays."""
+    folder = golden_dir / 'seqtr'
+    state = {f'module.{key}': value for key, value in original_weights(golden_dir, name).items()}
+    conversion = convert_checkpoint({'state_dict': state}, name)
+    conversion.report.require_complete(name)
+    config = conversion.config()
+    model = golden_model(config)
+    model.load_state_dict(conversion.report.state, strict=True)
+    inputs = dict(np.load(folder / 'inputs_main.npz'))
     sizes = ImageSizes(
         torch.from_numpy(inputs['meta_img_shape'][:, :2]),
         torch.from_numpy(inputs['meta_pad_shape'][:, :2]).float(),
@@ -94,10 +103,11 @@ def load_golden(golden_dir: Path, name: str) -> Golden:
         name,
         model.eval(),
         dict(np.load(folder / f'{name}_scaled.npz')),
-        meta,
-        torch.from_numpy(inputs['img_uint8']).permute(0, 3, 1, 2).float(),
+        json.loads((folder / f'{name}_scaled.json').read_text()),
+        # As a pipeline packs them; with channels last, batch norm sums in float32, 500 times less exact.
+        torch.from_numpy(inputs['img_uint8']).permute(0, 3, 1, 2).float().contiguous(),
         torch.from_numpy(inputs['ref_expr_inds']),
         sizes,
-        mapped.left_over,
-        incompatible,
+        inputs,
+        config,
     )
