@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-max_epochs = 5
+max_epochs = 4
 lr = 1e-3
 num_classes = 10
 channels = 48
@@ -60,7 +60,7 @@ model = dict(
         bbox_head=dict(in_channels=channels, fc_out_channels=128, num_classes=num_classes),
         mask_roi_extractor=dict(
             type='SingleRoIExtractor',
-            roi_layer=dict(sampling_ratio=2),
+            roi_layer=dict(sampling_ratio=1),  # a bin is smaller than a cell of the map
             out_channels=channels,
             featmap_strides=strides,
             finest_scale=20,
@@ -76,7 +76,7 @@ model = dict(
     train_cfg=dict(
         rpn=dict(sampler=dict(num=64)),
         rpn_proposal=dict(nms_pre=200, max_per_img=100),
-        rcnn=dict(sampler=dict(num=32, pos_fraction=0.5)),
+        rcnn=dict(sampler=dict(num=32, pos_fraction=0.35)),
     ),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=100), rcnn=dict(max_per_img=20)),
 )
