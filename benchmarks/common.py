@@ -100,14 +100,21 @@ def build_model(args: argparse.Namespace, tiny: Sequence[str] = ()) -> nn.Module
 
 def _settle_statistics(model: nn.Module) -> None:
     """One pass of small pictures through backbone and neck sets the batch norms' running statistics."""
+    model.eval()  # in training mode frozen stages would run folded
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0
         norm.train()
-    model.neck.forward_vision(model.extract_feat(torch.rand(4, 3, 128, 128) * 255))
+    model.neck.forward_vision(model.extract_feat(smooth_noise(4, 128)))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
+
+
+def smooth_noise(number: int, size: int) -> Tensor:
+    """Pictures (number, 3, size, size) of blobs, 0..255."""
+    noise = torch.rand(number, 3, size // 16, size // 16) * 255
+    return nn.functional.interpolate(noise, size=(size, size), mode='bilinear')
 
 
 def make_pictures(args: argparse.Namespace, counts: list[int] | None = None) -> tuple[Tensor, list]:
@@ -124,8 +131,7 @@ def make_pictures(args: argparse.Namespace, counts: list[int] | None = None) -> 
     """
     counts = counts or [1] * args.batch
     size = args.size
-    noise = torch.rand(len(counts), 3, size // 16, size // 16) * 255
-    pictures = nn.functional.interpolate(noise, size=(size, size), mode='bilinear')
+    pictures = smooth_noise(len(counts), size)
     samples = []
     for index, count in enumerate(counts):
         height = size if index % 2 else 3 * size // 4

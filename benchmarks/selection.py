@@ -143,7 +143,7 @@ def main() -> None:
     rows = []
     for column in zip(*runs, strict=True):
         row = {key: statistics.median(run[key] for run in column) for key in column[0]}
-        row['us_per_object'] = 1e6 * (row['cpu_seconds'] - startup) / row['objects']
+        row['us_per_object'] = 1e6 * max(row['cpu_seconds'] - startup, 0.0) / row['objects']
         rows.append(row)
     ratio = loop / rows[-1]['seconds']
     report(args, rows, cpu_seconds_of_imports=startup, loop_seconds_of_all=loop, ratio=ratio)
