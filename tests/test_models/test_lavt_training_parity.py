@@ -1,0 +1,94 @@
+"""Ten training iterations of LAVT-RIS in 64 bits, and the learning rates of both originals."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from golden_lavt import MEAN, STD, load_golden, read_tokens
+from mmengine.optim import OptimWrapper, build_optim_wrapper
+from mmengine.optim.scheduler import PolyLR
+from test_lavt_optimizer import OPTIMIZER, freeze_as_original
+
+from mmrefseg.models.heads.lavt_head import upsample
+
+ORIGINAL_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+
+
+def images_of(golden):
+    images = torch.from_numpy(golden['images']).permute(0, 3, 1, 2).double() / 255
+    mean, std = torch.tensor(MEAN, dtype=torch.float64), torch.tensor(STD, dtype=torch.float64)
+    return (images.float() - mean.float()[:, None, None]) / std.float()[:, None, None]
+
+
+def forward(model, images, tokens, rows):
+    words = model.language_model(type(tokens)(tokens.ids[rows], tokens.mask[rows]))
+    feats = model.backbone(images[rows], *words)
+    return upsample(model.decode_head(feats), images.shape[-2:])
+
+
+def train(model, golden, iterations):
+    """Losses, learning rates and the logits of the first and last iteration, as LAVT-RIS trains."""
+    images, tokens = images_of(golden).double(), read_tokens(golden)
+    masks = torch.from_numpy(golden['masks'])
+    wrapper: OptimWrapper = build_optim_wrapper(model, OPTIMIZER)
+    # mmengine arrives at eta_min one step before `end`
+    schedule = PolyLR(wrapper, power=0.9, eta_min=0.0, by_epoch=False, end=11)
+    losses, rates, logits = [], [wrapper.get_lr()['lr'][0]], []
+    model.train()
+    for rows in golden['batch_order'][:iterations]:
+        logits.append(forward(model, images, tokens, rows))
+        loss = model.decode_head.loss(logits[-1], masks[rows])['loss_mask']
+        wrapper.update_params(loss)
+        schedule.step()
+        losses.append(float(loss.detach()))
+        rates.append(wrapper.get_lr()['lr'][0])
+        logits[-1] = logits[-1].detach().numpy()
+    return losses, rates, logits
+
+
+@pytest.mark.parametrize('spec, name', [('lavt_tiny_w7', 'lavt_train10')])
+def test_ten_iterations(golden_dir, spec, name):
+    loaded = load_golden(golden_dir, spec, **ORIGINAL_DROPOUT)
+    golden, model = loaded.arrays(name, 'f64'), loaded.model.double()
+    freeze_as_original(model)
+    losses, rates, logits = train(model, golden, 10)
+    assert np.abs(np.array(losses) - golden['losses_f64']).max() <= 1e-8
+    assert np.abs(np.array(rates) - golden['lr_per_iter_f64'][:, 0]).max() <= 1e-15
+    assert np.abs(logits[0][..., ::3, ::3] - golden['logits_iter0_stride3_f64']).max() <= 1e-8
+    assert np.abs(logits[9][..., ::3, ::3] - golden['logits_iter9_stride3_f64']).max() <= 1e-7
+    norm = model.decode_head.blocks[0][0].bn
+    assert np.abs(norm.running_mean.numpy() - golden['bn1_4_running_mean_f64']).max() <= 1e-8
+    assert np.abs(norm.running_var.numpy() - golden['bn1_4_running_var_f64']).max() <= 1e-8
+    model.eval()
+    with torch.no_grad():
+        trained = forward(model, images_of(golden).double(), read_tokens(golden), np.array([0]))
+    assert np.abs(trained[..., ::2, ::2].numpy() - golden['trained_logits_sample0_stride2_f64']).max() <= 1e-7
+
+
+def rates_of(first, steps, **schedule):
+    """Learning rates that mmengine's PolyLR gives."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([parameter], lr=first)
+    scheduler = PolyLR(optimizer, by_epoch=False, **schedule)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+    return np.array(rates)
+
+
+def test_released_learning_rates(golden_dir):
+    golden = json.loads((golden_dir / 'lavt' / 'lavt_lr_released_recipe.json').read_text())
+    end = golden['epochs'] * golden['iters_per_epoch'] + 1
+    rates = rates_of(golden['base_lr'], 10, power=golden['power'], eta_min=0.0, end=end)
+    assert np.abs(rates - golden['lr_first_10']).max() <= 1e-15
+
+
+def test_reproduction_learning_rates(golden_dir):
+    """LAVT-pytorch steps once before the first epoch: the same line, begun one step later."""
+    golden = json.loads((golden_dir / 'lavt' / 'lavtpt_poly_lr_decay.json').read_text())
+    first, args = golden['lr_used_in_epoch'][0], golden['args']
+    rates = rates_of(first, 50, power=args['power'], eta_min=args['end_lr'], end=args['max_decay_steps'])
+    assert np.abs(rates - golden['lr_used_in_epoch']).max() <= 1e-15
