@@ -98,7 +98,9 @@ def mask_problem(mask: Any, height: int, width: int) -> Problem | None:
         if problem:
             return problem
         certain |= covers
-    if not certain and not coco_mask.area(coco_mask.frPyObjects(mask, int(height), int(width))).any():
+    # one by one: pycocotools 2.0.11 counts the masks of a call in a byte
+    parts = [] if certain else coco_mask.frPyObjects(mask, int(height), int(width))
+    if not certain and not any(coco_mask.area(part) for part in parts):
         return _empty_mask()
     return None
 

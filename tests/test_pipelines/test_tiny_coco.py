@@ -36,6 +36,7 @@ SMALL = (
     'model.train_cfg.rpn_proposal.max_per_img=100',
     'model.test_cfg.rpn.max_per_img=50',
     'model.test_cfg.rcnn.score_thr=0.001',
+    'optim_wrapper.optimizer.lr=0.0005',  # the recipe's is for 16 pictures and pretrained weights
     f'train_cfg.max_iters={STEPS}',
     f'train_cfg.val_interval={STEPS}',
     'param_scheduler.0.end=10',

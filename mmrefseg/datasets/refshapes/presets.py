@@ -21,8 +21,8 @@ EASY_MIXTURE = {
 HARD_MIXTURE = {
     'attributes': 0.1,
     'position': 0.15,
-    'relation': 0.3,
-    'ordinal': 0.15,
+    'relation': 0.28,
+    'ordinal': 0.17,
     'occlusion': 0.12,
     'complex': 0.18,
 }
