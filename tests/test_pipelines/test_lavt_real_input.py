@@ -1,7 +1,7 @@
 """The full-size LAVT configs on real pictures and sentences, through the real tools, by every protocol.
 
 Two steps of training and a test of all 309 sentences of the mini RefCOCO, at few pixels, with fewer blocks
-and without pretrained weights: that everything fits together is checked, not what is learned.
+and channels and without pretrained weights: that everything fits together is checked, not what is learned.
 """
 
 import json
@@ -36,7 +36,8 @@ PROTOCOLS = {
 CHILD = """
 _base_ = {base!r}
 model = dict(
-    backbone=dict(init_cfg=None, depths=(2, 1, 1, 1)),
+    backbone=dict(init_cfg=None, embed_dims=32, depths=(2, 1, 1, 1), num_heads=(1, 2, 4, 8)),
+    decode_head=dict(in_channels=(32, 64, 128, 256), channels=64),
     language_model=dict(path=None, config=dict(num_hidden_layers=1), vocab_file={vocabulary!r}),
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(split='train', indices=2))
