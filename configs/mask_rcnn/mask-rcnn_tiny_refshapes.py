@@ -25,7 +25,7 @@ param_scheduler = [
 default_hooks = dict(checkpoint=dict(save_best='coco/segm_mAP_50'))
 
 norm_cfg = dict(type='BN', requires_grad=True)
-# Objects are 18 to 58 pixels wide: two sizes of anchors on each level, all square.
+# Objects are 27 to 69 pixels wide (the longer side): two sizes of anchors on each level, all square.
 strides = [4, 8, 16]
 model = dict(
     data_preprocessor=dict(std=[57.375, 57.12, 58.395], pad_size_divisor=16),

@@ -10,8 +10,8 @@ class MergedGroupsConstructor(DefaultOptimWrapperConstructor):
     """mmengine's constructor, but parameters with the same settings share a group.
 
     mmengine makes a group of every parameter as soon as there is a ``paramwise_cfg``. Each group is a
-    call of the optimizer's kernel and a step of the scheduler: with 200 of them that is a tenth of the
-    time of a small network's training step. The updates are the same.
+    call of the optimizer's kernel and a step of the scheduler, which a small network with 200 parameters
+    feels. The updates are the same.
     """
 
     def add_params(self, params: list[dict], module: nn.Module, *args, **kwargs) -> None:

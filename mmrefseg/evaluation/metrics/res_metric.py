@@ -64,6 +64,7 @@ class RESMetric(ReferringMetric):
         self.empty_union = empty_union
 
     def check_sample(self, sample: dict) -> None:
+        """Raise :class:`UserInputError` where the model predicts no masks."""
         if sample['pred_instances'].get('masks') is None:
             raise UserInputError.of(
                 f'RESMetric, {describe(sample)}',

@@ -15,7 +15,7 @@ class BoxFrame:
 
     In the picture's bins a decoder must learn every shape at every place and size; in those of
     a box a circle is always the same sequence. Not in SeqTR or Partial-RES, which learn from
-    a hundred times more masks.
+    many more masks.
 
     Attributes:
         num_bins: Bins of either frame; larger tokens (the end) stay what they are.
