@@ -6,9 +6,18 @@ _base_ = [
     '../_base_/schedules/refshapes.py',
 ]
 load_from = 'work_dirs/partial-res_tiny_rec_refshapes/best.pth'
-max_epochs = 2
+max_epochs = 3
 lr = 8e-4
-model = dict(head=dict(codec={{_base_.codec}}))
+model = dict(
+    head=dict(
+        type='SeqTRRoIHead',
+        codec={{_base_.codec}},
+        with_mask=True,
+        map_channels=(32, 64),
+        mask_weight=3.0,
+        mask_cell_loss=dict(type='MaskCellLoss', loss_weight=3.0),
+    )
+)
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(
     optimizer=dict(lr=lr),

@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/datasets/refshapes.py',
     '../_base_/schedules/refshapes.py',
 ]
-model = dict(head=dict(codec={{_base_.codec}}, with_mask=False, box_frame=False))
+model = dict(head=dict(codec={{_base_.codec}}))
 train_dataloader = dict(dataset=dict(pipeline={{_base_.rec_pipeline}}, require_masks=False))
 val_dataloader = dict(dataset=dict(pipeline={{_base_.pseudo_pipeline}}))
 test_dataloader = dict(dataset=dict(pipeline={{_base_.pseudo_pipeline}}))

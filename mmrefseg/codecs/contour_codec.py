@@ -22,10 +22,11 @@ class ContourCodec:
         num_points (int): Points on a contour. Defaults to 18.
         num_bins (int): Bins along each side. Defaults to 1000.
         sampling (str): ``'uniform'`` (SeqTR's default, which often yields fewer than P points; published
-            weights were trained with it), ``'angle'`` (SeqTR's centre sampling) or ``'even'`` (exactly P
+            weights were trained with it), ``'angle'`` (SeqTR's centre sampling), ``'even'`` (exactly P
             points at equal distances along the pixels' outer edges, so that the polygon is not half a pixel
-            smaller than the mask on each side). All follow the outer contour of the mask's largest part.
-            Mean IoU that 18 points leave of 107 RefCOCO masks (640 pixels, 1000 bins): 92.5, 89.9 and 93.1;
+            smaller than the mask on each side) or ``'even_above'`` (the same from another first point, see
+            :func:`~mmrefseg.codecs.contours.sample_even_above`). All follow the outer contour of the mask's
+            largest part. Mean IoU that 18 points leave of 107 RefCOCO masks (640 pixels, 1000 bins): 92.5, 89.9 and 93.1;
             12 points: 88.5, 85.3 and 89.1. Defaults to ``'uniform'``.
         pad_divisor (int): What the preprocessor pads to. Defaults to 32.
         bin_center (bool): Decode a token to the middle of its bin instead of its lower edge. The originals
@@ -94,7 +95,7 @@ class ContourCodec:
             mask (np.ndarray): (H, W) uint8 or bool.
 
         Returns:
-            np.ndarray: (K, 2) float32 x, y; (0, 2) for an empty mask and, except with ``'even'``, for one
+            np.ndarray: (K, 2) float32 x, y; (0, 2) for an empty mask and, except with ``'even...'``, for one
             that is a point or a line.
         """
         return SAMPLERS[self.sampling](mask, self.num_points)

@@ -119,7 +119,7 @@ def test_box_round_trip_is_within_one_bin(num_bins, bin_center):
             assert (error >= -1e-9).all() and (error < bins + 1e-9).all()
 
 
-@pytest.mark.parametrize('sampling', ['uniform', 'angle', 'even'])
+@pytest.mark.parametrize('sampling', ['uniform', 'angle', 'even', 'even_above'])
 def test_vertices_round_trip_is_within_one_bin(sampling):
     codec = ContourCodec(18, sampling=sampling)
     mask = disk()
@@ -188,6 +188,26 @@ def test_even_sampling_gives_exactly_the_points_asked_for():
     assert steps.max() < 1.5 * steps.mean() and steps.min() > 0.5 * steps.mean()
 
 
+def turned_square(degrees):
+    corners = cv2.boxPoints(((60.0, 60.0), (40.0, 40.0), degrees)).round().astype(np.int32)
+    return cv2.fillPoly(np.zeros((120, 120), np.uint8), [corners], 1)
+
+
+def test_even_sampling_from_above_turns_with_the_object():
+    squares = [turned_square(degrees) for degrees in (-3, 0, 3)]
+    codec = ContourCodec(18, sampling='even_above', bin_center=True)
+    firsts = np.array([codec.sample_vertices(square)[0] for square in squares])
+    for first, square in zip(firsts, squares, strict=True):
+        outline = boundary_polygon(square)
+        assert first[0] == pytest.approx((outline[:, 0].min() + outline[:, 0].max()) / 2, abs=1)
+        assert first[1] < 45
+        restored = codec.decode_mask(codec.encode_mask(square, square.shape), square.shape)
+        assert iou(vertices_to_mask(restored, *square.shape), square.astype(bool)) > 0.95
+    assert np.ptp(firsts, axis=0).max() <= 2
+    topmost = np.array([ContourCodec(18, sampling='even').sample_vertices(square)[0] for square in squares])
+    assert np.ptp(topmost, axis=0).max() > 20  # from corner to corner
+
+
 def test_boundary_polygon_has_the_area_of_the_mask():
     square = np.zeros((30, 40), np.uint8)
     square[5:15, 10:30] = 1
@@ -201,7 +221,7 @@ def test_boundary_polygon_has_the_area_of_the_mask():
         assert (vertices_to_mask(polygon, 30, 40) == mask.astype(bool)).all()
 
 
-@pytest.mark.parametrize('sampling', ['uniform', 'angle', 'even'])
+@pytest.mark.parametrize('sampling', ['uniform', 'angle', 'even', 'even_above'])
 def test_empty_mask_is_only_end_tokens(sampling):
     codec = ContourCodec(18, sampling=sampling)
     tokens = codec.encode_mask(np.zeros((64, 64), np.uint8), (64, 64))

@@ -28,7 +28,7 @@ def tiny_config(**head) -> dict:
         ),
         neck=dict(type='MultiscaleFusion', in_channels=(16, 32, 64), out_channels=32),
         head=dict(
-            type='SeqTRHead',
+            type=head.pop('type', 'SeqTRHead'),
             codec=dict(type='ContourCodec', num_points=6, num_bins=16, sampling='even'),
             in_channels=32, embed_dims=32, num_heads=2, feedforward_channels=64,
             num_encoder_layers=1, num_decoder_layers=2, dropout=0.0,

@@ -3,7 +3,7 @@ data_root = 'data/'
 ann_folder = 'annotations/refshapes_small/'
 image_size = (128, 128)
 codec = dict(
-    type='ContourCodec', num_points=18, num_bins=128, sampling='even', bin_center=True, pad_divisor=32
+    type='ContourCodec', num_points=18, num_bins=128, sampling='even_above', bin_center=True, pad_divisor=32
 )
 
 # All pairs of a picture share its pass through the backbone, in training too.

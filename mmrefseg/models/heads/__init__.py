@@ -1,4 +1,5 @@
 from .lavt_head import LAVTHead, LAVTPytorchHead
 from .seqtr_head import HeadPrediction, ImageSizes, SeqTRHead
+from .seqtr_roi_head import SeqTRRoIHead
 
-__all__ = ['HeadPrediction', 'ImageSizes', 'LAVTHead', 'LAVTPytorchHead', 'SeqTRHead']
+__all__ = ['HeadPrediction', 'ImageSizes', 'LAVTHead', 'LAVTPytorchHead', 'SeqTRHead', 'SeqTRRoIHead']

@@ -16,7 +16,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..layers import BoxFrame, CoContent, Decoder, DecodingState, Encoder, Memory, grid_padding
+from ..layers import CoContent, Decoder, DecodingState, Encoder, Memory, grid_padding
 from .sequence_generator import GeneratedSequence, TokenChoice, generate, sequence_score
 
 
@@ -73,8 +73,6 @@ class SeqTRHead(BaseModule):
         position_in_content: Add the position code to the encoder's input too, not only
             to queries and keys, so that a network trained from scratch need not
             learn position from the padding. The original does not.
-        box_frame: Write the mask's coordinates in the frame of the box before it, see
-            :class:`BoxFrame` (multi-task only). The originals do not.
         first_coordinate_weight: Loss weight of a box's first coordinate (SeqTR: 1.5).
         end_weight: Loss weight of the end token in masks (the original: 0.1).
         loss: Config of the token loss; SeqTR's label smoothing of 0.1 if it is left out.
@@ -101,7 +99,6 @@ class SeqTRHead(BaseModule):
         co_content: bool = False,
         point_modulation: bool = False,
         position_in_content: bool = False,
-        box_frame: bool = False,
         first_coordinate_weight: float = 1.5,
         end_weight: float = 0.1,
         loss: dict | None = None,
@@ -115,11 +112,8 @@ class SeqTRHead(BaseModule):
         self.codec = TASK_UTILS.build(codec)
         self.with_box, self.with_mask, self.legacy = with_box, with_mask, legacy
         self.multi_task = with_box and with_mask
-        if box_frame and not self.multi_task:
-            raise ValueError('SeqTRHead(box_frame=True) needs with_box=True and with_mask=True')
         self.language_token = language_token
         self.position_in_content = position_in_content
-        self.box_frame = BoxFrame(self.codec.num_bins) if box_frame else None
         self.first_coordinate_weight = first_coordinate_weight
         self.end_weight = end_weight
         self.loss_token = MODELS.build(loss or dict(type='SequenceLabelSmoothingLoss', smoothing=0.1))
@@ -162,8 +156,18 @@ class SeqTRHead(BaseModule):
 
     # ------------------------------------------------------------------ encoder
 
-    def encode(self, fused: Tensor, language: Tensor, sizes: ImageSizes) -> Memory:
-        """Fused maps (M, C_in, H, W) and language vectors (M, C_in) -> memory."""
+    def encode(
+        self,
+        fused: Tensor,
+        language: Tensor,
+        sizes: ImageSizes,
+        maps: tuple[Tensor, ...] = (),
+        image_index: Tensor | None = None,
+    ) -> Memory:
+        """Fused maps (M, C_in, H, W) and language vectors (M, C_in) -> memory.
+
+        ``maps`` and ``image_index`` go into the memory as they are, see :class:`Memory`.
+        """
         m, _, h, w = fused.shape
         stride = (sizes.batch[0] / h, sizes.batch[1] / w)
         padding, valid = grid_padding((h, w), sizes.image, stride)
@@ -179,13 +183,13 @@ class SeqTRHead(BaseModule):
             tokens = tokens + position
         tokens = self.encoder(tokens, position, padding)
         extent = (sizes.padded / sizes.padded.new_tensor(stride)).flip(-1)
-        return Memory(tokens, position, padding, (h, w), valid, extent)
+        return Memory(tokens, position, padding, (h, w), valid, extent, maps, image_index)
 
     # ----------------------------------------------------------------- training
 
-    def _embed(self, tokens: Tensor, memory: Memory, written: Tensor | None = None) -> Tensor:
-        """Teacher-forced tokens (M, L) of one task, ``written`` in another frame or not -> (M, L, C)."""
-        x = self.token_embedding(tokens if written is None else written)
+    def _embed(self, tokens: Tensor, memory: Memory) -> Tensor:
+        """Teacher-forced tokens (M, L) of one task -> (M, L, C)."""
+        x = self.token_embedding(tokens)
         return x if self.co_content is None else x + self.co_content(tokens, memory)
 
     def _start(self, task: str, m: int) -> Tensor:
@@ -215,16 +219,13 @@ class SeqTRHead(BaseModule):
             if not used:
                 continue
             end = tokens.new_full((m, 1), self.codec.end_token)
-            written = tokens
-            if task == 'mask' and self.box_frame is not None:
-                written = self.box_frame.to_box(tokens, box_tokens)
-            target = torch.cat([written, end], 1)
+            target = torch.cat([tokens, end], 1)
             weight = torch.ones_like(target, dtype=torch.float32)
             if task == 'box':
                 weight[:, 0] = self.first_coordinate_weight
             elif not self.multi_task:
                 weight[target == self.codec.end_token] = self.end_weight
-            inputs += [self._start(task, m)[:, None], self._embed(tokens, memory, written)]
+            inputs += [self._start(task, m)[:, None], self._embed(tokens, memory)]
             targets.append(target)
             weights.append(weight)
         return torch.cat(inputs, 1), torch.cat(targets, 1), torch.cat(weights, 1)
@@ -253,19 +254,25 @@ class SeqTRHead(BaseModule):
         if self.with_mask:
             places = slice(5 if self.with_box else 0, None)
             weights[:, places] = weights[:, places] * has_mask[:, None]
+        name = 'multi_task' if self.multi_task else 'box' if self.with_box else 'mask'
+        loss, accuracy = self.sequence_loss(logits, targets, weights)
+        return {f'loss_{name}': loss, 'acc_token': accuracy} | self.cell_losses(memory, box_tokens)
+
+    def sequence_loss(self, logits: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss of the tokens with a weight, and the percentage of them that is predicted right."""
         # The loss is a mean over all tokens: undo what withheld masks dilute.
-        total = weights.numel()
         counted = (weights > 0).sum().clamp(min=1)
-        loss = self.loss_token(logits, targets, weights) * (total / counted)
+        loss = self.loss_token(logits, targets, weights) * (weights.numel() / counted)
         with torch.no_grad():
             right = (logits.argmax(-1) == targets) & (weights > 0)
-            accuracy = 100 * right.sum() / counted
-        name = 'multi_task' if self.multi_task else 'box' if self.with_box else 'mask'
-        losses = {f'loss_{name}': loss, 'acc_token': accuracy}
-        if self.cell_loss is not None:
-            boxes = self.boxes_in_cells(box_tokens, memory)
-            losses['loss_cell'] = self.cell_loss(memory.image_tokens, boxes, memory.image_padding)
-        return losses
+        return loss, 100 * right.sum() / counted
+
+    def cell_losses(self, memory: Memory, box_tokens: Tensor) -> dict[str, Tensor]:
+        """``loss_cell``, if it is configured."""
+        if self.cell_loss is None:
+            return {}
+        boxes = self.boxes_in_cells(box_tokens, memory)
+        return {'loss_cell': self.cell_loss(memory.image_tokens, boxes, memory.image_padding)}
 
     def boxes_in_cells(self, box_tokens: Tensor, memory: Memory) -> Tensor:
         """Box tokens (M, 4) as x1, y1, x2, y2 in cells of the memory's grid."""
@@ -287,20 +294,26 @@ class SeqTRHead(BaseModule):
         Returns:
             Tokens and scores.
         """
-        lines = None if self.co_content is None else self.co_content.lines(memory)
-
-        def embed(token: Tensor, place: int, written: Tensor | None = None) -> Tensor:
-            x = self.token_embedding(token if written is None else written)
-            return x if lines is None else x + self.co_content.step(token, memory, lines, place)
-
+        embed = self._embedder(memory)
         state = self.decoder.start(memory)
         boxes = masks = None
         if self.with_box:
             boxes = self._generate_boxes(state, embed, bins, keep_logits)
         if self.with_mask:
-            masks = self._generate_masks(state, embed, bins, boxes, keep_logits)
+            masks = self._generate_masks(state, embed, bins, keep_logits)
         scored = masks if masks is not None else boxes
         return HeadPrediction(boxes, masks, sequence_score(scored, self.codec.end_token))
+
+    def _embedder(self, memory: Memory) -> Callable[[Tensor, int], Tensor]:
+        """What embeds decoded tokens (M,) at a place of their sequence: -> (M, C)."""
+        if self.co_content is None:
+            return lambda token, place: self.token_embedding(token)
+        lines = self.co_content.lines(memory)
+
+        def embed(token: Tensor, place: int) -> Tensor:
+            return self.token_embedding(token) + self.co_content.step(token, memory, lines, place)
+
+        return embed
 
     def _step(self, x: Tensor, state: DecodingState) -> Tensor:
         return self.predictor(self.decoder.step(x, state))
@@ -317,30 +330,12 @@ class SeqTRHead(BaseModule):
         return boxes
 
     def _generate_masks(
-        self,
-        state: DecodingState,
-        embed: Callable,
-        bins: Tensor | None,
-        boxes: GeneratedSequence | None,
-        keep_logits: bool,
+        self, state: DecodingState, embed: Callable, bins: Tensor | None, keep_logits: bool
     ) -> GeneratedSequence:
-        frame = self.box_frame
-
-        def embed_in_frame(token: Tensor, place: int) -> Tensor:
-            in_picture = frame.to_picture(token[:, None], boxes.tokens, place)[:, 0]
-            return embed(in_picture, place, token)
-
         first_end = 6 if not self.legacy else 4 if self.multi_task else 0
-        if frame is not None and bins is not None:
-            bins = frame.to_box(bins, boxes.tokens)
         choice = TokenChoice(self.codec.end_token, first_end, bins)
         start = self._start('mask', state.memory.tokens.shape[0])
-        steps = self.num_mask_tokens + 1
-        if frame is None:
-            return generate(self._step, embed, start, state, steps, choice, keep_logits)
-        masks = generate(self._step, embed_in_frame, start, state, steps, choice, keep_logits)
-        masks.tokens = frame.to_picture(masks.tokens, boxes.tokens)
-        return masks
+        return generate(self._step, embed, start, state, self.num_mask_tokens + 1, choice, keep_logits)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """The multi-task head starts from a REC head: boxes keep the places they have there."""
@@ -350,9 +345,9 @@ class SeqTRHead(BaseModule):
             state_dict[key] = torch.cat([given, own.detach()[5:].to(given)])
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def forward(self, fused: Tensor, language: Tensor, sizes: ImageSizes) -> dict[str, Tensor]:
-        """Plain tensors: the tokens of every task, (M, 4) and (M, 2P + 1)."""
-        out = self.predict(self.encode(fused, language, sizes))
+    def forward(self, *encoded) -> dict[str, Tensor]:
+        """Plain tensors: the tokens of every task, (M, 4) and (M, 2P + 1), for what :meth:`encode` takes."""
+        out = self.predict(self.encode(*encoded))
         return {
             name: sequence.tokens
             for name, sequence in (('box_tokens', out.boxes), ('mask_tokens', out.masks))

@@ -3,6 +3,7 @@ from .box_frame import BoxFrame
 from .co_content import CoContent
 from .memory import Memory, grid_padding
 from .point_modulation import PointModulation
+from .roi_memory import RoIMemory
 from .small_batch_norm import SmallBatchBN
 from .transformer import Decoder, DecodingState, Encoder
 
@@ -15,6 +16,7 @@ __all__ = [
     'Memory',
     'MultiHeadAttention',
     'PointModulation',
+    'RoIMemory',
     'SmallBatchBN',
     'grid_padding',
     'padding_bias',

@@ -1,4 +1,4 @@
-"""Contours written in the frame of a box, so that a shape has the same tokens wherever it lies.
+"""The frame of a box, in which a shape has the same coordinates wherever it lies.
 
 Letters: M expressions, L tokens of a sequence.
 """
@@ -8,51 +8,76 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+# Smallest side of a frame, as a share of the picture's: a predicted box may have no area.
+MIN_SIDE = 1 / 16
+
 
 @dataclass(frozen=True)
 class BoxFrame:
-    """Change coordinate tokens between the picture's bins and the bins of a box.
-
-    In the picture's bins a decoder must learn every shape at every place and size; in those of
-    a box a circle is always the same sequence. Not in SeqTR or Partial-RES, which learn from
-    many more masks.
+    """Coordinate bins over M boxes instead of over the picture.
 
     Attributes:
+        low: (M, 2) x and y of the frame's first corner, in bins of the picture.
+        size: (M, 2) width and height, in bins of the picture.
         num_bins: Bins of either frame; larger tokens (the end) stay what they are.
-        margin: Bins of the picture by which the frame is wider than the box on each side, since
-            a predicted box may be too small.
     """
 
+    low: Tensor
+    size: Tensor
     num_bins: int
-    margin: float = 2.0
 
-    def to_box(self, tokens: Tensor, boxes: Tensor, place: int = 0) -> Tensor:
-        """Bins of the picture -> bins of the box.
+    @classmethod
+    def around(cls, boxes: Tensor, num_bins: int, margin: float = 0.0, jitter: float = 0.0) -> 'BoxFrame':
+        """The frame of each box.
+
+        Args:
+            boxes: (M, 4) tokens x1, y1, x2, y2, in any order of the corners.
+            num_bins: Bins of the picture's sides, and of the frame's.
+            margin: Share of the box's side by which the frame is wider on each side: a predicted box
+                may be too small for its object.
+            jitter: Standard deviation of noise on each side, as a share of the box's side: what makes
+                a network trained on true boxes bear predicted ones.
+        """
+        corners = (boxes + 0.5).unflatten(1, (2, 2))
+        corners = cls._ordered(corners)
+        if jitter:
+            side = (corners[:, 1] - corners[:, 0]).clamp(min=MIN_SIDE * num_bins)
+            corners = cls._ordered(corners + jitter * side[:, None] * torch.randn_like(corners))
+        side = (corners[:, 1] - corners[:, 0]).clamp(min=MIN_SIDE * num_bins)
+        size = side * (1 + 2 * margin)
+        return cls(corners.mean(1) - size / 2, size, num_bins)
+
+    @staticmethod
+    def _ordered(corners: Tensor) -> Tensor:
+        return torch.stack([corners.amin(1), corners.amax(1)], 1)
+
+    def to_box(self, tokens: Tensor) -> Tensor:
+        """Bins of the picture -> bins of the frame; what lies outside moves to the edge.
 
         Args:
             tokens: (M, L) x and y in turn.
-            boxes: (M, 4) tokens x1, y1, x2, y2 of the box, in bins of the picture.
-            place: Place of the first token in its sequence: even is x, odd is y.
 
         Returns:
-            (M, L); what lies outside of the frame is moved to its edge.
+            (M, L).
         """
-        low, size = self._span(boxes, tokens.shape[1], place)
+        low, size = self._axes(tokens.shape[1])
         return self._keep_end(tokens, (tokens + 0.5 - low) / size * self.num_bins)
 
-    def to_picture(self, tokens: Tensor, boxes: Tensor, place: int = 0) -> Tensor:
-        """Bins of the box -> bins of the picture; arguments as in :meth:`to_box`."""
-        low, size = self._span(boxes, tokens.shape[1], place)
+    def to_picture(self, tokens: Tensor) -> Tensor:
+        """Bins of the frame -> bins of the picture, (M, L) both; outside of the picture moves to its edge."""
+        low, size = self._axes(tokens.shape[1])
         return self._keep_end(tokens, (tokens + 0.5) / self.num_bins * size + low)
 
-    def _span(self, boxes: Tensor, length: int, place: int) -> tuple[Tensor, Tensor]:
-        """First edge and length of the frame for every token: (M, L) each."""
-        axis = (torch.arange(length, device=boxes.device) + place) % 2
-        low = boxes[:, :2].float() - self.margin
-        size = (boxes[:, 2:].float() + 1 + self.margin - low).clamp(
-            min=4
-        )  # a predicted box may be inside out
-        return low[:, axis], size[:, axis]
+    def centers(self, count: int) -> tuple[Tensor, Tensor]:
+        """Centres of a grid of ``count`` x ``count`` cells: x and y (M, count), in bins of the picture."""
+        share = (torch.arange(count, device=self.low.device, dtype=self.low.dtype) + 0.5) / count
+        points = self.low[..., None] + self.size[..., None] * share
+        return points[:, 0], points[:, 1]
+
+    def _axes(self, length: int) -> tuple[Tensor, Tensor]:
+        """Low edge and size of the frame for the x, y, x, ... of a sequence: (M, L) each."""
+        axis = torch.arange(length, device=self.low.device) % 2
+        return self.low[:, axis], self.size[:, axis]
 
     def _keep_end(self, tokens: Tensor, moved: Tensor) -> Tensor:
         bins = moved.floor().long().clamp(0, self.num_bins - 1)

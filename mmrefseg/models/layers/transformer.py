@@ -157,6 +157,7 @@ class DecodingState:
     memory: Memory
     bias: Tensor
     caches: Sequence[LayerCache]
+    position: Tensor
     place: int = field(default=0)
 
 
@@ -192,23 +193,25 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(embed_dims)
         self.position = nn.Embedding(max_length, embed_dims)
 
-    def forward(self, x: Tensor, memory: Memory) -> Tensor:
-        """Teacher forcing: embedded sequences (M, L, C) -> decoder output (M, L, C)."""
-        position = self.position.weight[: x.shape[1]]
+    def forward(self, x: Tensor, memory: Memory, first_place: int = 0) -> Tensor:
+        """Teacher forcing: sequences (M, L, C), embedded, that begin at a place -> output (M, L, C)."""
+        position = self.position.weight[first_place : first_place + x.shape[1]]
         bias = padding_bias(memory.padding, x.dtype)
         for layer in self.layers:
             x = layer(x, position, memory, bias)
         return self.norm(x)
 
-    def start(self, memory: Memory) -> DecodingState:
-        """Begin to decode step by step."""
-        caches = [layer.init_cache(memory, self.position.weight) for layer in self.layers]
-        return DecodingState(memory, padding_bias(memory.padding, memory.tokens.dtype), caches)
+    def start(self, memory: Memory, first_place: int = 0) -> DecodingState:
+        """Begin to decode step by step a sequence whose positions begin at ``first_place``."""
+        position = self.position.weight[first_place:]
+        caches = [layer.init_cache(memory, position) for layer in self.layers]
+        bias = padding_bias(memory.padding, memory.tokens.dtype)
+        return DecodingState(memory, bias, caches, position)
 
     def step(self, x: Tensor, state: DecodingState) -> Tensor:
         """The next place: embedded token (M, C) -> decoder output (M, C)."""
         x = x[:, None]
-        position = self.position.weight[state.place]
+        position = state.position[state.place]
         for layer, cache in zip(self.layers, state.caches, strict=True):
             x = layer.step(x, position, state.memory, state.bias, cache, state.place)
         state.place += 1

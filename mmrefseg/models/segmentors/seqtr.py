@@ -87,21 +87,27 @@ class SeqTR(BaseDetector):
 
     def extract_vision(self, batch_inputs: Tensor) -> Tensor:
         """Pictures (B, 3, H, W) -> the map (B, C, H/32, W/32) that sentences are brought into."""
+        return self._extract(batch_inputs)[0]
+
+    def _extract(self, batch_inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The map that sentences are brought into, and the backbone's three."""
         if not self.test_cfg['fuse_conv_bn'] or self.training or torch.is_grad_enabled():
-            return self.neck.forward_vision(self.extract_feat(batch_inputs))
+            maps = self.extract_feat(batch_inputs)
+            return self.neck.forward_vision(maps), maps
         backbone, neck = self._folded(self.backbone, self.neck)
-        return neck.forward_vision(backbone(batch_inputs.contiguous(memory_format=torch.channels_last)))
+        maps = backbone(batch_inputs.contiguous(memory_format=torch.channels_last))
+        return neck.forward_vision(maps), maps
 
     def encode(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> Memory:
         """Everything before the decoder: the memory of all M expressions."""
-        vision = self.extract_vision(batch_inputs)
-        return self.head.encode(*self._fuse(vision, batch_inputs, batch_data_samples))
+        return self.head.encode(*self._fuse(batch_inputs, batch_data_samples)[1:])
 
-    def _fuse(self, vision: Tensor, batch_inputs: Tensor, samples: SampleList):
-        """Bring the sentences in: what the head's encoder takes."""
+    def _fuse(self, batch_inputs: Tensor, samples: SampleList) -> tuple:
+        """Bring the sentences in: the map before it, and what the head's encoder takes."""
+        vision, maps = self._extract(batch_inputs)
         words, index = self._sentences(samples, vision.device)
         fused, language = self.neck.fuse(vision, self.language_model(words), index)
-        return fused, language, self._sizes(batch_inputs, samples, index)
+        return vision, fused, language, self._sizes(batch_inputs, samples, index), maps, index
 
     def _sentences(self, samples: SampleList, device: torch.device) -> tuple[Tensor, Tensor]:
         """Word indices (M, T) of all expressions, and the picture (M,) of each."""
@@ -125,9 +131,8 @@ class SeqTR(BaseDetector):
                 return None
             return torch.cat([item[name] for item in instances]).to(batch_inputs.device)
 
-        vision = self.extract_vision(batch_inputs)
-        fused, language, sizes = self._fuse(vision, batch_inputs, batch_data_samples)
-        memory = self.head.encode(fused, language, sizes)
+        vision, fused, *encoded = self._fuse(batch_inputs, batch_data_samples)
+        memory = self.head.encode(fused, *encoded)
         boxes = gather('bbox_tokens')
         losses = self.head.loss(memory, boxes, gather('mask_tokens'), gather('has_mask'))
         if self.category_loss is not None:
@@ -173,8 +178,7 @@ class SeqTR(BaseDetector):
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Tensor mode: the decoded tokens."""
-        vision = self.extract_vision(batch_inputs)
-        return self.head(*self._fuse(vision, batch_inputs, batch_data_samples))
+        return self.head(*self._fuse(batch_inputs, batch_data_samples)[1:])
 
     def _box_bins(self, samples: SampleList) -> Tensor:
         """Tokens (M, 4) of the known boxes, which are in the original frame."""

@@ -1,0 +1,186 @@
+"""Contours in the frame of a box, read from features of that box."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tiny_seqtr import PARTIAL, build_tiny, make_batch
+
+from mmrefseg.models.heads.seqtr_roi_head import BOX_PLACES
+from mmrefseg.models.layers import BoxFrame, Memory
+from mmrefseg.models.losses import MaskCellLoss
+
+ROI = dict(
+    type='SeqTRRoIHead', with_box=True, with_mask=True, map_channels=(16, 32), grid=4,
+    mask_cell_loss=dict(type='MaskCellLoss'), **{**PARTIAL, 'task_prompt': False},
+)  # fmt: skip
+KNOWN = torch.tensor([[2, 3, 9, 12]]).repeat(4, 1)
+
+
+@pytest.fixture
+def encoded():
+    """A model with weights from a seed and the memory of four sentences."""
+    model = build_tiny(**ROI)
+    data = model.data_preprocessor(make_batch(), False)
+    with torch.no_grad():
+        yield model, model.encode(data['inputs'], data['data_samples'])
+
+
+def frame_of(*box: int, **kwargs) -> BoxFrame:
+    return BoxFrame.around(torch.tensor([box]), 128, **kwargs)
+
+
+def test_a_shape_has_the_same_tokens_wherever_it_lies():
+    shape = torch.tensor([[0, 0, 19, 3, 10, 39]])
+    offset = torch.tensor([[60, 31]])
+    near, far = frame_of(0, 0, 19, 39, margin=0.1), frame_of(60, 31, 79, 70, margin=0.1)
+    assert near.to_box(shape).equal(far.to_box(shape + offset.repeat(1, 3)))
+
+
+def test_box_and_back_is_within_a_bin():
+    generator = torch.Generator().manual_seed(0)
+    low = torch.randint(2, 40, (200, 2), generator=generator)
+    boxes = torch.cat([low, low + torch.randint(8, 80, (200, 2), generator=generator)], 1)
+    share = torch.rand(200, 12, generator=generator)
+    tokens = (boxes[:, :2].repeat(1, 6) + share * (boxes[:, 2:] - boxes[:, :2]).repeat(1, 6)).long()
+    frame = BoxFrame.around(boxes, 128, margin=0.15)
+    assert (frame.to_picture(frame.to_box(tokens)) - tokens).abs().max() <= 1
+
+
+def test_known_values():
+    frame = frame_of(10, 0, 30, 10, margin=0.1)  # centres of bins: 10.5 to 30.5, 0.5 to 10.5
+    assert torch.allclose(frame.low, torch.tensor([[8.5, -0.5]]))
+    assert torch.allclose(frame.size, torch.tensor([[24.0, 12.0]]))
+    assert frame.to_box(torch.tensor([[20, 5]])).tolist() == [[64, 64]]
+    assert frame.to_box(torch.tensor([[0, 127]])).tolist() == [[0, 127]]  # outside: the edge
+    x, y = frame.centers(2)
+    assert torch.allclose(x, torch.tensor([[14.5, 26.5]]))
+    assert torch.allclose(y, torch.tensor([[2.5, 8.5]]))
+
+
+def test_the_end_stays_the_end_and_a_box_inside_out_is_turned():
+    frame = frame_of(50, 50, 20, 20)
+    assert torch.allclose(frame.low, frame_of(20, 20, 50, 50).low)
+    assert torch.allclose(frame_of(9, 9, 9, 9).size, torch.tensor([[8.0, 8.0]]))
+    tokens = torch.tensor([[128, 0, 127, 128]])
+    for moved in (frame.to_box(tokens), frame.to_picture(tokens)):
+        assert moved[0, 0] == moved[0, 3] == 128
+        assert ((moved[0, 1:3] >= 0) & (moved[0, 1:3] < 128)).all()
+
+
+def test_noise_moves_sides_by_the_share_asked_for():
+    torch.manual_seed(0)
+    frame = BoxFrame.around(torch.tensor([[20, 40, 60, 120]]).repeat(4000, 1), 128, jitter=0.05)
+    high = frame.low + frame.size
+    assert torch.allclose(frame.low.std(0), torch.tensor([2.0, 4.0]), rtol=0.05)
+    assert torch.allclose(high.std(0), torch.tensor([2.0, 4.0]), rtol=0.05)
+    assert torch.allclose(high.mean(0), torch.tensor([60.5, 120.5]), atol=0.3)
+
+
+def test_features_are_those_of_the_places_they_are_sampled_at():
+    """Maps that hold their own coordinates give the coordinates of the frame's cells, padding or not."""
+    model = build_tiny(**ROI)
+    ramp = torch.linspace(0, 1, 65)[:-1] + 0.5 / 64
+    maps = torch.stack([ramp.expand(64, 64), ramp[:, None].expand(64, 64)])[None]
+    # one picture fills the batch, the bins of the other span half of its width
+    memory = Memory(
+        torch.zeros(2, 16, 4), torch.zeros(2, 16, 4), torch.zeros(2, 16, dtype=torch.bool), (4, 4),
+        torch.tensor([[4.0, 4.0], [2.0, 4.0]]), torch.tensor([[4.0, 4.0], [2.0, 4.0]]),
+    )  # fmt: skip
+    frame = BoxFrame(torch.tensor([[4.0, 8.0]] * 2), torch.tensor([[8.0, 4.0]] * 2), 16)
+    x, y = model.head.roi_memory._sample(maps.expand(2, -1, -1, -1), memory, frame, 2).unbind(1)
+    assert torch.allclose(x[0], torch.tensor([[6.0, 10.0]] * 2) / 16)
+    assert torch.allclose(x[1], torch.tensor([[3.0, 5.0]] * 2) / 16)
+    assert torch.allclose(y[0], torch.tensor([[9.0] * 2, [11.0] * 2]) / 16)
+    assert torch.allclose(y[1], y[0])
+
+
+def test_steps_of_the_decoder_give_the_logits_of_teacher_forcing(encoded):
+    model, memory = encoded
+    head = model.head
+    out = head.predict(memory, keep_logits=True)
+    choices = out.masks.logits.clone()
+    choices[:, :6, head.codec.end_token] = float('-inf')  # no end before three points
+    written = choices.argmax(-1)[:, :-1]
+    closer, frame = head.look_closer(memory, out.boxes.tokens)
+    assert out.masks.tokens[:, :-1].equal(frame.to_picture(written))
+    inputs, targets, _ = head._sequence('mask', written, closer)
+    assert targets[:, :-1].equal(written)
+    logits = head.predictor(head.decoder(inputs, closer, BOX_PLACES))
+    assert torch.allclose(logits, out.masks.logits, atol=1e-5)
+
+
+def test_a_known_box_stands_in_for_the_predicted_one(encoded):
+    model, memory = encoded
+    out = model.head.predict(memory, bins=KNOWN)
+    assert out.boxes.tokens.equal(KNOWN)
+    vertices = out.masks.tokens[:, :-1].unflatten(1, (-1, 2))
+    inside = vertices[(vertices < 16).all(-1)]
+    assert len(inside) > 0
+    assert ((inside >= KNOWN[0, :2] - 1) & (inside <= KNOWN[0, 2:] + 1)).all()
+
+
+def test_withheld_masks_teach_nothing_and_every_parameter_has_a_gradient():
+    model = build_tiny(**ROI).train()
+    data = model.data_preprocessor(make_batch(), True)
+
+    def losses(has_mask: list[bool], seed: int = 0) -> dict:
+        first = 0
+        for sample in data['data_samples']:
+            count = len(sample.gt_instances)
+            sample.gt_instances.has_mask = torch.tensor(has_mask[first : first + count])
+            first += count
+        torch.manual_seed(seed)
+        return model.loss(data['inputs'], data['data_samples'])
+
+    none = losses([False] * 4)
+    assert none['loss_mask'] == 0
+    assert none['loss_mask_cell'] == 0
+    sum(value for key, value in none.items() if key.startswith('loss')).backward()
+    assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+    some = losses([True, False, False, True])
+    assert some['loss_mask'] > 0
+    data['data_samples'][0].gt_instances.mask_tokens[1] = 3  # withheld: whatever it says
+    assert losses([True, False, False, True])['loss_mask'] == some['loss_mask']
+
+
+def test_a_rec_checkpoint_gives_the_box_its_places():
+    rec = build_tiny(seed=1, with_box=True, with_mask=False, **{**PARTIAL, 'task_prompt': False})
+    both = build_tiny(seed=2, **ROI)
+    own = both.head.decoder.position.weight.detach().clone()
+    missing = both.load_state_dict(rec.state_dict(), strict=False)
+    new = ('head.task_embedding', 'head.roi_memory', 'head.mask_cell_loss')
+    assert all(key.startswith(new) for key in missing.missing_keys)
+    assert not missing.unexpected_keys
+    position = both.head.decoder.position.weight
+    assert position[:BOX_PLACES].equal(rec.head.decoder.position.weight)
+    assert position[BOX_PLACES:].equal(own[BOX_PLACES:])
+
+
+def test_it_needs_box_and_mask():
+    with pytest.raises(ValueError, match='needs with_box=True and with_mask=True'):
+        build_tiny(**{**ROI, 'with_box': False})
+
+
+def test_filled_contours_are_where_their_polygon_is():
+    loss = MaskCellLoss(embed_dims=8, parts=4)
+    square = torch.tensor([[0.5, 0.25], [2.0, 0.25], [2.0, 1.5], [0.5, 1.5]])
+    filled = loss._filled(square, 3).reshape(3, 3, 4, 4).transpose(0, 2, 1, 3).reshape(12, 12)
+    expected = np.zeros((12, 12), np.uint8)
+    expected[1:6, 2:8] = 1
+    # cv2 draws the outline too: at most the pixels that touch it are more
+    assert (filled >= expected).all()
+    assert (filled <= cv2.dilate(expected, np.ones((3, 3), np.uint8))).all()
+    assert loss._filled(torch.zeros(0, 2), 3).sum() == 0
+
+
+def test_the_dense_loss_is_lower_for_logits_that_draw_the_contour():
+    loss = MaskCellLoss(embed_dims=16, parts=4, loss_weight=2.0)
+    contour = [torch.tensor([[0.5, 0.25], [2.0, 0.25], [2.0, 1.5]])]
+    with torch.no_grad():
+        loss.classifier.weight.copy_(torch.eye(16))
+        loss.classifier.bias.zero_()
+        drawn = torch.from_numpy(loss._filled(contour[0], 3)).float()[None]
+        assert loss(20 * drawn - 10, contour) < 1e-3
+        assert loss(10 - 20 * drawn, contour) > 10
+        assert torch.isclose(loss(torch.zeros(1, 3, 3, 16), contour), torch.tensor(2 * np.log(2)).float())
