@@ -11,7 +11,7 @@ model = dict(
         type='LateLanguageSwin',
         # 32 x 32, 16 x 16 and 8 x 8 cells for all sentences of a picture together, then twice 8 x 8 for each.
         channels=(32, 64, channels, channels, channels),
-        depths=(0, 1, 1, 1, 1),
+        depths=(0, 0, 1, 1, 1),
         conv_depths=(1, 1, 1),
         num_heads=4,
         window_size=8,
@@ -38,7 +38,7 @@ model = dict(
     ),
     # RefShapes' ten shapes have the category ids 1 to 10.
     category_loss=dict(type='CellCategoryLoss', in_channels=channels, num_categories=11),
-    word_loss=dict(type='WordLoss', in_channels=channels, loss_weight=0.3),
+    word_loss=dict(type='WordLoss', in_channels=channels, loss_weight=1.0),
     # tools/test.py --options protocol=cat or avg, frame=network changes these two as well.
     test_cfg=dict(sentences='each', frame='original'),
 )

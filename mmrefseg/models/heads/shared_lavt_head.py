@@ -107,6 +107,12 @@ def object_share(target: Tensor, size: Sequence[int]) -> Tensor:
 
     The grid's corners are the picture's, as in :func:`upsample`, which takes logits back to the picture.
     """
-    side = round(target.shape[-1] / size[-1]) // 2 * 2 + 1
-    smooth = F.avg_pool2d(target[:, None].float(), side, 1, side // 2, count_include_pad=False)
-    return upsample(smooth, size)[:, 0]
+    x = target[:, None].float()
+    # one axis after the other: fewer pixels each time
+    for axis in (0, 1):
+        side = round(target.shape[1 + axis] / size[axis]) // 2 * 2 + 1
+        kernel = (side, 1) if axis == 0 else (1, side)
+        half = (side // 2, 0) if axis == 0 else (0, side // 2)
+        x = F.avg_pool2d(x, kernel, 1, half, count_include_pad=False)
+        x = upsample(x, (size[0], x.shape[3]) if axis == 0 else size)
+    return x[:, 0]
