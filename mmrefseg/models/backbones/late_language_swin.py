@@ -1,7 +1,6 @@
 """LAVT's backbone at a size that learns from scratch in minutes: gates late, at the coarsest stride only.
 
-Letters: B pictures, M expressions, T words, D channels of the words, E channels of the visual vocabulary, H W
-cells, C channels.
+Letters: B pictures, M expressions, T words, D channels of the words, L = H * W cells, C channels.
 """
 
 from collections.abc import Sequence
@@ -22,14 +21,14 @@ SHARED = 3  # stages of strides 4, 8 and 16
 
 @MODELS.register_module()
 class LateLanguageSwin(BaseModule):
-    """A Swin transformer of three stages without words and further ones with a language gate before each.
+    """A Swin transformer whose language gates begin at stride 16.
 
     :class:`LanguageSwin` gates after every stage, so that each expression of a picture has its own pass from
-    stride 8 on. Here the stages of strides 4, 8 and 16 are shared by all expressions of the picture; then
-    comes LAVT's gate, and every further stage, at stride 16 with one window around the whole map, is followed
-    by another: that is where a sentence compares objects. Stages of strides 4 to 16 begin with convolutions,
-    which find edges, colours and textures sooner than attention does (Xiao et al., NeurIPS 2021), and with
-    each cell's coordinates (CoordConv, Liu et al., NeurIPS 2018).
+    the first stage on. Here the stages of strides 4, 8 and 16 are shared by all expressions of the picture;
+    then comes the first gate, and every further stage, at stride 16 too, is followed by another. With one
+    window around the whole map that is where a sentence compares objects. The shared stages begin with
+    convolutions, which find edges, colours and textures sooner than attention does (Xiao et al., NeurIPS
+    2021), and with each cell's coordinates (CoordConv, Liu et al., NeurIPS 2018).
 
     Args:
         channels: C of each stage; those from stride 16 on are equal.

@@ -14,7 +14,8 @@ class PictureMaps(NamedTuple):
     Attributes:
         coarse: (B, H, W, C) the map that sentences are brought into.
         finer: (B, C', H', W') maps for the decoder, finest first.
-        words: (B, H * W, E) what :class:`LateLanguageSwin` matches words with; without it ``None``.
+        evidence: (B, H, W, C) the same map, normalised: what words are matched with and what the losses of
+            the picture teach.
     """
 
     coarse: Tensor
