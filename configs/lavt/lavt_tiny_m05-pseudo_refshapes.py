@@ -11,7 +11,7 @@ test_dataloader = dict(
         pipeline=[
             dict(type='LoadRefImage'),
             dict(type='DrawExpression'),
-            dict(type='RefResize', scale=(96, 96)),
+            dict(type='RefResize', scale={{_base_.image_size}}),
             dict(type='LoadRefAnnotations', with_mask=False),
             dict(type='PackRefInputs'),
         ],

@@ -2,7 +2,9 @@
 _base_ = './lavt_tiny_refshapes.py'
 max_epochs = 60
 lr = 1e-3
-train_dataloader = dict(dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5.json'))
+train_dataloader = dict(
+    batch_size=8, dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5.json')
+)
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(optimizer=dict(lr=lr))
 param_scheduler = [

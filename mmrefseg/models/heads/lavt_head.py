@@ -30,7 +30,14 @@ class _MaskHead(BaseModule):
             ``activate=False``); none by default, as in LAVT's code.
         channels_last: In evaluation, run the convolutions in the channels-last layout.
         init_cfg: mmengine's initialisation config.
+
+    Attributes:
+        low_resolution_loss: Whether :meth:`loss` takes logits as they are; else at the size of the input.
+        cell_weight: Of a loss on the expressions' coarse maps; none here.
     """
+
+    low_resolution_loss = False
+    cell_weight = 0.0
 
     def __init__(
         self, loss: dict | None, dice_loss: dict | None, channels_last: bool, init_cfg: dict | None

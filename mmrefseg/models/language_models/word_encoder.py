@@ -22,6 +22,9 @@ class WordEncoder(BaseModule):
         max_tokens: Expressions are cut to so many words.
         embed_dims: E.
         hidden_dims: GRU units of each direction; D is twice that.
+        visual_dims: Give each word C + 1 more channels that do not depend on the sentence: weights and bias
+            of a linear classifier of C visual features, which says whether the word is said of what is
+            there (``word_loss`` of :class:`LAVT` trains it, ``LateLanguageSwin(visual_words=True)`` uses it).
         init_cfg: mmengine's initialisation config.
     """
 
@@ -31,6 +34,7 @@ class WordEncoder(BaseModule):
         max_tokens: int = 15,
         embed_dims: int = 128,
         hidden_dims: int = 128,
+        visual_dims: int = 0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -38,11 +42,13 @@ class WordEncoder(BaseModule):
         self.max_tokens = max_tokens
         self.embedding = nn.Embedding(len(self.vocabulary), embed_dims)
         self.gru = nn.GRU(embed_dims, hidden_dims, batch_first=True, bidirectional=True)
+        # as torch initialises a linear layer
+        self.visual = nn.Linear(visual_dims, len(self.vocabulary)) if visual_dims else None
 
     @property
     def out_channels(self) -> int:
-        """D."""
-        return 2 * self.gru.hidden_size
+        """D, or with ``visual_dims`` D + C + 1."""
+        return 2 * self.gru.hidden_size + (self.visual.in_features + 1 if self.visual else 0)
 
     def tokenize(self, expressions: list[str]) -> TokenBatch:
         """Word indices of expressions (M, T), padded with 0."""
@@ -51,7 +57,7 @@ class WordEncoder(BaseModule):
         return TokenBatch(ids, ids != PAD)
 
     def forward(self, tokens: TokenBatch) -> WordFeatures:
-        """Word indices (M, T) -> vectors (M, T, D), zero at padding."""
+        """Word indices (M, T) -> vectors (M, T, :attr:`out_channels`); the first D are zero at padding."""
         lengths = tokens.mask.sum(1).clamp(min=1).cpu()
         packed = pack_padded_sequence(
             self.embedding(tokens.ids), lengths, batch_first=True, enforce_sorted=False
@@ -60,4 +66,7 @@ class WordEncoder(BaseModule):
         words, _ = pad_packed_sequence(
             self.gru(packed)[0], batch_first=True, total_length=tokens.ids.shape[1]
         )
+        if self.visual is not None:
+            weight, bias = self.visual.weight[tokens.ids], self.visual.bias[tokens.ids]
+            words = torch.cat([words, weight, bias[..., None]], -1)
         return WordFeatures(words, tokens.mask)

@@ -22,16 +22,23 @@ class WordLoss(nn.Module):
 
     Args:
         in_channels: C.
-        vocabulary_size: V.
+        vocabulary_size: V; ``None`` if the classifier is another module's and given at each call.
         loss_weight: Factor of the loss.
     """
 
-    def __init__(self, in_channels: int, vocabulary_size: int, loss_weight: float = 1.0) -> None:
+    def __init__(self, in_channels: int, vocabulary_size: int | None, loss_weight: float = 1.0) -> None:
         super().__init__()
-        self.classifier = nn.Linear(in_channels, vocabulary_size)
+        self.classifier = nn.Linear(in_channels, vocabulary_size) if vocabulary_size else None
         self.loss_weight = loss_weight
 
-    def forward(self, features: Tensor, image_index: Tensor, boxes: Tensor, words: Tensor) -> Tensor:
+    def forward(
+        self,
+        features: Tensor,
+        image_index: Tensor,
+        boxes: Tensor,
+        words: Tensor,
+        classifier: nn.Linear | None = None,
+    ) -> Tensor:
         """Binary cross-entropy, summed over the vocabulary, mean of the expressions.
 
         Args:
@@ -39,6 +46,7 @@ class WordLoss(nn.Module):
             image_index: (M,) the picture of each expression.
             boxes: (M, 4) x1, y1, x2, y2 of the referents, in cells of the grid.
             words: (M, T) word indices of the expressions.
+            classifier: From C channels to the vocabulary; this loss's own by default.
 
         Returns:
             A scalar.
@@ -46,7 +54,8 @@ class WordLoss(nn.Module):
         coverage = box_coverage(boxes, features.shape[-2:])  # (M, H, W)
         share = coverage / coverage.sum((1, 2), keepdim=True).clamp(min=1e-3)
         pooled = torch.einsum('mchw,mhw->mc', features[image_index], share)
-        target = torch.zeros(len(pooled), self.classifier.out_features, device=features.device)
+        classifier = classifier or self.classifier
+        target = torch.zeros(len(pooled), classifier.out_features, device=features.device)
         target.scatter_(1, words, 1.0)[:, : len(SPECIAL_WORDS)] = 0
-        loss = F.binary_cross_entropy_with_logits(self.classifier(pooled).float(), target, reduction='sum')
+        loss = F.binary_cross_entropy_with_logits(classifier(pooled).float(), target, reduction='sum')
         return self.loss_weight * loss / max(1, len(pooled))
