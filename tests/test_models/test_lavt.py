@@ -130,6 +130,7 @@ def test_inference_switches_change_nothing():
         tiny(
             fused_attention=switch,
             cache_bias=switch,
+            fast_linear=switch,
             head=dict(fold_batch_norm=switch, channels_last=switch),
         )
         for switch in (True, False)

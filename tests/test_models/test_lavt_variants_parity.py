@@ -35,16 +35,25 @@ def test_lavt_base(golden_dir):
 
 
 def test_lavt_one(golden_dir):
-    golden = load_golden(golden_dir, 'lavtone_tiny_w7', bert=False)
+    golden = load_golden(golden_dir, 'lavtone_tiny_w7')
     assert_complete(golden)
     assert golden.network.original == 'LAVT-RIS lavt_one'
     name = 'lavtone_tiny_w7_192'
-    io, floor = golden.arrays(name, 'io'), golden.floor(name)
+    io, tolerance = golden.arrays(name, 'io'), twice(golden.floor(name))
+    ours = run(golden, name, 192, torch.float64)
+    assert compare(ours, golden.arrays(name, 'f64'), exact) >= 22
     ours = run(golden, name, 192, torch.float32, io['bert_last_hidden'])
     ours.pop('bert_last_hidden')
-    tolerance = twice(floor)
     assert compare(ours, io, tolerance) >= 3
     assert compare(ours, golden.arrays(name, 'stages'), tolerance) >= 18
+
+
+def test_lavt_one_base(golden_dir):
+    golden = load_golden(golden_dir, 'lavtone_base_w12')
+    assert_complete(golden)
+    name = 'lavtone_base_w12_192'
+    ours = run(golden, name, 192, torch.float64)
+    assert compare(ours, golden.arrays(name, 'f64'), exact) >= 22
 
 
 def assert_pytorch_stages(ours, theirs, tolerance):
