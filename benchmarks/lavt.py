@@ -103,7 +103,7 @@ def our_path(model: nn.Module, pictures: Tensor, samples: list) -> list:
 
 
 def compare(ours: nn.Module, plain: nn.Module, pictures: Tensor, samples: list) -> tuple[float, float]:
-    """The largest difference of logits, and the largest logit; ends the program if it is above the tolerance."""
+    """The largest difference of logits, and the largest logit; ends the program if they differ."""
     expected, masks = plain_path(plain, pictures, samples)
     logits: list[Tensor] = []
     handle = ours.decode_head.register_forward_hook(lambda _m, _i, output: logits.append(output))

@@ -147,12 +147,22 @@ class SwappedLanguageGate(nn.Module):
         channels: C.
         language_channels: D.
         last: See :class:`LanguageGate`.
+        swapped: Swap the arguments; otherwise ``x + tanh(...)(fused) * fused``, as in LAVT's paper.
+        use_mask: Leave padding out of the attention; LAVT-pytorch does not.
     """
 
-    def __init__(self, channels: int, language_channels: int, last: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        language_channels: int,
+        last: bool = False,
+        swapped: bool = True,
+        use_mask: bool = False,
+    ) -> None:
         super().__init__()
+        self.swapped = swapped
         self.fusion = PixelWordAttention(
-            channels, language_channels, activation=nn.ReLU, affine=True, use_mask=False
+            channels, language_channels, activation=nn.ReLU, affine=True, use_mask=use_mask
         )
         self.gate = None
         if not last:
@@ -165,7 +175,9 @@ class SwappedLanguageGate(nn.Module):
         fused = self.fusion(x.flatten(1, 2), words, mask).view_as(x)
         if self.gate is None:
             return fused, x
-        return fused, fused + self.gate(x) * x
+        if self.swapped:
+            return fused, fused + self.gate(x) * x
+        return fused, x + self.gate(fused) * fused
 
 
 GATES = {'lavt': LanguageGate, 'lavt_pytorch': SwappedLanguageGate}
