@@ -129,9 +129,14 @@ class LAVTNetwork:
         return dict(backbone=dict(type='LanguageSwin', **backbone), language_model=language, decode_head=head)
 
     def config_settings(self) -> dict[str, Any]:
-        """:meth:`model_settings` as a child of a shipped config, which names the vocabulary's folder."""
+        """:meth:`model_settings` as a child of a shipped config, which names the vocabulary's folder.
+
+        A training that goes on trains what the original trains: of LAVT-RIS's BERT the first ten layers.
+        """
         settings = self.model_settings()
         settings['backbone']['init_cfg'] = None
+        if not self.pytorch:
+            settings['language_model'] |= dict(trained_layers=10, train_embeddings=False)
         head = settings['decode_head']
         head['_delete_'] = True
         return settings

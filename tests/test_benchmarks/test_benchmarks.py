@@ -73,6 +73,14 @@ def test_selection(repo_root, tmp_path):
     assert found['loop_seconds_of_all'] > 0
 
 
+def test_lavt(repo_root, tmp_path):
+    _, found = run(repo_root, tmp_path, 'lavt', *TOY, '--sentences', '1', '3')
+    assert [(row['path'], row['sentences'], row['pictures']) for row in found['rows']] == [
+        ('plain', 1, 3), ('ours', 1, 3), ('plain', 3, 1), ('ours', 3, 1),
+    ]  # fmt: skip
+    assert all(0 < found[f'difference_{count}'] < 1e-4 and found[f'ratio_{count}'] > 0 for count in (1, 3))
+
+
 def test_a_missing_folder_is_said(repo_root, tmp_path):
     command = [sys.executable, str(repo_root / 'benchmarks' / 'dataset.py'), '--boxes', str(tmp_path)]
     env = {**os.environ, 'PYTHONPATH': str(repo_root)}

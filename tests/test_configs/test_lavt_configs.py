@@ -15,6 +15,7 @@ init_default_scope('mmdet')
 LAVT = [name for name in PATHS if name.startswith('lavt')]
 DATASETS = ('refcoco-unc', 'refcocoplus-unc', 'refcocog-umd', 'refcocog-google')
 BASE = 'lavt_swin-b-w12_480_refcoco-unc'
+RELEASED = 'lavt_swin-b-w12_480_released_refcoco-unc'
 REPRODUCTION = 'lavt_swin-b-w7_448_refcoco-unc'
 
 
@@ -25,9 +26,10 @@ def test_how_many():
         for kind in ('', '-pseudo', '-retrain')
         for dataset in DATASETS[:3]
     }
+    expected |= {f'lavt_swin-b-w12_480_released_{dataset}' for dataset in DATASETS}
     expected |= {REPRODUCTION, 'lavt_tiny_refshapes'}
     expected |= {f'lavt_tiny_m05{kind}_refshapes' for kind in ('', '-pseudo', '-retrain')}
-    assert set(LAVT) == expected and len(LAVT) == 22
+    assert set(LAVT) == expected and len(LAVT) == 26
 
 
 @pytest.mark.parametrize('name', LAVT)
@@ -94,10 +96,11 @@ def test_learning_rate_of_lavt(dataset, golden_dir):
     assert config.optim_wrapper.optimizer.weight_decay == golden['weight_decay']
     assert config.auto_scale_lr.base_batch_size == 32 and config.train_dataloader.batch_size == 8
     rates = rates_of(config, 10, golden['iters_per_epoch'])
-    np.testing.assert_allclose(rates, golden['lr_first_10'], rtol=1e-8)
-    # A short run to its end: the same curve, which ends one step earlier.
+    np.testing.assert_allclose(rates, golden['lr_first_10'], rtol=1e-12)
+    # A short run to its end: the last step still moves.
     short = rates_of(config, 80, epoch_length=2)
-    np.testing.assert_allclose(short, 5e-5 * (1 - np.arange(80) / 79) ** 0.9, atol=1e-12)
+    np.testing.assert_allclose(short, 5e-5 * (1 - np.arange(80) / 80) ** 0.9, rtol=1e-12)
+    assert short[-1] > 0 and config.param_scheduler == load(RELEASED).param_scheduler
 
 
 def test_learning_rate_of_the_reproduction(golden_dir):
@@ -122,8 +125,8 @@ def test_the_optimiser_trains_what_the_original_trains(shared_dir, golden_dir):
     """Swin tiny, as in the golden file: tensors and numbers, with and without decay, part by part."""
     groups = json.loads((golden_dir / 'lavt/lavt_optimizer_groups.json').read_text())['groups']
     sizes = dict(embed_dims=96, depths=(2, 2, 6, 2), num_heads=(3, 6, 12, 24), window_size=7)
-    config = load(BASE)
-    model = load(BASE).model.to_dict()
+    config = load(RELEASED)
+    model = load(RELEASED).model.to_dict()
     head = dict(model['decode_head'], in_channels=(96, 192, 384, 768), channels=384)
     model['backbone'].update(init_cfg=None, **sizes)
     vocabulary = shared_dir / 'vocab' / 'bert-base-uncased-vocab.txt'
@@ -149,6 +152,50 @@ def test_the_optimiser_trains_what_the_original_trains(shared_dir, golden_dir):
     }
     assert groups[0]['betas'] == list(wrapper.param_groups[0]['betas'])
     assert groups[0]['eps'] == wrapper.param_groups[0]['eps']
+
+
+FROM_SCRATCH = [name for name in LAVT if '_released_' not in name and name != REPRODUCTION]
+
+
+@pytest.mark.parametrize('name', FROM_SCRATCH)
+def test_what_the_originals_do_by_mistake_is_not_copied(name):
+    config = load(name)
+    assert config.model.decode_head.loss.get('class_weight') is None
+    assert config.model.backbone.get('gate', dict(type='lavt'))['type'] == 'lavt'
+    assert not {'trained_layers', 'train_embeddings'} & config.model.language_model.keys()
+    steps = [
+        step
+        for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader)
+        for step in loader.dataset.pipeline
+    ]
+    assert all(step.get('overlap', 'union') == 'union' for step in steps)
+
+
+def test_training_from_scratch_trains_everything(shared_dir):
+    model = small(BASE, shared_dir, depths=(1, 1, 1, 1))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    # The gate behind the last stage, which could learn nothing, is left out.
+    assert [gate.gate is None for gate in model.backbone.gates] == [False, False, False, True]
+
+
+@pytest.mark.parametrize('dataset', DATASETS)
+def test_released_recipe(dataset):
+    """As from scratch, but for the three things that its comments name."""
+    ours, released = (load(f'lavt_swin-b-w12_480_{kind}{dataset}').to_dict() for kind in ('', 'released_'))
+    steps = {step['type']: step for step in released['train_dataloader']['dataset']['pipeline']}
+    assert steps['LoadRefAnnotations'].pop('overlap') == 'background'
+    assert released['model']['decode_head']['loss'].pop('class_weight') == (0.9, 1.1)
+    language = released['model']['language_model']
+    assert (language.pop('trained_layers'), language.pop('train_embeddings')) == (10, False)
+    for key in (
+        'model',
+        'train_dataloader',
+        'val_dataloader',
+        'test_dataloader',
+        'optim_wrapper',
+        'train_cfg',
+    ):
+        assert released[key] == ours[key], key
 
 
 @pytest.mark.parametrize(

@@ -49,12 +49,21 @@ def read_spec(folder: Path, name: str) -> dict:
     return json.loads((folder / f'spec_{name}.json').read_text())
 
 
-def make_state(golden_dir: Path, spec: str, bert: bool = True) -> dict[str, torch.Tensor]:
-    """Reference weights of a key list, fixed buffers (zeros) included; BERT's are zeros if so asked."""
+def make_state(
+    golden_dir: Path, spec: str, bert: bool = True, known: dict | None = None
+) -> dict[str, torch.Tensor]:
+    """Reference weights of a key list, fixed buffers (zeros) included.
+
+    Args:
+        bert: Whether BERT's weights are wanted; otherwise they are zeros.
+        known: Weights made before; those of the same name and shape are taken from here.
+    """
     make_array, state = reference_weights(golden_dir).make_array, {}
     for key, (shape, dtype) in read_spec(golden_dir / 'lavt', spec).items():
         text = 'bert_model' in spec or key.startswith(('text_encoder.', 'textEncoder.'))
-        if text and not bert:
+        if known and key in known and list(known[key].shape) == shape:
+            state[key] = known[key]
+        elif text and not bert:
             state[key] = torch.zeros(1).expand(shape)
         elif key.startswith(('text_encoder.pooler', 'textEncoder.pooler')):
             state[key] = torch.zeros(shape)
@@ -63,10 +72,12 @@ def make_state(golden_dir: Path, spec: str, bert: bool = True) -> dict[str, torc
     return state
 
 
-def make_network(golden_dir: Path, spec: str, mha: str = '', bert: bool = True) -> LAVTNetwork:
-    """What :func:`read_lavt` would find in the original's checkpoint; see :func:`make_state` for ``bert``."""
+def make_network(
+    golden_dir: Path, spec: str, mha: str = '', bert: bool = True, known: dict | None = None
+) -> LAVTNetwork:
+    """What :func:`read_lavt` would find in the original's checkpoint; see :func:`make_state`."""
     original = ORIGINALS[spec.split('_')[0]]
-    state = make_state(golden_dir, SPECS[spec], bert)
+    state = make_state(golden_dir, SPECS[spec], bert, known)
     if original == 'LAVT-RIS lavt':
         weights = make_state(golden_dir, 'lavt.bert_model', bert)
         state |= {f'bert_model.{key}': value for key, value in weights.items()}
@@ -88,9 +99,11 @@ def build_model(settings: dict, vocab_file: Path, **bert) -> torch.nn.Module:
         )
 
 
-def load_golden(golden_dir: Path, spec: str, mha: str = '', bert: bool = True, **config) -> Golden:
+def load_golden(
+    golden_dir: Path, spec: str, mha: str = '', bert: bool = True, known: dict | None = None, **config
+) -> Golden:
     """Build the model, bring the reference weights in through the converter."""
-    network = make_network(golden_dir, spec, mha, bert)
+    network = make_network(golden_dir, spec, mha, bert, known)
     settings = network.model_settings()
     report = network.convert(expected_lavt(settings))
     vocab = golden_dir.parent / 'vocab' / 'bert-base-uncased-vocab.txt'

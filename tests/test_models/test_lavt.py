@@ -10,6 +10,7 @@ from mmengine.structures import InstanceData
 
 import mmrefseg  # noqa: F401
 from mmrefseg.models.language_models.tokens import TokenBatch, join_tokens
+from mmrefseg.models.layers.language_gate import SwappedLanguageGate
 from mmrefseg.utils import UserInputError
 
 WORDS = ['red', 'blue', 'left', 'right', 'star', 'square']
@@ -125,11 +126,25 @@ def test_expressions_of_a_picture_share_its_stage(backbone, head):
     assert torch.allclose(together, alone, atol=1e-5)
 
 
+def test_the_gate_of_the_reproduction_can_be_put_right():
+    """With its arguments in order it is LAVT's, and padding is left out of its attention."""
+    swapped, right = (SwappedLanguageGate(8, 6, swapped=kind, use_mask=True) for kind in (True, False))
+    right.load_state_dict(swapped.state_dict())
+    x, words, mask = torch.randn(2, 3, 3, 8), torch.randn(2, 4, 6), torch.ones(2, 4, dtype=torch.bool)
+    fused, gated = right(x, words, mask)
+    assert torch.allclose(gated, x + right.gate(fused) * fused)
+    assert torch.allclose(swapped(x, words, mask)[1], fused + right.gate(x) * x)
+    mask[:, 2:] = False
+    assert not torch.allclose(right(x, words, mask)[0], fused)
+    assert torch.allclose(right(x, words * mask[..., None], mask)[0], right(x, words, mask)[0])
+
+
 def test_inference_switches_change_nothing():
     fast, plain = (
         tiny(
             fused_attention=switch,
             cache_bias=switch,
+            fast_linear=switch,
             head=dict(fold_batch_norm=switch, channels_last=switch),
         )
         for switch in (True, False)

@@ -1,4 +1,5 @@
-# LAVT: Swin-B with windows of 12, pretrained on ImageNet-22k, and BERT-base.
+# LAVT: Swin-B with windows of 12, pretrained on ImageNet-22k, and BERT-base, all of it trained. What the released code
+# does differently is in configs/lavt/lavt_swin-b-w12_480_released_refcoco-unc.py.
 model = dict(
     type='LAVT',
     data_preprocessor=dict(
@@ -22,16 +23,12 @@ model = dict(
         type='BertEncoder',
         path='data/weights/bert-base-uncased',  # vocab.txt, config.json and model.safetensors; nothing is downloaded
         max_tokens=20,
-        # As in the released recipe: the last two layers and the embeddings stay as they are.
-        trained_layers=10,
-        train_embeddings=False,
     ),
     decode_head=dict(
         type='LAVTHead',
         in_channels=(128, 256, 512, 1024),
         channels=512,
-        # background, object: the released recipe's
-        loss=dict(type='PixelCrossEntropyLoss', class_weight=(0.9, 1.1)),
+        loss=dict(type='PixelCrossEntropyLoss'),
     ),
     # tools/test.py --options protocol=cat or avg, frame=network changes these two as well.
     test_cfg=dict(sentences='each', frame='original', chunk_size=8),

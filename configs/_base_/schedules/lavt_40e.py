@@ -14,7 +14,7 @@ optim_wrapper = dict(
     ),
 )
 param_scheduler = [
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=max_epochs, convert_to_iter_based=True)
+    dict(type='PolyDecay', power=0.9, eta_min=0.0, begin=0, end=max_epochs, convert_to_iter_based=True)
 ]
 # The learning rate belongs to 32 objects a step: `tools/train.py --auto-scale-lr` for another number.
 auto_scale_lr = dict(enable=False, base_batch_size=32)

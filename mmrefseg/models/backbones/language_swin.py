@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...utils import UserInputError
+from ..layers.fast_linear import FastLinear
 from ..layers.language_gate import GATES
 from ..layers.swin import ConvStem, PatchEmbed, SwinStage
 from ..pretrained import check_pretrained
@@ -39,6 +40,7 @@ class LanguageSwin(BaseModule):
         drop_path_rate: Of the last block; it grows from 0 linearly.
         fused_attention: See :class:`WindowAttention`.
         cache_bias: See :class:`WindowAttention`.
+        fast_linear: See :class:`FastLinear`.
         init_cfg: mmengine's initialisation config; of type ``'Pretrained'`` with a checkpoint of
             ``tools/model_converters/swin.py``, which must hold every tensor but those of gates and norms.
     """
@@ -58,6 +60,7 @@ class LanguageSwin(BaseModule):
         drop_path_rate: float = 0.0,
         fused_attention: bool = True,
         cache_bias: bool = True,
+        fast_linear: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -84,6 +87,9 @@ class LanguageSwin(BaseModule):
         self.out_channels = tuple(channels)
         self.gates = nn.ModuleList(_build_gates(channels, language_channels, dict(gate or {})))
         self.norms = nn.ModuleList(nn.Identity() if fuse_after_merging else nn.LayerNorm(c) for c in channels)
+        for layer in self.modules():
+            if isinstance(layer, FastLinear):
+                layer.fast = fast_linear
         self._init_swin()
 
     def _init_swin(self) -> None:

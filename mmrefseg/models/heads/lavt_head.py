@@ -76,6 +76,7 @@ class LAVTHead(_MaskHead):
         in_channels: C of the maps, finest first.
         channels: C between; LAVT takes four times the backbone's first.
         fold_batch_norm: See :class:`FoldedConv`.
+        winograd: See :class:`FoldedConv`.
         channels_last: In evaluation, run the convolutions in the channels-last layout.
         loss: Config of the loss; :class:`PixelCrossEntropyLoss` by default.
         dice_loss: Config of a dice loss; none by default.
@@ -87,6 +88,7 @@ class LAVTHead(_MaskHead):
         in_channels: Sequence[int],
         channels: int,
         fold_batch_norm: bool = True,
+        winograd: bool = True,
         channels_last: bool = True,
         loss: dict | None = None,
         dice_loss: dict | None = None,
@@ -94,12 +96,13 @@ class LAVTHead(_MaskHead):
     ) -> None:
         super().__init__(loss, dice_loss, channels_last, init_cfg)
         *finer, coarse = in_channels
+        switches = dict(fold=fold_batch_norm, winograd=winograd)
         blocks = []
         for skip in reversed(finer):
             blocks.append(
                 nn.Sequential(
-                    FoldedConv(coarse + skip, channels, 3, fold=fold_batch_norm),
-                    FoldedConv(channels, channels, 3, fold=fold_batch_norm),
+                    FoldedConv(coarse + skip, channels, 3, **switches),
+                    FoldedConv(channels, channels, 3, **switches),
                 )
             )
             coarse = channels
@@ -143,8 +146,8 @@ class LAVTPytorchHead(_MaskHead):
             channels += skip
             blocks.append(
                 nn.Sequential(
-                    FoldedConv(channels, channels, 3, bias=True, fold=fold_batch_norm),
-                    FoldedConv(channels, channels, 3, bias=True, fold=fold_batch_norm),
+                    FoldedConv(channels, channels, 3, bias=True, fold=fold_batch_norm, winograd=False),
+                    FoldedConv(channels, channels, 3, bias=True, fold=fold_batch_norm, winograd=False),
                 )
             )
         self.blocks = nn.ModuleList(blocks)

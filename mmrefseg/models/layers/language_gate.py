@@ -6,6 +6,8 @@ Letters: M expressions, T words, L = H * W cells, C channels of the map, D chann
 import torch
 from torch import Tensor, nn
 
+from .fast_linear import FastLinear
+
 
 class TokenInstanceNorm(nn.Module):
     """Instance norm of cells in a row: each channel of each sample over its L cells.
@@ -58,14 +60,14 @@ class PixelWordAttention(nn.Module):
         self.num_heads = num_heads
         self.use_mask = use_mask
         self.scale = (channels // num_heads if scale_by_head else channels) ** -0.5
-        self.project_vision = nn.Sequential(nn.Linear(channels, channels), activation(), nn.Dropout(dropout))
-        self.query = nn.Linear(channels, channels)
+        self.project_vision = nn.Sequential(FastLinear(channels, channels), activation(), nn.Dropout(dropout))
+        self.query = FastLinear(channels, channels)
         self.norm_query = TokenInstanceNorm(channels, affine)
-        self.key = nn.Linear(language_channels, channels)
-        self.value = nn.Linear(language_channels, channels)
-        self.output = nn.Linear(channels, channels)
+        self.key = FastLinear(language_channels, channels)
+        self.value = FastLinear(language_channels, channels)
+        self.output = FastLinear(channels, channels)
         self.norm_output = TokenInstanceNorm(channels, affine)
-        self.project = nn.Sequential(nn.Linear(channels, channels), activation(), nn.Dropout(dropout))
+        self.project = nn.Sequential(FastLinear(channels, channels), activation(), nn.Dropout(dropout))
 
     def forward(self, x: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Cells (M, L, C), words (M, T, D), mask (M, T), True at real words -> (M, L, C)."""
@@ -118,9 +120,9 @@ class LanguageGate(nn.Module):
         self.gate = None
         if not last:
             self.gate = nn.Sequential(
-                nn.Linear(channels, channels, bias=False),
+                FastLinear(channels, channels, bias=False),
                 nn.ReLU(),
-                nn.Linear(channels, channels, bias=False),
+                FastLinear(channels, channels, bias=False),
                 nn.Tanh(),
             )
 
@@ -145,17 +147,27 @@ class SwappedLanguageGate(nn.Module):
         channels: C.
         language_channels: D.
         last: See :class:`LanguageGate`.
+        swapped: Swap the arguments; otherwise ``x + tanh(...)(fused) * fused``, as in LAVT's paper.
+        use_mask: Leave padding out of the attention; LAVT-pytorch does not.
     """
 
-    def __init__(self, channels: int, language_channels: int, last: bool = False) -> None:
+    def __init__(
+        self,
+        channels: int,
+        language_channels: int,
+        last: bool = False,
+        swapped: bool = True,
+        use_mask: bool = False,
+    ) -> None:
         super().__init__()
+        self.swapped = swapped
         self.fusion = PixelWordAttention(
-            channels, language_channels, activation=nn.ReLU, affine=True, use_mask=False
+            channels, language_channels, activation=nn.ReLU, affine=True, use_mask=use_mask
         )
         self.gate = None
         if not last:
             self.gate = nn.Sequential(
-                nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels), nn.Tanh()
+                FastLinear(channels, channels), nn.ReLU(), FastLinear(channels, channels), nn.Tanh()
             )
 
     def forward(self, x: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,7 +175,9 @@ class SwappedLanguageGate(nn.Module):
         fused = self.fusion(x.flatten(1, 2), words, mask).view_as(x)
         if self.gate is None:
             return fused, x
-        return fused, fused + self.gate(x) * x
+        if self.swapped:
+            return fused, fused + self.gate(x) * x
+        return fused, x + self.gate(fused) * fused
 
 
 GATES = {'lavt': LanguageGate, 'lavt_pytorch': SwappedLanguageGate}

@@ -4,10 +4,15 @@ Letters: B pictures, H W cells of the map, C channels, A heads, S window side, N
 K windows of a picture. Parameters have the names of the published ImageNet weights.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
+
+from .fast_linear import FastLinear
+from .window_order import shift_regions, window_order
 
 
 class WindowAttention(nn.Module):
@@ -18,6 +23,7 @@ class WindowAttention(nn.Module):
         num_heads: A.
         window_size: S, in cells.
         fused: Use torch's fused attention where there is one; otherwise products and softmax one by one.
+            Without gradients, also cut and shift windows by index tables, and project no padded cell.
         cache_bias: In evaluation without gradients, keep the bias of each head (with the shift's mask added)
             between calls. It is dropped by :meth:`train` and :meth:`eval`, by moving, casting or loading.
     """
@@ -31,8 +37,8 @@ class WindowAttention(nn.Module):
         self.fused = fused
         self.cache_bias = cache_bias
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, num_heads))
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        self.qkv = FastLinear(channels, 3 * channels)
+        self.proj = FastLinear(channels, channels)
         self.register_buffer('index', relative_position_index(window_size), persistent=False)
         self._cache: dict = {}
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
@@ -48,6 +54,8 @@ class WindowAttention(nn.Module):
         Maps that are no multiple of S are padded with zeros at the right and bottom; as in the published
         models, padded cells are attended to.
         """
+        if self.fused and not torch.is_grad_enabled():
+            return self._gather(x, shift)
         b, h, w, c = x.shape
         s = self.window_size
         x = F.pad(x, (0, 0, 0, -w % s, 0, -h % s))
@@ -60,6 +68,23 @@ class WindowAttention(nn.Module):
         if shift:
             x = torch.roll(x, (shift, shift), (1, 2))
         return x[:, :h, :w]
+
+    def _gather(self, x: Tensor, shift: int) -> Tensor:
+        """:meth:`forward` by index tables."""
+        b, h, w, c = x.shape
+        n = self.window_size**2
+        order = window_order(b, h, w, self.window_size, shift, x.device)
+        qkv = self.qkv(x).view(b * h * w, 3 * c).index_select(0, order.take)
+        if len(order.padded):
+            qkv[order.padded] = self.qkv.bias  # the projection of a padded cell, which is zero
+        q, key, value = qkv.view(-1, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4)
+        parts = []
+        for kind, part, separated in order.groups:
+            bias = self._cached((shift, kind), self._make_bias, separated)
+            found = F.scaled_dot_product_attention(q[part], key[part], value[part], attn_mask=bias)
+            parts.append(found.transpose(1, 2))
+        x = (parts[0] if len(parts) == 1 else torch.cat(parts)).reshape(-1, c)
+        return self.proj(x.index_select(0, order.back)).view(b, h, w, c)
 
     def _attend(self, x: Tensor, bias: Tensor) -> Tensor:
         """Windows (B, K, N, C) and bias (1 or K, A, N, N) -> (B, K, N, C)."""
@@ -80,25 +105,38 @@ class WindowAttention(nn.Module):
 
     def _bias(self, rows: int, columns: int, shift: int) -> Tensor:
         """(1, A, N, N), or with a shift (K, A, N, N)."""
+        if not shift:
+            return self._cached((0, 0), self._make_bias)  # as in :meth:`_gather`
+        return self._cached((rows, columns, shift), self._make_shifted_bias, rows, columns, shift)
+
+    def _cached(self, key: tuple, make: Callable[..., Tensor], *args) -> Tensor:
+        """``make(*args)``, kept in evaluation without gradients as long as the table is the same."""
         if not self.cache_bias or self.training or torch.is_grad_enabled():
-            return self._make_bias(rows, columns, shift)
+            return make(*args)
         table = self.relative_position_bias_table
         state = (table.data_ptr(), table._version, table.dtype, table.device)
-        key = (rows, columns, shift) if shift else (1, 1, 0)
         if self._cache.get('state') != state:
             self._cache.clear()
             self._cache['state'] = state
         if key not in self._cache:
-            self._cache[key] = self._make_bias(rows, columns, shift)
+            self._cache[key] = make(*args)
         return self._cache[key]
 
-    def _make_bias(self, rows: int, columns: int, shift: int) -> Tensor:
+    def _make_bias(self, separated: Tensor | None = None) -> Tensor:
+        """(1, A, N, N), or with pairs to keep apart (K, N, N) or (N, N) one for each K or one.
+
+        The original adds -100 to the logits of those; ours does the same, so that published weights give the
+        same numbers.
+        """
         table = self.relative_position_bias_table
         bias = table[self.index.flatten()].view(*self.index.shape, -1).permute(2, 0, 1)[None]
-        if not shift:
+        if separated is None:
             return bias.contiguous()
-        separated = separated_by_shift(rows, columns, self.window_size, shift, table.device)
-        return bias + separated[:, None].to(table.dtype) * -100.0
+        return bias + separated.unsqueeze(-3).to(table.dtype) * -100.0
+
+    def _make_shifted_bias(self, rows: int, columns: int, shift: int) -> Tensor:
+        device = self.relative_position_bias_table.device
+        return self._make_bias(separated_by_shift(rows, columns, self.window_size, shift, device))
 
 
 def relative_position_index(window_size: int) -> Tensor:
@@ -110,19 +148,8 @@ def relative_position_index(window_size: int) -> Tensor:
 
 
 def separated_by_shift(rows: int, columns: int, size: int, shift: int, device: torch.device) -> Tensor:
-    """(K, N, N) bool: pairs of cells of a shifted window that are no neighbours in the picture.
-
-    The original adds -100 to their logits; ours does the same, so that published weights give the same
-    numbers.
-    """
-
-    def band(count: int) -> Tensor:
-        """0 before the last window, 1 and 2 on its two sides of the seam."""
-        position = torch.arange(count * size, device=device)
-        return (position >= (count - 1) * size).long() + (position >= count * size - shift).long()
-
-    region = 3 * band(rows)[:, None] + band(columns)
-    region = region.view(rows, size, columns, size).transpose(1, 2).reshape(rows * columns, size * size)
+    """(K, N, N) bool: pairs of cells of a shifted window that are no neighbours in the picture."""
+    region = shift_regions(rows, columns, size, shift, device)
     return region[:, :, None] != region[:, None, :]
 
 
@@ -136,11 +163,11 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(channels, hidden_channels)
-        self.fc2 = nn.Linear(hidden_channels, channels)
+        self.fc1 = FastLinear(channels, hidden_channels)
+        self.fc2 = FastLinear(hidden_channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(self.fc1(x, gelu=True))
 
 
 class SwinBlock(nn.Module):
@@ -196,7 +223,7 @@ class PatchMerging(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(4 * channels)
-        self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
+        self.reduction = FastLinear(4 * channels, 2 * channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 2 C)."""

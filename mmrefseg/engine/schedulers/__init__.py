@@ -1,0 +1,3 @@
+from .poly_decay import PolyDecay
+
+__all__ = ['PolyDecay']

@@ -1,0 +1,105 @@
+"""What makes prediction fast gives what the plain computation gives."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmrefseg.models.layers.fast_linear import HAS_ONEDNN, FastLinear
+from mmrefseg.models.layers.folded_conv import FoldedConv
+from mmrefseg.models.layers.swin import SwinBlock, WindowAttention
+from mmrefseg.models.layers.window_order import window_order
+from mmrefseg.models.layers.winograd import winograd_conv3x3, winograd_kernel
+
+
+@pytest.mark.parametrize('size', [(8, 8), (4, 4), (3, 9), (11, 5), (12, 16)])
+@pytest.mark.parametrize('shift', [0, 2])
+def test_windows_by_index(size, shift):
+    """The tables do what padding, rolling and cutting do; with gradients these are what runs."""
+    attention = WindowAttention(8, 2, 4).double().eval()
+    nn.init.normal_(attention.relative_position_bias_table)
+    nn.init.normal_(attention.qkv.bias)
+    x = torch.randn(3, *size, 8, dtype=torch.float64)
+    plain = attention(x, shift)
+    with torch.no_grad():
+        for _ in range(2):  # the second time from the cache
+            assert torch.allclose(attention(x, shift), plain, atol=1e-12)
+
+
+def test_maps_of_several_sizes_in_turn():
+    block = SwinBlock(8, 2, 4, shift=2).double().eval()
+    nn.init.normal_(block.attn.relative_position_bias_table)
+    for height, width in ((4, 4), (12, 4), (9, 13), (4, 12), (9, 13)):
+        x = torch.randn(2, height, width, 8, dtype=torch.float64)
+        plain = block(x)
+        with torch.no_grad():
+            assert torch.allclose(block(x), plain, atol=1e-12)
+
+
+def test_every_cell_has_one_place():
+    order = window_order(2, 9, 13, 4, 2, torch.device('cpu'))
+    assert len(order.take) == 2 * 12 * 16 and len(order.padded) == 2 * (12 * 16 - 9 * 13)
+    assert torch.equal(order.take[order.back], torch.arange(2 * 9 * 13))
+    assert not set(order.back.tolist()) & set(order.padded.tolist())
+    assert [group.kind for group in order.groups] == [0, 1, 2, 3]
+    assert [group.windows.stop - group.windows.start for group in order.groups] == [12, 4, 6, 2]
+
+
+@pytest.mark.skipif(not HAS_ONEDNN, reason='this torch has no oneDNN')
+@pytest.mark.parametrize('gelu', [False, True])
+def test_linear(gelu, monkeypatch):
+    layer, x = FastLinear(24, 40, bias=not gelu), torch.randn(2, 5, 24)
+    expected = F.linear(x, layer.weight, layer.bias)
+    expected = F.gelu(expected) if gelu else expected
+    calls = []
+    monkeypatch.setattr(nn.Linear, 'forward', lambda *_: calls.append(1) or expected)
+    with torch.no_grad():
+        assert torch.allclose(layer(x, gelu), expected, atol=1e-5)
+        assert not calls
+        layer.fast = False
+        layer(x)
+        assert calls == [1]
+    layer.fast = True
+    layer(x)  # with gradients
+    assert calls == [1, 1]
+
+
+@pytest.mark.parametrize('size', [(24, 24), (25, 31), (1, 7), (62, 4)])
+def test_winograd(size):
+    x, weight, bias = torch.randn(2, 12, *size), torch.randn(20, 12, 3, 3) / 10, torch.randn(20)
+    exact = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        found = winograd_conv3x3(x.contiguous(memory_format=layout), winograd_kernel(weight), bias)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert (found - exact).abs().max() < 5e-5
+    found = winograd_conv3x3(x.double(), winograd_kernel(weight.double()), bias.double())
+    assert (found - exact).abs().max() < 1e-12
+
+
+@pytest.mark.parametrize('bias', [False, True])
+@pytest.mark.parametrize('size', [8, 24])  # direct, and large enough for Winograd's
+def test_folded_convolution_follows_its_tensors(bias, size, monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        'mmrefseg.models.layers.folded_conv.winograd_conv3x3',
+        lambda *args: calls.append(1) or winograd_conv3x3(*args),
+    )
+    conv = FoldedConv(64, 64, 3, bias=bias).eval()
+    x = torch.randn(1, 64, size, size)
+    changes = (
+        lambda: None,
+        lambda: conv.conv.weight.mul_(2),
+        lambda: conv.bn.running_mean.normal_(),
+        lambda: (conv.bn.bias.data.normal_(), conv.eval()),  # behind autograd's back, as averaging does
+        lambda: conv.load_state_dict({key: value + 0.1 for key, value in conv.state_dict().items()}),
+    )
+    with torch.no_grad():
+        for change in changes:
+            change()
+            expected = F.relu(conv.bn(conv.conv(x)))
+            for _ in range(2):
+                assert torch.allclose(conv(x), expected, atol=2e-4 * float(expected.max()))
+            assert torch.allclose(
+                conv(x[:, :, :5, :5]), F.relu(conv.bn(conv.conv(x[:, :, :5, :5]))), atol=1e-4
+            )
+    assert bool(calls) == (size == 24)
