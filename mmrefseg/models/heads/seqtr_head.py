@@ -293,7 +293,7 @@ class SeqTRHead(BaseModule):
             x = self.token_embedding(token if written is None else written)
             return x if lines is None else x + self.co_content.step(token, memory, lines, place)
 
-        state = self.decoder.start(memory)
+        state = self.decoder.start(memory, self.predictor)
         boxes = masks = None
         if self.with_box:
             boxes = self._generate_boxes(state, embed, bins, keep_logits)
@@ -303,7 +303,7 @@ class SeqTRHead(BaseModule):
         return HeadPrediction(boxes, masks, sequence_score(scored, self.codec.end_token))
 
     def _step(self, x: Tensor, state: DecodingState) -> Tensor:
-        return self.predictor(self.decoder.step(x, state))
+        return state.predict(self.decoder.step(x, state))
 
     def _generate_boxes(
         self, state: DecodingState, embed: Callable, known: Tensor | None, keep_logits: bool
