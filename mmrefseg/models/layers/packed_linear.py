@@ -13,8 +13,8 @@ MANY_WEIGHTS = 2**16
 class PackedLinear:
     """``F.linear`` with weights that oneDNN has packed, where it can.
 
-    With few vectors a product takes as long as reading the weights, in the order in which they lie. The weights
-    are packed for good: for prediction, not for training.
+    With few vectors a product takes as long as reading the weights, which is fastest in the order of their
+    use. Later changes of the weights are not seen: for prediction, not for training.
 
     Args:
         weight: (D, C).

@@ -1,9 +1,9 @@
 """One decoder layer, one place at a time: what of it can be prepared before the first place is.
 
-A step multiplies a few vectors by all weights and reads all keys and values, so that memory traffic and the
-number of operations are what it costs. Products that read the same vector are one product, what depends on the
-place alone is computed for all places at once, and attention is two batched products, for one query several times
-as fast as the fused attention, which is made for many.
+A step multiplies a few vectors by all weights and reads all keys and values, so that memory traffic and
+the number of operations are what it costs. Products that read the same vector are one product, what depends
+on the place alone is computed for all places at once, and attention is two batched products: with one query
+that takes less than half the time of the fused attention, which is made for many.
 Letters: M sequences, L places, S memory positions, C channels, A heads, H W grid.
 """
 
@@ -62,12 +62,16 @@ class MemoryAttention:
         memory: What is attended to.
     """
 
-    def __init__(self, attn: nn.Module, modulation: nn.Module | None, position: Tensor, memory: Memory) -> None:
+    def __init__(
+        self, attn: nn.Module, modulation: nn.Module | None, position: Tensor, memory: Memory
+    ) -> None:
         m, c = len(memory.tokens), position.shape[1]
         self.heads = attn.num_heads
         self.out_proj = PackedLinear(attn.out_proj.weight, attn.out_proj.bias, m)
         # Contiguous for each head: every step reads all of it.
-        self.key = attn.project_key(memory.tokens + memory.position).contiguous().flatten(0, 1)  # (MA, S, C/A)
+        self.key = (
+            attn.project_key(memory.tokens + memory.position).contiguous().flatten(0, 1)
+        )  # (MA, S, C/A)
         self.value = attn.project_value(memory.tokens).contiguous().flatten(0, 1)
         scale = (c / self.heads) ** -0.5
         weight = attn.in_proj_weight[:c] * scale
