@@ -29,11 +29,11 @@ def make_memory(model: torch.nn.Module, args) -> object:
 
 
 class StepClock:
-    """Times between calls of the predictor: the cost of each token after the first."""
+    """Times between calls of the decoder's last norm: the cost of each token after the first."""
 
     def __init__(self, head) -> None:
         self.ticks: list[float] = []
-        head.predictor.register_forward_hook(lambda *_: self.ticks.append(time.perf_counter()))
+        head.decoder.norm.register_forward_hook(lambda *_: self.ticks.append(time.perf_counter()))
 
     def steps_of(self, run) -> list[float]:
         """Milliseconds of the tokens of one run."""

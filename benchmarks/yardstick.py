@@ -5,6 +5,13 @@ prefix through the decoder for every token, gather co-content features token by 
 attention weights and the distance of every query to every cell. These functions do so too, with the
 parameters of :class:`mmrefseg.models.heads.SeqTRHead` and this package's conventions, so that results
 are equal and only the way differs.
+Of Partial-RES' code, :func:`generate` and :func:`co_content_of` do what ``SeqHead.generate`` in
+``seqtr/models/heads/seq_head.py`` does, :func:`co_content` what ``SeqHead.forward_train`` does;
+:func:`decode_prefix` and the layers what ``AutoRegressiveTransformer.forward_decoder`` and the layers of
+``seqtr/core/layers/transformer.py`` do, :func:`gaussian_bias` the point modulation in the decoder layer's
+``forward``, :func:`cross_attention` ``multi_head_attention_forward`` of ``seqtr/core/layers/attention.py``,
+which averages the attention weights over the heads by default. Only the last place's logits are computed,
+there as here.
 Letters: M sequences, L tokens, S memory positions, C channels, A heads, H W grid.
 """
 
@@ -91,7 +98,7 @@ def gaussian_bias(module: PointModulation, query: Tensor, memory: Memory) -> Ten
     point = point.transpose(0, 1).reshape(steps, 1, -1, 2)  # (L, 1, MA, 2)
     scale = scale.transpose(0, 1).reshape(steps, 1, -1, 2)
     distance = (point - (grid + 0.5)[None]).pow(2) * (scale * scale)
-    return -distance.sum(-1).abs() / SMCA_DIVISOR
+    return -(distance.sum(-1) - 0).abs() / SMCA_DIVISOR  # the original's subtraction of nothing
 
 
 def _encoder_layer(layer: EncoderLayer, x: Tensor, position: Tensor, bias: Tensor | None) -> Tensor:

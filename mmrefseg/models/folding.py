@@ -1,4 +1,4 @@
-"""Convolutional parts that run faster where nothing is learned: batch norms folded, channels last."""
+"""Convolutional parts that run faster where nothing is learned: norms folded, channels last, Winograd."""
 
 import copy
 from collections.abc import Iterable
@@ -7,13 +7,16 @@ import torch
 from mmcv.cnn import fuse_conv_bn
 from torch import nn
 
+from .layers.winograd import use_winograd
+
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:
     """A copy of a module that computes what it does in evaluation mode, with less work.
 
     Every batch norm that follows a convolution becomes part of its weights, and weights are laid out
     channels last, for which the libraries have their fastest kernels and need not rearrange what
-    they read and write. Results differ by rounding only.
+    they read and write. On CPUs, wide 3x3 convolutions run with fewer multiplications (see
+    :class:`WinogradConv3x3`). Results differ by rounding only.
 
     Args:
         module: What to copy; stays as it is.
@@ -23,7 +26,7 @@ def fold_batch_norms(module: nn.Module) -> nn.Module:
     """
     module = copy.deepcopy(module).eval().requires_grad_(False)
     module = fuse_conv_bn(module).requires_grad_(False)
-    return module.to(memory_format=torch.channels_last)
+    return use_winograd(module).to(memory_format=torch.channels_last)
 
 
 class FoldedCopies:

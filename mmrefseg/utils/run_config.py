@@ -143,7 +143,7 @@ def set_auto_scale_lr(config: Config) -> None:
 
 
 def set_fuse_conv_bn(config: Config) -> None:
-    """Predict with folded batch norms and channels last: ``model.test_cfg.fuse_conv_bn=True``.
+    """Predict with folded batch norms, channels last, Winograd: ``model.test_cfg.fuse_conv_bn=True``.
 
     Raises:
         UserInputError: If the model knows no such thing.

@@ -9,7 +9,7 @@ from mmrefseg.models.layers.fast_linear import HAS_ONEDNN, FastLinear
 from mmrefseg.models.layers.folded_conv import FoldedConv
 from mmrefseg.models.layers.swin import SwinBlock, WindowAttention
 from mmrefseg.models.layers.window_order import window_order
-from mmrefseg.models.layers.winograd import winograd_conv3x3, winograd_kernel
+from mmrefseg.models.layers.winograd import WinogradConv3x3
 
 
 @pytest.mark.parametrize('size', [(8, 8), (4, 4), (3, 9), (11, 5), (12, 16)])
@@ -64,26 +64,12 @@ def test_linear(gelu, monkeypatch):
     assert calls == [1, 1]
 
 
-@pytest.mark.parametrize('size', [(24, 24), (25, 31), (1, 7), (62, 4)])
-def test_winograd(size):
-    x, weight, bias = torch.randn(2, 12, *size), torch.randn(20, 12, 3, 3) / 10, torch.randn(20)
-    exact = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)
-    for layout in (torch.contiguous_format, torch.channels_last):
-        found = winograd_conv3x3(x.contiguous(memory_format=layout), winograd_kernel(weight), bias)
-        assert found.is_contiguous(memory_format=torch.channels_last)
-        assert (found - exact).abs().max() < 5e-5
-    found = winograd_conv3x3(x.double(), winograd_kernel(weight.double()), bias.double())
-    assert (found - exact).abs().max() < 1e-12
-
-
 @pytest.mark.parametrize('bias', [False, True])
 @pytest.mark.parametrize('size', [8, 24])  # direct, and large enough for Winograd's
 def test_folded_convolution_follows_its_tensors(bias, size, monkeypatch):
     calls = []
-    monkeypatch.setattr(
-        'mmrefseg.models.layers.folded_conv.winograd_conv3x3',
-        lambda *args: calls.append(1) or winograd_conv3x3(*args),
-    )
+    by_winograd = WinogradConv3x3.forward
+    monkeypatch.setattr(WinogradConv3x3, 'forward', lambda *args: calls.append(1) or by_winograd(*args))
     conv = FoldedConv(64, 64, 3, bias=bias).eval()
     x = torch.randn(1, 64, size, size)
     changes = (

@@ -295,7 +295,7 @@ class SeqTRHead(BaseModule):
             Tokens and scores.
         """
         embed = self._embedder(memory)
-        state = self.decoder.start(memory)
+        state = self.decoder.start(memory, self.predictor)
         boxes = masks = None
         if self.with_box:
             boxes = self._generate_boxes(state, embed, bins, keep_logits)
@@ -316,7 +316,7 @@ class SeqTRHead(BaseModule):
         return embed
 
     def _step(self, x: Tensor, state: DecodingState) -> Tensor:
-        return self.predictor(self.decoder.step(x, state))
+        return state.predict(self.decoder.step(x, state))
 
     def _generate_boxes(
         self, state: DecodingState, embed: Callable, known: Tensor | None, keep_logits: bool

@@ -123,7 +123,7 @@ class SeqTRRoIHead(SeqTRHead):
     ) -> HeadPrediction:
         """Decode every expression greedily: arguments as in :meth:`SeqTRHead.predict`."""
         embed = self._embedder(memory)
-        boxes = self._generate_boxes(self.decoder.start(memory), embed, bins, keep_logits)
+        boxes = self._generate_boxes(self.decoder.start(memory, self.predictor), embed, bins, keep_logits)
         closer, frame = self.look_closer(memory, boxes.tokens)
         masks = self._generate_in_frame(closer, None if bins is None else frame.to_box(bins), keep_logits)
         masks.tokens = frame.to_picture(masks.tokens)
@@ -132,7 +132,7 @@ class SeqTRRoIHead(SeqTRHead):
     def _generate_in_frame(self, closer: Memory, bins: Tensor | None, keep_logits: bool) -> GeneratedSequence:
         """Contours in the bins of their frames."""
         choice = TokenChoice(self.codec.end_token, first_end=6, bins=bins)
-        state = self.decoder.start(closer, BOX_PLACES)
+        state = self.decoder.start(closer, self.predictor, BOX_PLACES)
         start = self._start('mask', closer.tokens.shape[0])
         steps = self.num_mask_tokens + 1
         return generate(self._step, self._embedder(closer), start, state, steps, choice, keep_logits)

@@ -33,7 +33,7 @@ class TokenChoice:
     """Which tokens may be chosen.
 
     Attributes:
-        end_token: The end class; bins are smaller.
+        end_token: The end class, the last one; bins are smaller.
         first_end: The first step at which the end may be chosen (``None``: never).
         bins: (M, 4) lowest x, lowest y, highest x, highest y bin that may be chosen.
     """
@@ -42,18 +42,19 @@ class TokenChoice:
     first_end: int | None = 0
     bins: Tensor | None = None
 
-    def restrict(self, logits: Tensor, place: int) -> Tensor:
-        """Set the logits (M, V) of tokens that may not be chosen at this place to ``-inf``."""
-        hidden = torch.zeros_like(logits, dtype=torch.bool)
-        if self.first_end is None or place < self.first_end:
-            hidden[:, self.end_token] = True
-        if self.bins is not None:
-            axis = place % 2
-            classes = torch.arange(logits.shape[-1], device=logits.device)
-            outside = (classes < self.bins[:, axis, None]) | (classes > self.bins[:, axis + 2, None])
-            outside[:, self.end_token] = axis == 1  # a point is not left half written
-            hidden |= outside
-        return logits.masked_fill(hidden, float('-inf'))
+    def best(self, logits: Tensor, place: int) -> Tensor:
+        """The most probable tokens (M,) by logits (M, V) that may be chosen at this place."""
+        may_end = self.first_end is not None and place >= self.first_end
+        if self.bins is None:
+            return (logits if may_end else logits[:, : self.end_token]).argmax(
+                -1
+            )  # the end is the last class
+        axis = place % 2
+        classes = torch.arange(logits.shape[-1], device=logits.device)
+        hidden = (classes < self.bins[:, axis, None]) | (classes > self.bins[:, axis + 2, None])
+        # A point is not left half written.
+        hidden[:, self.end_token] = axis == 1 or not may_end
+        return logits.masked_fill(hidden, float('-inf')).argmax(-1)
 
 
 def generate(
@@ -90,7 +91,7 @@ def generate(
     x = start
     for place in range(steps):
         logits = decode(x, state)
-        token = choice.restrict(logits, place).argmax(-1) if known is None else known[:, place]
+        token = choice.best(logits, place) if known is None else known[:, place]
         tokens[:, place] = token
         log_probs[:, place] = logits.float().log_softmax(-1).gather(1, token[:, None])[:, 0]
         if keep_logits:

@@ -54,27 +54,6 @@ class MultiHeadAttention(nn.Module):
         """(M, S, C) -> (M, A, S, C/A)."""
         return self._project(x, 2)
 
-    def project_positions(self, position: Tensor) -> Tensor:
-        """What positions (L, C) add to the projections of :meth:`project_token`: (L, 3C).
-
-        Positions belong to queries and keys, not to values.
-        """
-        c = position.shape[-1]
-        added = F.linear(position, self.in_proj_weight[: 2 * c])
-        return F.pad(added, (0, c)) + self.in_proj_bias
-
-    def project_token(self, x: Tensor, added: Tensor) -> Tensor:
-        """Query, key and value of one token of each sequence, in one product.
-
-        Args:
-            x: (M, C), without positions.
-            added: (3C,), a row of :meth:`project_positions`.
-
-        Returns:
-            (M, 3, A, C/A).
-        """
-        return F.linear(x, self.in_proj_weight, added).unflatten(-1, (3, self.num_heads, -1))
-
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, causal: bool = False
     ) -> Tensor:

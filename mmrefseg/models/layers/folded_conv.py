@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .winograd import winograd_conv3x3, winograd_kernel
+from .winograd import WinogradConv3x3
 
 # Below so many cells, torch's convolutions are as fast; larger weights would take gigabytes when transformed.
 _WINOGRAD_CELLS = 24 * 24
@@ -57,7 +57,7 @@ class FoldedConv(nn.Module):
         if self.training or not self.fold or torch.is_grad_enabled():
             return F.relu(self.bn(self.conv(x)))
         if self._by_winograd(x):
-            return winograd_conv3x3(x, *self._folded('winograd')).relu_()
+            return self._folded('winograd')(x).relu_()
         layout = (
             'channels_last' if x.is_contiguous(memory_format=torch.channels_last) else 'contiguous_format'
         )
@@ -72,8 +72,8 @@ class FoldedConv(nn.Module):
             and not torch.is_autocast_enabled('cpu')
         )
 
-    def _folded(self, form: str) -> tuple[Tensor, Tensor]:
-        """Weight in a form, and offset."""
+    def _folded(self, form: str) -> WinogradConv3x3 | tuple[Tensor, Tensor]:
+        """Weight in a memory format, and offset; or both as the other convolution."""
         tensors = [*self.conv.parameters(), *self.bn.parameters(), self.bn.running_mean, self.bn.running_var]
         state = [(item.data_ptr(), item._version, item.dtype, item.device) for item in tensors]
         if self._cache.get('state') != state:
@@ -86,8 +86,8 @@ class FoldedConv(nn.Module):
                 offset = offset + self.conv.bias * scale
             weight = self.conv.weight * scale[:, None, None, None]
             if form == 'winograd':
-                weight = winograd_kernel(weight)
+                # 4x4 tiles however wide: the number of weights is limited above
+                self._cache[form] = WinogradConv3x3(weight, offset, outputs=4)
             else:
-                weight = weight.contiguous(memory_format=getattr(torch, form))
-            self._cache[form] = weight, offset
+                self._cache[form] = weight.contiguous(memory_format=getattr(torch, form)), offset
         return self._cache[form]

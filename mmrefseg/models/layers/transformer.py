@@ -5,14 +5,16 @@ DETR: positions are added to queries and keys, never to values.
 Letters: M sequences, L tokens of a sequence, S memory positions, C channels, A heads.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from .attention import MultiHeadAttention, padding_bias
 from .memory import Memory
 from .point_modulation import PointModulation
+from .stepwise import StepwiseLayer, StepwisePredictor
 
 
 class FeedForward(nn.Module):
@@ -44,26 +46,6 @@ class EncoderLayer(nn.Module):
         query = x + position
         x = self.norm1(x + self.dropout(self.self_attn(query, query, x, bias)))
         return self.norm2(x + self.dropout(self.ffn(x)))
-
-
-@dataclass
-class LayerCache:
-    """Projected keys and values of one decoder layer.
-
-    The cross-attention's are projected once per picture; the self-attention's
-    grow by one place a step inside a buffer of the full length.
-
-    Attributes:
-        cross_key: (M, A, S, C/A).
-        cross_value: (M, A, S, C/A).
-        self_key_value: (M, 2, A, L, C/A), keys and values of the places so far.
-        self_added: (L, 3C), see :meth:`MultiHeadAttention.project_positions`.
-    """
-
-    cross_key: Tensor
-    cross_value: Tensor
-    self_key_value: Tensor
-    self_added: Tensor
 
 
 class DecoderLayer(nn.Module):
@@ -110,26 +92,6 @@ class DecoderLayer(nn.Module):
         value = self.cross_attn.project_value(memory.tokens)
         return self._cross(x, position, key, value, memory, bias)
 
-    def init_cache(self, memory: Memory, position: Tensor) -> LayerCache:
-        """Project the memory, and make room for the places with these positions (L, C)."""
-        # Contiguous for each head: every step reads all of it, and strided reads take four times as long.
-        cross_key = self.cross_attn.project_key(memory.tokens + memory.position).contiguous()
-        cross_value = self.cross_attn.project_value(memory.tokens).contiguous()
-        m, a, _, d = cross_key.shape
-        self_key_value = cross_key.new_empty((m, 2, a, len(position), d))
-        return LayerCache(cross_key, cross_value, self_key_value, self.self_attn.project_positions(position))
-
-    def step(
-        self, x: Tensor, position: Tensor, memory: Memory, bias: Tensor, cache: LayerCache, place: int
-    ) -> Tensor:
-        """One place of a sequence whose earlier places are in the cache: (M, 1, C) -> (M, 1, C)."""
-        projected = self.self_attn.project_token(x[:, 0], cache.self_added[place])
-        cache.self_key_value[:, :, :, place] = projected[:, 1:]
-        key, value = cache.self_key_value[:, :, :, : place + 1].unbind(1)
-        attended = self.self_attn.attend(projected[:, 0, :, None], key, value)
-        x = self.norm1(x + self.dropout(attended))
-        return self._cross(x, position, cache.cross_key, cache.cross_value, memory, bias)
-
 
 class Encoder(nn.Module):
     """A stack of :class:`EncoderLayer`."""
@@ -152,12 +114,18 @@ class Encoder(nn.Module):
 
 @dataclass
 class DecodingState:
-    """What step-by-step decoding keeps between steps."""
+    """What step-by-step decoding keeps between steps.
+
+    Attributes:
+        memory: What the cross-attention looks at.
+        layers: The decoder's, with keys and values.
+        predict: Decoder output (M, C) -> logits (M, V).
+        place: The place of the next step.
+    """
 
     memory: Memory
-    bias: Tensor
-    caches: Sequence[LayerCache]
-    position: Tensor
+    layers: Sequence[StepwiseLayer]
+    predict: Callable[[Tensor], Tensor]
     place: int = field(default=0)
 
 
@@ -201,18 +169,23 @@ class Decoder(nn.Module):
             x = layer(x, position, memory, bias)
         return self.norm(x)
 
-    def start(self, memory: Memory, first_place: int = 0) -> DecodingState:
-        """Begin to decode step by step a sequence whose positions begin at ``first_place``."""
-        position = self.position.weight[first_place:]
-        caches = [layer.init_cache(memory, position) for layer in self.layers]
-        bias = padding_bias(memory.padding, memory.tokens.dtype)
-        return DecodingState(memory, bias, caches, position)
+    @torch.no_grad()
+    def start(self, memory: Memory, predictor: nn.Sequential, first_place: int = 0) -> DecodingState:
+        """Begin to decode step by step.
 
+        Args:
+            memory: What the cross-attention looks at.
+            predictor: What turns the decoder's output (M, C) into logits (M, V).
+            first_place: The place of the sequence's first position.
+        """
+        position = self.position.weight[first_place:]
+        layers = [StepwiseLayer(layer, position, memory) for layer in self.layers]
+        return DecodingState(memory, layers, StepwisePredictor(predictor, len(memory.tokens)))
+
+    @torch.no_grad()
     def step(self, x: Tensor, state: DecodingState) -> Tensor:
-        """The next place: embedded token (M, C) -> decoder output (M, C)."""
-        x = x[:, None]
-        position = state.position[state.place]
-        for layer, cache in zip(self.layers, state.caches, strict=True):
-            x = layer.step(x, position, state.memory, state.bias, cache, state.place)
+        """The next place: embedded token (M, C) -> decoder output (M, C), without dropout."""
+        for layer in state.layers:
+            x = layer(x, state.place)
         state.place += 1
-        return self.norm(x)[:, 0]
+        return self.norm(x)

@@ -1,78 +1,144 @@
-"""3x3 convolutions with a quarter of the multiplications (Winograd; Lavin and Gray, CVPR 2016), for CPUs.
+"""3x3 convolutions with a fraction of the multiplications (Winograd; Lavin and Gray, CVPR 2016), for CPUs.
 
-torch's CPU convolutions multiply 9 numbers per output and pair of channels; tiles of 4 x 4 outputs need 36
-products instead of 144. The result differs from the direct one by rounding, about five times as much as the
-direct one from the exact (5e-5 where the values are about 1).
-
-Letters: M samples, H W cells, C input and D output channels.
+The CPU convolutions of PyTorch multiply 9 numbers for each output and pair of channels, near the
+processor's peak. A tile of 2x2 outputs needs 16 products instead of 36, one of 4x4 needs 36 instead of 144:
+sums over channels stay, as one matrix product for each of a tile's 16 or 36 places. Results differ by
+rounding only.
+Letters: M pictures, H W cells, C input and D output channels, T tiles, O outputs of a tile along each axis.
 """
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-_INPUT = (
-    (4, 0, -5, 0, 1, 0),
-    (0, -4, -4, 1, 1, 0),
-    (0, 4, -4, -1, 1, 0),
-    (0, -2, -1, 2, 1, 0),
-    (0, 2, -1, -2, 1, 0),
-    (0, 4, 0, -5, 0, 1),
-)
-_KERNEL = (
-    (1 / 4, 0, 0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0, 0, 1),
-)
-_OUTPUT = (
-    (1, 1, 1, 1, 1, 0),
-    (0, 1, -1, 2, -2, 0),
-    (0, 1, 1, 4, 4, 0),
-    (0, 1, -1, 8, -8, 1),
-)
-# So many tiles at once: with a few hundred channels they stay in the cache.
-_TILES = 240
+# Below so many input channels, moving the tiles takes longer than the multiplications that are saved.
+MANY_CHANNELS = 128
+# Kernels of 4x4 tiles take 4 times the memory of the weights, those of 2x2 tiles 1.8 times: up to so many
+# pairs of channels the former, for wider layers the latter.
+MANY_PAIRS = 2**17
+# So many tiles at a time: fewer leave the matrix products short, more leave the processor's cache.
+TILES_AT_ONCE = 200
+
+# By O: what makes O + 2 inputs, 3 weights and O + 2 products into as many or O outputs. Interpolation at
+# 0, 1, -1, infinity (O = 2), and 2, -2 (O = 4).
+INPUT = {
+    2: ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
+    4: (
+        (4, 0, -5, 0, 1, 0),
+        (0, -4, -4, 1, 1, 0),
+        (0, 4, -4, -1, 1, 0),
+        (0, -2, -1, 2, 1, 0),
+        (0, 2, -1, -2, 1, 0),
+        (0, 4, 0, -5, 0, 1),
+    ),
+}
+KERNEL = {
+    2: ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
+    4: (
+        (1 / 4, 0, 0),
+        (-1 / 6, -1 / 6, -1 / 6),
+        (-1 / 6, 1 / 6, -1 / 6),
+        (1 / 24, 1 / 12, 1 / 6),
+        (1 / 24, -1 / 12, 1 / 6),
+        (0, 0, 1),
+    ),
+}
+OUTPUT = {
+    2: ((1, 1, 1, 0), (0, 1, -1, 1)),
+    4: ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
+}
 
 
-def _two_sided(side: tuple[tuple[float, ...], ...], like: Tensor) -> Tensor:
-    """One matrix for what ``side`` does to rows and to columns."""
-    side = like.new_tensor(side)
-    return torch.kron(side, side)
-
-
-def winograd_kernel(weight: Tensor) -> Tensor:
-    """(D, C, 3, 3) -> (36, C, D), four times as large, for :func:`winograd_conv3x3`."""
-    d, c = weight.shape[:2]
-    return (_two_sided(_KERNEL, weight) @ weight.permute(2, 3, 1, 0).reshape(9, c * d)).view(36, c, d)
-
-
-def winograd_conv3x3(x: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
-    """``F.conv2d(x, weight, bias, padding=1)`` without gradients.
+class WinogradConv3x3(nn.Module):
+    """What a 3x3 convolution of stride 1 and padding 1 computes, for prediction.
 
     Args:
-        x: (M, C, H, W); fastest in the channels-last layout.
-        kernel: (36, C, D), :func:`winograd_kernel` of the weight.
+        weight: (D, C, 3, 3); not kept.
         bias: (D,).
+        outputs: O, 2 or 4; chosen by the number of channels if it is left out.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, outputs: int | None = None) -> None:
+        super().__init__()
+        d, c = weight.shape[:2]
+        self.outputs = outputs or (4 if c * d <= MANY_PAIRS else 2)
+        one_axis = torch.tensor(KERNEL[self.outputs], dtype=torch.float64)
+        kernel = torch.einsum('ai,bj,dcij->abcd', one_axis, one_axis, weight.detach().double().cpu())
+        self.register_buffer('kernel', kernel.flatten(0, 1).to(weight).contiguous(), persistent=False)
+        bias = weight.new_zeros(d) if bias is None else bias.detach()
+        self.register_buffer('bias', bias, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(M, C, H, W) -> (M, D, H, W), channels last; fastest if the input is, too."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self._forward(x.to(self.kernel.dtype))
+
+    def _forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        outputs = self.outputs
+        down, along = -(-height // outputs), -(-width // outputs)  # tiles
+        x = x.permute(0, 2, 3, 1)
+        x = F.pad(x, (0, 0, 1, 1 + along * outputs - width, 1, 1 + down * outputs - height)).contiguous()
+        group = max(1, TILES_AT_ONCE // (down * along))
+        rows = max(1, TILES_AT_ONCE // along)  # of tiles
+        result = x.new_empty(len(x), down, outputs, along, outputs, self.kernel.shape[2])
+        for first in range(0, len(x), group):
+            pictures = slice(first, first + group)
+            for top in range(0, down, rows):
+                part = result[pictures, top : top + rows]
+                seen = x[pictures, top * outputs : (top + part.shape[1]) * outputs + 2]
+                self._join(torch.bmm(self._tiles(seen, *part.shape[1:4:2]), self.kernel), part)
+        result = result.flatten(3, 4).flatten(1, 2)
+        if result.shape[1:3] == (height, width):
+            return result.add_(self.bias).permute(0, 3, 1, 2)
+        return (result[:, :height, :width] + self.bias).permute(0, 3, 1, 2)
+
+    def _tiles(self, x: Tensor, down: int, along: int) -> Tensor:
+        """Overlapping tiles of padded pictures (M, H, W, C), transformed: ((O + 2)^2, T, C)."""
+        matrix = x.new_tensor(INPUT[self.outputs])
+        side = len(matrix)
+        m, _, width, c = x.shape
+        row = width * c
+        tiles = x.as_strided(
+            (m, down, side, row), (x.stride(0), self.outputs * row, row, 1), x.storage_offset()
+        )
+        tiles = matrix @ tiles
+        tiles = tiles.as_strided((m * down * side, along, side, c), (row, self.outputs * c, c, 1))
+        tiles = (matrix @ tiles).view(m, down, side, along, side, c)
+        return tiles.permute(2, 4, 0, 1, 3, 5).reshape(side * side, -1, c)
+
+    def _join(self, products: Tensor, result: Tensor) -> None:
+        """Products ((O + 2)^2, T, D) to outputs (M, rows, O, columns, O, D)."""
+        matrix = products.new_tensor(OUTPUT[self.outputs])
+        outputs, side = matrix.shape
+        m, down, _, along, _, d = result.shape
+        columns = matrix @ products.view(side, -1)
+        both = matrix @ columns.view(outputs, side, -1)
+        result.copy_(both.view(outputs, outputs, m, down, along, d).permute(2, 3, 0, 4, 1, 5))
+
+
+def use_winograd(module: nn.Module) -> nn.Module:
+    """Replace the convolutions of a module that this is faster for; the others stay.
 
     Returns:
-        (M, D, H, W), channels last.
+        nn.Module: The module, changed.
     """
-    height, width = x.shape[2:]
-    to_tiles, to_cells = _two_sided(_INPUT, x), _two_sided(_OUTPUT, x)
-    cells = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1 + -width % 4, 1, 1 + -height % 4))
-    rows, columns = (cells.shape[1] - 2) // 4, (cells.shape[2] - 2) // 4
-    step = max(1, _TILES // columns)
-    result = x.new_empty(len(x), height, width, len(bias))
-    for sample, out in zip(cells, result, strict=True):
-        for row in range(0, rows, step):
-            part = sample[4 * row : 4 * min(row + step, rows) + 2]
-            tiles = part.unfold(0, 6, 4).unfold(1, 6, 4).permute(3, 4, 0, 1, 2).reshape(36, -1)
-            products = torch.bmm((to_tiles @ tiles).view(36, -1, len(kernel[0])), kernel)
-            blocks = (to_cells @ products.view(36, -1)).view(4, 4, -1, columns, len(bias))
-            blocks = blocks.permute(2, 0, 3, 1, 4).reshape(-1, 4 * columns, len(bias))
-            place = out[4 * row : 4 * row + len(blocks)]
-            torch.add(blocks[: len(place), :width], bias, out=place)
-    return result.permute(0, 3, 1, 2)
+    for name, child in module.named_children():
+        if isinstance(child, nn.Conv2d) and _fits(child):
+            setattr(module, name, WinogradConv3x3(child.weight, child.bias))
+        else:
+            use_winograd(child)
+    return module
+
+
+def _fits(conv: nn.Conv2d) -> bool:
+    return (
+        conv.kernel_size == (3, 3)
+        and conv.stride == conv.dilation == (1, 1)
+        and conv.padding == (1, 1)
+        and conv.padding_mode == 'zeros'
+        and conv.groups == 1
+        and min(conv.in_channels, conv.out_channels) >= MANY_CHANNELS
+        and conv.weight.device.type == 'cpu'
+        and conv.weight.dtype == torch.float32
+    )

@@ -40,7 +40,8 @@ class SeqTR(BaseDetector):
         data_preprocessor: Config; ``pad_size_divisor`` must be the codec's ``pad_divisor``.
         test_cfg: ``confine_to_box=True`` keeps vertices inside the ground-truth box
             (for pseudo labels, where the box is known); ``fuse_conv_bn=True`` runs backbone and neck
-            with folded batch norms and channels last (the same results but for rounding, in less time);
+            with folded batch norms, channels last and Winograd's convolutions (the same results but for
+            rounding, in less time and more memory);
             ``legacy_rescale=True`` resizes the whole padded mask to the original picture, as the original
             does: where there is padding, that shifts the mask.
         init_cfg: mmengine's initialisation config.

@@ -1,0 +1,52 @@
+"""A linear layer for a few vectors at a time, its weights in the layout that they are multiplied in."""
+
+import platform
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Packing pays off above so many weights.
+MANY_WEIGHTS = 2**16
+
+
+class PackedLinear:
+    """``F.linear`` with weights that oneDNN has packed, where it can.
+
+    With few vectors a product takes as long as reading the weights, which is fastest in the order of their
+    use. Later changes of the weights are not seen: for prediction, not for training.
+
+    Args:
+        weight: (D, C).
+        bias: (D,); or ``None`` if each call brings its own.
+        count: Vectors that are multiplied at a time; other numbers give the same results more slowly.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, count: int) -> None:
+        self.weight, self.bias = weight.detach(), None if bias is None else bias.detach()
+        self.packed = None
+        if weight.numel() > MANY_WEIGHTS and can_pack(weight):
+            self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), count)
+
+    def __call__(self, x: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
+        """(M, C) -> (M, D), with a ReLU or not."""
+        bias = self.bias if bias is None else bias
+        if self.packed is not None:
+            return torch.ops.mkldnn._linear_pointwise(
+                x, self.packed, bias, 'relu' if relu else 'none', [], ''
+            )
+        x = F.linear(x, self.weight, bias)
+        return x.relu_() if relu else x
+
+
+def can_pack(weight: Tensor) -> bool:
+    """Whether this build of PyTorch packs such weights: float32 on an x86 processor, outside autocast."""
+    return (
+        weight.dtype == torch.float32
+        and weight.device.type == 'cpu'
+        and platform.machine().lower() in ('x86_64', 'amd64')
+        and torch.backends.mkldnn.is_available()
+        and hasattr(torch.ops.mkldnn, '_reorder_linear_weight')
+        and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+        and not torch.is_autocast_enabled('cpu')
+    )
