@@ -24,6 +24,7 @@ class Candidate(NamedTuple):
         empty: Whether the mask has no pixel.
         expression: The sentence, or None.
         checkpoint: What predicted it, or None.
+        points: The contour it was drawn from, x, y, x, y, ... in pixels, or None.
     """
 
     rle: RLE | None
@@ -33,6 +34,7 @@ class Candidate(NamedTuple):
     empty: bool
     expression: str | Sequence[str] | None
     checkpoint: str | None
+    points: Sequence[float] | None = None
 
 
 class Strategy(NamedTuple):
@@ -100,7 +102,7 @@ def judge(records: Sequence[dict], predictions: Sequence[Sequence[dict]]) -> lis
     Args:
         records: The objects: ``ref_id, height, width, bbox`` (the true box x, y, w, h in pixels).
         predictions: For each object, ``{"ref_id", "sent_id", "segmentation", "score"?, "expression"?,
-            "checkpoint"?}`` in a fixed order.
+            "checkpoint"?, "points"?}`` in a fixed order.
 
     Returns:
         For each object, a candidate per prediction.
@@ -135,6 +137,7 @@ def judge(records: Sequence[dict], predictions: Sequence[Sequence[dict]]) -> lis
                 next(areas) == 0,
                 prediction.get('expression'),
                 prediction.get('checkpoint'),
+                prediction.get('points'),
             )
             for prediction, rle, agreed in zip(of_object, rles, agreement(rles), strict=True)
         ]

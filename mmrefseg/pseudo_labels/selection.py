@@ -115,6 +115,7 @@ class Selector:
 
     def _with_mask(self, record: dict, chosen: Candidate) -> dict:
         quality = self.strategy.quality(chosen)
+        points = {} if chosen.points is None else {'mask_points': chosen.points}
         return {
             **record,
             'mask': to_json_rle(chosen.rle),
@@ -123,6 +124,7 @@ class Selector:
             'mask_rpp': chosen.term,
             'mask_expression': chosen.expression,
             'mask_checkpoint': chosen.checkpoint or self.checkpoint,
+            **points,
         }
 
 

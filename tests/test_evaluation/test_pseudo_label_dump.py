@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from metric_samples import evaluate, make_samples
 
 from mmrefseg.evaluation import PseudoLabelDump
@@ -35,6 +36,17 @@ def test_records_carry_the_prediction_and_no_truth(shard):
     mask = decode_mask(records[-1]['segmentation'])
     assert (mask == samples[2].pred_instances.masks[2].numpy()).all()
     assert not (mask == samples[2].gt_instances.masks.masks[2]).all()
+
+
+def test_contours_are_written_without_what_fills_them_up(shard):
+    samples = make_samples(2)[1:]
+    points = torch.full((len(samples[0].ref_ids), 4, 2), float('nan'))
+    points[0, :3] = torch.tensor([[1.5, 2.0], [10.254, 2.0], [5.0, 9.0]])
+    samples[0].pred_instances.points = points
+    evaluate(dump(shard), samples)
+    first, second = read(shard)
+    assert first['points'] == [1.5, 2.0, 10.25, 2.0, 5.0, 9.0]
+    assert 'points' not in second
 
 
 def test_each_batch_is_on_disk_before_the_next(shard):

@@ -68,6 +68,15 @@ def test_rpp_keeps_the_expression_that_fills_the_box():
     assert 'mask' not in RECORD
 
 
+def test_the_points_of_the_kept_mask_stay_with_it():
+    predictions = [
+        prediction(0, AWAY, points=[1.0, 2.0]),
+        prediction(1, EXACT, points=[10.0, 10.0, 50.0, 40.0]),
+    ]
+    assert decide(predictions).record['mask_points'] == [10.0, 10.0, 50.0, 40.0]
+    assert 'mask_points' not in decide(predictions, combine='vote', threshold=2.0).record
+
+
 def test_rpp_threshold_is_below_and_settable():
     term = projection_term(to_json(NARROW), BOX)
     assert 0.1 < term < 0.2

@@ -41,6 +41,35 @@ def read_box(bbox: list[float], height: int, width: int, where: str) -> np.ndarr
     return np.clip([x, y, x + w, y + h], 0, np.tile([width - 1, height - 1], 2))
 
 
+def read_points(points: list[float] | None, where: str) -> np.ndarray | None:
+    """The contour that a pseudo mask was drawn from.
+
+    Args:
+        points (list[float] | None): x, y, x, y, ... in pixels of the original picture.
+        where (str): File and id for error messages.
+
+    Returns:
+        np.ndarray | None: (K, 2) float32, None without points.
+
+    Raises:
+        UserInputError: If they are not pairs of finite numbers.
+    """
+    if points is None:
+        return None
+    try:
+        pairs = np.asarray(points, np.float32).reshape(-1, 2)
+    except (TypeError, ValueError):
+        pairs = np.full((1, 2), np.nan)
+    if not np.isfinite(pairs).all():
+        raise UserInputError.of(
+            where,
+            f'mask_points {str(points)[:60]}',
+            'finite numbers x, y, x, y, ...',
+            'remove mask_points (the contour of the mask is used then), or select the pseudo masks again',
+        )
+    return pairs
+
+
 OVERLAPS = ('union', 'background')
 
 

@@ -18,6 +18,8 @@ class EncodeContour(BaseTransform):
     - img
     - gt_bboxes (optional)
     - gt_masks, gt_has_mask (optional)
+    - gt_points (optional; a contour of at most P points is taken as it is, in place of its mask's: sampled
+      anew, a pseudo mask would lose its corners once more)
     - rng (optional)
 
     Modified Keys:
@@ -56,7 +58,9 @@ class EncodeContour(BaseTransform):
         has_mask = results['gt_has_mask'].copy()
         tokens = np.full((len(has_mask), 2 * codec.num_points), codec.end_token, np.int64)
         for row in np.flatnonzero(has_mask):
-            vertices = codec.sample_vertices(results['gt_masks'].masks[row])
+            vertices = self._known_points(results, row)
+            if vertices is None:
+                vertices = codec.sample_vertices(results['gt_masks'].masks[row])
             tokens[row] = codec.encode_vertices(vertices, img_shape)
             if self.shuffle_prob > 0 and rng.random() < self.shuffle_prob:
                 count = codec.num_points if codec.legacy else len(vertices)
@@ -64,6 +68,10 @@ class EncodeContour(BaseTransform):
             has_mask[row] = codec.legacy or len(vertices) > 0
         results['gt_has_mask'] = has_mask
         results['gt_mask_tokens'] = tokens
+
+    def _known_points(self, results: dict, row: int) -> np.ndarray | None:
+        points = results['gt_points'][row] if 'gt_points' in results else None
+        return points if points is not None and 3 <= len(points) <= self.codec.num_points else None
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(codec={self.codec}, shuffle_prob={self.shuffle_prob})'

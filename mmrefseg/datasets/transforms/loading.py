@@ -9,7 +9,7 @@ from mmengine.fileio import get as read_file
 
 from mmrefseg.utils import UserInputError
 
-from .annotations import OVERLAPS, read_box, read_mask
+from .annotations import OVERLAPS, read_box, read_mask, read_points
 from .rows import rng_of, where_of
 
 
@@ -163,6 +163,7 @@ class LoadRefAnnotations(BaseTransform):
     - gt_bboxes_labels ((N,) int64, the records' category_id, 0 without one)
     - gt_masks (BitmapMasks of N; zeros where the mask is withheld)
     - gt_has_mask ((N,) bool)
+    - gt_points (N times (K, 2) float32 or None: a pseudo mask's own contour)
     - gt_multi_part ((N,) bool, several polygons; the originals' evaluation treats these as crowds)
 
     Args:
@@ -211,6 +212,10 @@ class LoadRefAnnotations(BaseTransform):
                 bitmaps[row] = read_mask(mask, height, width, where_of(results, row), self.overlap)
         results['gt_masks'] = BitmapMasks(bitmaps, height, width)
         results['gt_has_mask'] = np.array([mask is not None for mask in masks], bool)
+        results['gt_points'] = [
+            read_points(instance.get('mask_points'), where_of(results, row))
+            for row, instance in enumerate(results['instances'])
+        ]
         results['gt_multi_part'] = np.array(
             [isinstance(mask, list) and len(mask) > 1 for mask in masks], bool
         )

@@ -1,5 +1,6 @@
 """Resizing to a given size."""
 
+import numpy as np
 from mmcv.transforms import Resize
 from mmdet.registry import TRANSFORMS
 
@@ -18,7 +19,7 @@ class RefResize(Resize):
     Modified Keys:
 
     - img, img_shape, scale_factor ((w, h))
-    - gt_bboxes, gt_masks
+    - gt_bboxes, gt_masks, gt_points
     - gt_has_mask (False where no pixel of a mask is left)
 
     Args:
@@ -39,4 +40,9 @@ class RefResize(Resize):
             # BitmapMasks.rescale loses the picture's size when there is no mask, resize does not.
             results['gt_masks'] = masks.resize(results['img_shape'][:2])
             flag_vanished_masks(results)
+        if 'gt_points' in results:
+            factor = np.array(results['scale_factor'], np.float32)
+            results['gt_points'] = [
+                None if points is None else points * factor for points in results['gt_points']
+            ]
         return results

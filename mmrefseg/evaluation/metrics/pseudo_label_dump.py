@@ -12,18 +12,18 @@ from mmengine.dist import get_rank, get_world_size
 from ...datasets.predicted_pairs import read_predicted_pairs
 from ...utils import UserInputError
 from .base import UncutMetric
-from .samples import prediction_records, sample_ids
+from .samples import prediction_records, sample_ids, to_array
 
 
 @METRICS.register_module()
 class PseudoLabelDump(UncutMetric):
     """Append each pair's prediction to ``<outfile_prefix>.rank{r}.jsonl``, flushed after every batch.
 
-    One json object per line: ``ref_id, sent_id, image_id, expression, segmentation, bbox, score,
-    checkpoint``, in the original frame. Nothing of the ground truth is written. A run that was stopped goes
-    on: pairs that are in any shard of the prefix are not written again, and half a line at the end of the
-        own shard is cut
-    off first (a data set with ``skip_predicted`` does not even predict them).
+    One json object per line: ``ref_id, sent_id, image_id, expression, segmentation, points, bbox, score,
+    checkpoint``, in the original frame; ``points`` (x, y, x, y, ...) of models that write contours. Nothing
+    of the ground truth is written. A run that was stopped goes on: pairs that are in any shard of the prefix
+    are not written again (a data set with ``skip_predicted`` does not even predict them), and half a line at
+    the end of the own shard is cut off first.
 
     Args:
         outfile_prefix: Where the shards go, without ``.rank{r}.jsonl``.
@@ -59,12 +59,15 @@ class PseudoLabelDump(UncutMetric):
         file = self._file or self._open()
         lines = []
         for sample in data_samples:
-            for record, expression in zip(prediction_records(sample), sample['expressions'], strict=True):
+            pairs = zip(prediction_records(sample), sample['expressions'], contours(sample), strict=True)
+            for record, expression, points in pairs:
                 key = (record['ref_id'], record['sent_id'])
                 if key in self._written:
                     continue
                 self._written.add(key)
                 record['expression'] = expression
+                if points:
+                    record['points'] = points
                 if self.checkpoint is not None:
                     record['checkpoint'] = self.checkpoint
                 lines.append(json.dumps(record) + '\n')
@@ -121,6 +124,14 @@ class PseudoLabelDump(UncutMetric):
                     f'{self.checkpoint}',
                     'remove the shards, choose another outfile_prefix, or set resume=False',
                 )
+
+
+def contours(sample: dict) -> list[list[float]]:
+    """Each pair's vertices x, y, x, y, ... to a hundredth of a pixel; empty lists where there are none."""
+    points = sample['pred_instances'].get('points')
+    if points is None:
+        return [[]] * len(sample['ref_ids'])
+    return [[round(float(value), 2) for value in row.ravel() if value == value] for row in to_array(points)]
 
 
 def _cut_half_line(path: str) -> None:
