@@ -1,5 +1,5 @@
 # Minutes on two CPU cores. A config sets max_epochs and lr; the rest follows from them.
-max_epochs = 5
+max_epochs = 6
 lr = 1e-3
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
