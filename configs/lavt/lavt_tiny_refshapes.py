@@ -5,7 +5,7 @@ _base_ = [
     '../_base_/datasets/refshapes.py',
     '../_base_/schedules/refshapes.py',
 ]
-max_epochs = 7
+max_epochs = 5
 lr = 1.5e-3
 
 train_pipeline = [

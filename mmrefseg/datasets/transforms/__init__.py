@@ -1,4 +1,5 @@
 from .encoding import EncodeContour
+from .flip import RefFlip
 from .formatting import PackRefInputs
 from .jitter import LargeScaleJitter
 from .loading import DrawExpression, LoadRefAnnotations, LoadRefImage
@@ -11,5 +12,6 @@ __all__ = [
     'LoadRefAnnotations',
     'LoadRefImage',
     'PackRefInputs',
+    'RefFlip',
     'RefResize',
 ]
