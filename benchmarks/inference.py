@@ -20,7 +20,7 @@ class PartClock:
     def __init__(self, model: torch.nn.Module) -> None:
         self.seconds: dict[str, list[float]] = defaultdict(list)
         for owner, name, part in (
-            (model, 'extract_vision', 'backbone_and_neck'),
+            (model, '_extract', 'backbone_and_neck'),
             (model.language_model, 'forward', 'language'),
             (model.head, 'encode', 'encoder'),
             (model.head, 'predict', 'decoding'),
