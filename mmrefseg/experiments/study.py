@@ -18,9 +18,6 @@ CONFIGS = 'configs/partial_res/partial-res_tiny_{}_refshapes.py'
 SELECTIONS = {'masks_only': None, 'unselected': 'all', 'rpp': 'rpp'}
 """What is trained on: the few masks alone, with all pseudo masks, with the selected ones."""
 
-RPP_THRESHOLD = 0.2
-"""Twice the paper's: RefShapes' objects are small, and at 0.1 a mask of 36 pixels in a box of 40 is out."""
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -174,7 +171,6 @@ class PartialStudy:
             '--annotations', self.sample(variant.ratio), '--full-annotations', self.full_annotations,
             '--out', self.picked(variant), '--strategy', SELECTIONS[variant.selection],
             '--report', self.report(variant),
-            *(['--threshold', RPP_THRESHOLD] if variant.selection == 'rpp' else []),
         )  # fmt: skip
         return Stage(f'select ({variant.selection})', command, self.report(variant))
 
