@@ -27,6 +27,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--folder', type=Path, default=Path('work_dirs/experiment'))
     parser.add_argument('--size', default='small', help='RefShapes size')
     parser.add_argument(
+        '--long-epochs',
+        type=int,
+        default=8,
+        help='epochs with all masks or with pseudo masks; the demo has 3, for its 15 minutes (default: 8)',
+    )
+    parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for every training'
     )
     return parser.parse_args(argv)
@@ -36,7 +42,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     studies = [
-        PartialStudy(args.folder / f'seed{seed}', seed, args.size, options=tuple(args.cfg_options))
+        PartialStudy(
+            args.folder / f'seed{seed}',
+            seed,
+            args.size,
+            options=tuple(args.cfg_options),
+            long_epochs=args.long_epochs,
+        )
         for seed in args.seeds
     ]
     variants = [Variant(ratio, selection) for ratio in sorted(args.ratios) for selection in SELECTIONS]

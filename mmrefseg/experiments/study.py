@@ -46,6 +46,8 @@ class PartialStudy:
         size: RefShapes size.
         split: The split that the numbers are from.
         options: ``key=value`` config options for every training (to make tests short).
+        long_epochs: Epochs of the trainings that see all pictures, with all masks or with pseudo masks;
+            the configs' if it is left out.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class PartialStudy:
         size: str = 'small',
         split: str = 'testA',
         options: tuple[str, ...] = (),
+        long_epochs: int | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.seed = seed
         self.size = size
         self.split = split
         self.options = options
+        self.long_options = () if long_epochs is None else schedule_options(long_epochs)
 
     @property
     def size_options(self) -> list[str]:
@@ -105,9 +109,11 @@ class PartialStudy:
         )  # fmt: skip
         return Stage('draw the masks that are known', command, self.sample(ratios[-1]))
 
-    def train(self, name: str, config: str, annotations: Path | None, label: str) -> Stage:
+    def train(
+        self, name: str, config: str, annotations: Path | None, label: str, schedule: tuple[str, ...] = ()
+    ) -> Stage:
         """Train a network; all but the first start from it."""
-        options = [*self.size_options, *self.options]
+        options = [*self.size_options, *schedule, *self.options]
         if annotations is not None:
             options.append(f'train_dataloader.dataset.ann_file={annotations.resolve()}')
         start = [] if name == 'rec' else ['--load-from', self.work_dir('rec') / 'best.pth']
@@ -147,7 +153,8 @@ class PartialStudy:
             config, annotations = f'{config}-retrain', self.picked(variant)
             label = f'{ratio} + {"RPP" if variant.selection == "rpp" else "all pseudo masks"}'
             yield self.pick(variant)
-        yield self.train(variant.name, config, annotations, label)
+        few = variant.selection == 'masks_only' and variant.ratio < 100
+        yield self.train(variant.name, config, annotations, label, () if few else self.long_options)
         yield self.test(variant.name, config, label)
 
     def predict(self, ratio: int) -> Stage:
@@ -175,6 +182,12 @@ class PartialStudy:
         return Stage(f'select ({variant.selection})', command, self.report(variant))
 
 
+def schedule_options(epochs: int) -> tuple[str, ...]:
+    """Config options that make a RefShapes training last so many epochs."""
+    keys = ('train_cfg.max_epochs', 'train_cfg.val_interval', 'param_scheduler.1.T_max')
+    return tuple(f'{key}={epochs}' for key in keys)
+
+
 def refshapes_options(size: str) -> list[str]:
     """Config options that put another RefShapes size in place of the configs' ``small``."""
     if size == 'small':
@@ -192,7 +205,7 @@ def epochs_of(path: str, options: list[str]) -> int:
     """Epochs of a training, from the options or its config (of the checkout, where it is not here)."""
     from mmengine.config import Config
 
-    for option in options:
+    for option in reversed(options):  # the last one counts
         key, _, value = option.partition('=')
         if key == 'train_cfg.max_epochs':
             return int(value)

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from mmrefseg.experiments import PartialStudy, Variant, write_experiment_report
+from mmrefseg.experiments.stages import Stage
 
 
 def write_scores(study, name, **scores):
@@ -34,3 +35,20 @@ def test_mean_spread_table_and_plot(tmp_path):
     assert '| 100 % | all masks (ceiling) | 75.0 ± 0.0 |' in table
     with Image.open(tmp_path / 'miou.png') as picture:
         assert picture.width > 500
+
+
+def test_what_sees_all_pictures_can_train_for_longer(tmp_path):
+    study = PartialStudy(tmp_path, 0, options=('train_cfg.val_interval=1',), long_epochs=9)
+
+    def training(variant: Variant) -> Stage:
+        return next(stage for stage in study.variant(variant) if 'tools/train.py' in stage.command)
+
+    for variant in (Variant(100), Variant(5, 'rpp'), Variant(5, 'unselected')):
+        stage = training(variant)
+        assert 'train_cfg.max_epochs=9' in stage.command and stage.epochs == 9
+        assert stage.command.index('train_cfg.val_interval=9') < stage.command.index(
+            'train_cfg.val_interval=1'
+        )
+    few = training(Variant(5))
+    assert 'train_cfg.max_epochs=9' not in few.command and few.epochs > 0
+    assert 'train_cfg.max_epochs=9' not in next(iter(study.rec())).command
