@@ -1,6 +1,6 @@
 # Stage 2: 5 % of the masks.
 _base_ = './partial-res_tiny_m100_refshapes.py'
-max_epochs = 8
+max_epochs = 7
 lr = 4e-4
 train_dataloader = dict(
     batch_size=8, dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5.json')
