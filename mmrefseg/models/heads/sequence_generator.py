@@ -46,9 +46,8 @@ class TokenChoice:
         """The most probable tokens (M,) by logits (M, V) that may be chosen at this place."""
         may_end = self.first_end is not None and place >= self.first_end
         if self.bins is None:
-            return (logits if may_end else logits[:, : self.end_token]).argmax(
-                -1
-            )  # the end is the last class
+            # the end is the last class
+            return (logits if may_end else logits[:, : self.end_token]).argmax(-1)
         axis = place % 2
         classes = torch.arange(logits.shape[-1], device=logits.device)
         hidden = (classes < self.bins[:, axis, None]) | (classes > self.bins[:, axis + 2, None])
