@@ -16,8 +16,9 @@ SWAPPED_WORDS = (('left', 'right'), ('leftmost', 'rightmost'))
 class RefFlip(BaseTransform):
     """Mirror a picture left to right, and swap left and right in its sentences.
 
-    TransVG's augmentation (Deng et al., ICCV 2021). Without the swap, sentences that name sides become wrong.
-    Words are whole words in any case; what a sentence reads in the picture (text, clocks) stays wrong.
+    TransVG's augmentation (Deng et al., ICCV 2021), between LoadRefAnnotations and EncodeContour. Without the
+    swap, sentences that name sides become wrong. Words are whole words in any case; what a
+    sentence reads in the picture (text, clocks) stays wrong.
 
     Required Keys:
 
