@@ -104,7 +104,7 @@ def test_steps_of_the_decoder_give_the_logits_of_teacher_forcing(encoded):
     written = choices.argmax(-1)[:, :-1]
     closer, frame = head.look_closer(memory, out.boxes.tokens)
     assert out.masks.tokens[:, :-1].equal(frame.to_picture(written))
-    inputs, targets, _ = head._sequence('mask', written, closer)
+    inputs, targets, _ = head.task_sequence('mask', written, closer)
     assert targets[:, :-1].equal(written)
     logits = head.predictor(head.decoder(inputs, closer, BOX_PLACES))
     assert torch.allclose(logits, out.masks.logits, atol=1e-5)

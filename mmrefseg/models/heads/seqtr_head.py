@@ -200,6 +200,16 @@ class SeqTRHead(BaseModule):
             return self.task_prompt.weight.expand(m, -1)
         return self.token_embedding.weight.new_zeros(m, self.token_embedding.embedding_dim)
 
+    def task_sequence(self, task: str, tokens: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
+        """Decoder input (M, L, C), targets (M, L) and weights (M, L) for tokens (M, L - 1) of one task."""
+        m = len(tokens)
+        inputs = torch.cat([self._start(task, m)[:, None], self._embed(tokens, memory)], 1)
+        targets = torch.cat([tokens, tokens.new_full((m, 1), self.codec.end_token)], 1)
+        weights = torch.ones_like(targets, dtype=torch.float32)
+        if task == 'box':
+            weights[:, 0] = self.first_coordinate_weight
+        return inputs, targets, weights
+
     def build_sequence(
         self, box_tokens: Tensor | None, mask_tokens: Tensor | None, memory: Memory
     ) -> tuple[Tensor, Tensor, Tensor]:
@@ -213,19 +223,14 @@ class SeqTRHead(BaseModule):
         Returns:
             inputs (M, L, C), targets (M, L), weights (M, L).
         """
-        m = memory.tokens.shape[0]
         inputs, targets, weights = [], [], []
         for task, tokens, used in (('box', box_tokens, self.with_box), ('mask', mask_tokens, self.with_mask)):
             if not used:
                 continue
-            end = tokens.new_full((m, 1), self.codec.end_token)
-            target = torch.cat([tokens, end], 1)
-            weight = torch.ones_like(target, dtype=torch.float32)
-            if task == 'box':
-                weight[:, 0] = self.first_coordinate_weight
-            elif not self.multi_task:
+            read, target, weight = self.task_sequence(task, tokens, memory)
+            if task == 'mask' and not self.multi_task:
                 weight[target == self.codec.end_token] = self.end_weight
-            inputs += [self._start(task, m)[:, None], self._embed(tokens, memory)]
+            inputs.append(read)
             targets.append(target)
             weights.append(weight)
         return torch.cat(inputs, 1), torch.cat(targets, 1), torch.cat(weights, 1)

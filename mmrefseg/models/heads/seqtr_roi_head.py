@@ -83,8 +83,7 @@ class SeqTRRoIHead(SeqTRHead):
             ``loss_box``, ``loss_mask``, ``loss_cell`` and ``loss_mask_cell`` if there are such, and
             ``acc_token``, the percentage of the contours' tokens predicted right under teacher forcing.
         """
-        inputs, targets, weights = self._sequence('box', box_tokens, memory)
-        weights[:, 0] = self.first_coordinate_weight
+        inputs, targets, weights = self.task_sequence('box', box_tokens, memory)
         loss_box, _ = self.sequence_loss(self.decode(inputs, memory), targets, weights)
         # One row at least, with a weight of zero, so that every parameter has a gradient.
         rows = has_mask.nonzero()[:, 0] if has_mask.any() else has_mask.new_zeros(1, dtype=torch.long)
@@ -95,7 +94,7 @@ class SeqTRRoIHead(SeqTRHead):
         """Losses of K contours: tokens (K, 2P) in the picture's bins, ``counts`` (K,) bool."""
         closer, frame = self.look_closer(memory, boxes, self.jitter)
         written = frame.to_box(tokens)
-        inputs, targets, weights = self._sequence('mask', written, closer)
+        inputs, targets, weights = self.task_sequence('mask', written, closer)
         logits = self.predictor(self.decoder(inputs, closer, BOX_PLACES))
         loss, accuracy = self.sequence_loss(logits, targets, weights * counts[:, None])
         losses = {'loss_mask': self.mask_weight * loss, 'acc_token': accuracy}
@@ -110,13 +109,6 @@ class SeqTRRoIHead(SeqTRHead):
         pairs = ((written + 0.5) * scale).unflatten(1, (-1, 2))
         lengths = (written < self.codec.num_bins).sum(1) // 2
         return [row[:count] for row, count in zip(pairs, lengths.tolist(), strict=True)]
-
-    def _sequence(self, task: str, tokens: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
-        """Decoder input (M, L, C), targets (M, L) and weights of one for tokens (M, L - 1) of a task."""
-        m = len(tokens)
-        inputs = torch.cat([self._start(task, m)[:, None], self._embed(tokens, memory)], 1)
-        targets = torch.cat([tokens, tokens.new_full((m, 1), self.codec.end_token)], 1)
-        return inputs, targets, torch.ones_like(targets, dtype=torch.float32)
 
     def predict(
         self, memory: Memory, bins: Tensor | None = None, keep_logits: bool = False
