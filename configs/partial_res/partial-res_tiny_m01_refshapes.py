@@ -1,13 +1,9 @@
 # Stage 2: 1 % of the masks.
-_base_ = './partial-res_tiny_m100_refshapes.py'
+_base_ = './partial-res_tiny_m05_refshapes.py'
 max_epochs = 40
-lr = 4e-4
-train_dataloader = dict(
-    batch_size=8, dataset=dict(ann_file='annotations/refshapes_small/instances_sample_1.json')
-)
+train_dataloader = dict(dataset=dict(ann_file='annotations/refshapes_small/instances_sample_1.json'))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-optim_wrapper = dict(optimizer=dict(lr=lr))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=lr / 50, convert_to_iter_based=True),
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=40),
+    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
 ]

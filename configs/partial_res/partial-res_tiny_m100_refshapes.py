@@ -21,10 +21,22 @@ model = dict(
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(
     optimizer=dict(lr=lr),
-    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=2.0), neck=dict(lr_mult=2.0))),
+    # what writes contours starts from nothing, and the decoder from boxes
+    paramwise_cfg=dict(
+        custom_keys={
+            'backbone': dict(lr_mult=2.0),
+            'neck': dict(lr_mult=2.0),
+            'head.roi_memory': dict(lr_mult=4.0),
+            'head.mask_cell_loss': dict(lr_mult=4.0),
+            'head.decoder': dict(lr_mult=2.0),
+            'head.predictor': dict(lr_mult=2.0),
+            'head.token_embedding': dict(lr_mult=2.0),
+            'head.task_embedding': dict(lr_mult=2.0),
+        }
+    ),
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=lr / 50, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
 ]
 default_hooks = dict(checkpoint=dict(save_best='res/miou'))

@@ -144,6 +144,20 @@ def test_withheld_masks_teach_nothing_and_every_parameter_has_a_gradient():
     assert losses([True, False, False, True])['loss_mask'] == some['loss_mask']
 
 
+def test_more_jittered_boxes_are_more_contours_of_the_same_weight(encoded):
+    model, memory = encoded
+    head, counts = model.head, torch.tensor([True, True, False, False])
+    tokens = torch.full((4, head.num_mask_tokens), 7)
+    head.jitter = 0.0
+    once = head.loss(memory, KNOWN, tokens, counts)
+    head.jitters = 3
+    thrice = head.loss(memory, KNOWN, tokens, counts)
+    for key in ('loss_box', 'loss_mask', 'loss_mask_cell'):
+        assert torch.allclose(once[key], thrice[key], rtol=1e-4)
+    head.jitter = 0.2
+    assert not torch.allclose(once['loss_mask'], head.loss(memory, KNOWN, tokens, counts)['loss_mask'])
+
+
 def test_a_rec_checkpoint_gives_the_box_its_places():
     rec = build_tiny(seed=1, with_box=True, with_mask=False, **{**PARTIAL, 'task_prompt': False})
     both = build_tiny(seed=2, **ROI)

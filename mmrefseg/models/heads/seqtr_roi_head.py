@@ -31,6 +31,8 @@ class SeqTRRoIHead(SeqTRHead):
         roi_layers: Encoder layers over the cells of a box.
         margin: Share of the box's side by which the frame is wider on each side.
         jitter: Noise on the true boxes in training, see :meth:`BoxFrame.around`.
+        jitters: Differently jittered boxes of each mask in a step: more contours from few masks, at the
+            price of this head alone.
         mask_weight: Weight of the contour's loss, beside the box's 1.
         mask_cell_loss: Config of :class:`MaskCellLoss`, if masks shall teach the RoI features directly.
         **kwargs: Of :class:`SeqTRHead`.
@@ -44,6 +46,7 @@ class SeqTRRoIHead(SeqTRHead):
         roi_layers: int = 1,
         margin: float = 0.15,
         jitter: float = 0.08,
+        jitters: int = 1,
         mask_weight: float = 1.0,
         mask_cell_loss: dict | None = None,
         num_heads: int = 8,
@@ -55,7 +58,7 @@ class SeqTRRoIHead(SeqTRHead):
             raise ValueError('SeqTRRoIHead needs with_box=True and with_mask=True')
         c = self.token_embedding.embedding_dim
         self.roi_memory = RoIMemory(map_channels, c, num_heads, feedforward_channels, grid, roi_layers)
-        self.margin, self.jitter, self.mask_weight = margin, jitter, mask_weight
+        self.margin, self.jitter, self.jitters, self.mask_weight = margin, jitter, jitters, mask_weight
         self.mask_cell_loss = None
         if mask_cell_loss is not None:
             self.mask_cell_loss = MODELS.build({**mask_cell_loss, 'embed_dims': c})
@@ -87,6 +90,7 @@ class SeqTRRoIHead(SeqTRHead):
         loss_box, _ = self.sequence_loss(self.decode(inputs, memory), targets, weights)
         # One row at least, with a weight of zero, so that every parameter has a gradient.
         rows = has_mask.nonzero()[:, 0] if has_mask.any() else has_mask.new_zeros(1, dtype=torch.long)
+        rows = rows.repeat(self.jitters)
         masks = self.mask_losses(memory.rows(rows), box_tokens[rows], mask_tokens[rows], has_mask[rows])
         return {'loss_box': loss_box} | masks | self.cell_losses(memory, box_tokens)
 
