@@ -4,9 +4,7 @@ max_epochs = 7
 lr = 8e-4
 # Few contours: each is seen twice, and what reads and writes them learns fast.
 model = dict(head=dict(jitters=2))
-train_dataloader = dict(
-    batch_size=8, dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5.json')
-)
+train_dataloader = dict(dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5.json'))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(
     optimizer=dict(lr=lr),

@@ -6,8 +6,8 @@ _base_ = [
     '../_base_/schedules/refshapes.py',
 ]
 load_from = 'work_dirs/partial-res_tiny_rec_refshapes/best.pth'
-max_epochs = 3
-lr = 8e-4
+max_epochs = 4
+lr = 9e-4
 model = dict(
     head=dict(
         type='SeqTRRoIHead',
@@ -18,6 +18,7 @@ model = dict(
         mask_cell_loss=dict(type='MaskCellLoss', loss_weight=3.0),
     )
 )
+train_dataloader = dict(batch_size=8)
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
 optim_wrapper = dict(
     optimizer=dict(lr=lr),
@@ -36,7 +37,7 @@ optim_wrapper = dict(
     ),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
 ]
 default_hooks = dict(checkpoint=dict(save_best='res/miou'))

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/schedules/refshapes.py',
 ]
 model = dict(head=dict(codec={{_base_.codec}}))
-train_dataloader = dict(dataset=dict(pipeline={{_base_.rec_pipeline}}, require_masks=False))
+train_dataloader = dict(batch_size=8, dataset=dict(pipeline={{_base_.rec_pipeline}}, require_masks=False))
 val_dataloader = dict(dataset=dict(pipeline={{_base_.pseudo_pipeline}}))
 test_dataloader = dict(dataset=dict(pipeline={{_base_.pseudo_pipeline}}))
 val_evaluator = dict(_delete_=True, type='RECMetric')

@@ -1,6 +1,6 @@
 # Minutes on two CPU cores. A config sets max_epochs and lr; the rest follows from them.
 max_epochs = 6
-lr = 1e-3
+lr = 1.4e-3
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -13,7 +13,7 @@ optim_wrapper = dict(
     clip_grad=dict(max_norm=1.0),
 )
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=300),
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=150),
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
 ]
 custom_hooks = [
