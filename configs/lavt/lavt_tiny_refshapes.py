@@ -44,4 +44,8 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=lr / 50, convert_to_iter_based=True),
 ]
+# twice the steps an epoch, half the weight of each
+custom_hooks = [
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.008, gamma=50, interval=4, update_buffers=True)
+]
 default_hooks = dict(checkpoint=dict(save_best='res/miou'))

@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/schedules/refshapes.py',
 ]
 load_from = 'work_dirs/partial-res_tiny_rec_refshapes/best.pth'
-max_epochs = 4
+max_epochs = 3
 lr = 9e-4
 model = dict(
     head=dict(

@@ -6,7 +6,9 @@ import pytest
 import torch
 from tiny_seqtr import PARTIAL, build_tiny, make_batch
 
+from mmrefseg.models.heads.cell_contours import contours_of_cells
 from mmrefseg.models.heads.seqtr_roi_head import BOX_PLACES
+from mmrefseg.models.heads.sequence_generator import sequence_score
 from mmrefseg.models.layers import BoxFrame, Memory
 from mmrefseg.models.losses import MaskCellLoss
 
@@ -156,6 +158,46 @@ def test_more_jittered_boxes_are_more_contours_of_the_same_weight(encoded):
         assert torch.allclose(once[key], thrice[key], rtol=1e-4)
     head.jitter = 0.2
     assert not torch.allclose(once['loss_mask'], head.loss(memory, KNOWN, tokens, counts)['loss_mask'])
+
+
+def test_contours_around_the_cells_follow_a_dense_mask(encoded):
+    """A disc in the cells' logits becomes a contour that fills the same disc, in the picture's bins."""
+    head = encoded[0].head
+    center = torch.arange(32) + 0.5 - 16
+    disc = 10 - (center**2 + center[:, None] ** 2).sqrt()
+    found = contours_of_cells(torch.stack([disc, torch.full((32, 32), -1.0)]), head.codec)
+    assert found.tokens.shape == (2, head.num_mask_tokens + 1)
+    assert (found.tokens[1] == head.codec.end_token).all()
+    vertices = (found.tokens[0, :-1].unflatten(0, (-1, 2)) + 0.5) * 32 / head.codec.num_bins - 16
+    assert ((vertices.norm(dim=1) - 10).abs() < 32 / head.codec.num_bins).all()  # within a bin
+    expected = torch.sigmoid(torch.stack([disc.abs().flatten(), torch.ones(1024)])).mean(1)
+    assert torch.allclose(sequence_score(found, head.codec.end_token), expected)
+
+
+def test_pseudo_points_may_come_from_the_cells(encoded):
+    model, memory = encoded
+    head = model.head
+    by_decoder = head.predict(memory)
+    head.contours_from = 'cells'
+    by_cells = head.predict(memory)
+    assert by_cells.boxes.tokens.equal(by_decoder.boxes.tokens)
+    closer, frame = head.look_closer(memory, by_cells.boxes.tokens)
+    dense = head.mask_cell_loss.dense_logits(closer.image_tokens)
+    grid, parts = head.roi_memory.grid, head.mask_cell_loss.parts
+    logits = head.mask_cell_loss.classifier(closer.image_tokens)  # (M, G, G, S * S)
+    assert dense[1, 2 * parts + 1, 3 * parts + 2] == logits[1, 2, 3, parts + 2]
+    assert dense.shape == (4, grid * parts, grid * parts)
+    assert by_cells.masks.tokens.equal(frame.to_picture(contours_of_cells(dense, head.codec).tokens))
+    confined = head.predict(memory, bins=KNOWN).masks.tokens[:, :-1].unflatten(1, (-1, 2))
+    inside = confined[(confined < head.codec.num_bins).all(-1)]
+    assert ((inside >= KNOWN[0, :2] - 1) & (inside <= KNOWN[0, 2:] + 1)).all()
+
+
+def test_contours_from_cells_need_cells():
+    with pytest.raises(ValueError, match="contours_from: found 'cells', expected"):
+        build_tiny(**{**ROI, 'mask_cell_loss': None, 'contours_from': 'cells'})
+    with pytest.raises(ValueError, match="contours_from: found 'guess'"):
+        build_tiny(**{**ROI, 'contours_from': 'guess'})
 
 
 def test_a_rec_checkpoint_gives_the_box_its_places():

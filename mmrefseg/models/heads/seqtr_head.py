@@ -16,7 +16,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..layers import CoContent, Decoder, DecodingState, Encoder, Memory, grid_padding
+from ..layers import CoContent, Decoder, DecodingState, Encoder, Memory, StepwiseContent, grid_padding
 from .sequence_generator import GeneratedSequence, TokenChoice, generate, sequence_score
 
 
@@ -313,12 +313,8 @@ class SeqTRHead(BaseModule):
         """What embeds decoded tokens (M,) at a place of their sequence: -> (M, C)."""
         if self.co_content is None:
             return lambda token, place: self.token_embedding(token)
-        lines = self.co_content.lines(memory)
-
-        def embed(token: Tensor, place: int) -> Tensor:
-            return self.token_embedding(token) + self.co_content.step(token, memory, lines, place)
-
-        return embed
+        content = StepwiseContent(self.co_content, memory)
+        return lambda token, place: self.token_embedding(token).add_(content(token, place))
 
     def _step(self, x: Tensor, state: DecodingState) -> Tensor:
         return state.predict(self.decoder.step(x, state))

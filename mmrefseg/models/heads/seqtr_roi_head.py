@@ -8,6 +8,7 @@ from mmdet.registry import MODELS
 from torch import Tensor
 
 from ..layers import BoxFrame, Memory, RoIMemory
+from .cell_contours import contours_of_cells
 from .seqtr_head import HeadPrediction, SeqTRHead
 from .sequence_generator import GeneratedSequence, TokenChoice, generate, sequence_score
 
@@ -35,6 +36,8 @@ class SeqTRRoIHead(SeqTRHead):
             price of this head alone.
         mask_weight: Weight of the contour's loss, beside the box's 1.
         mask_cell_loss: Config of :class:`MaskCellLoss`, if masks shall teach the RoI features directly.
+        contours_from: What predicts contours: ``'decoder'``, or ``'cells'``, whose dense mask
+            (:class:`MaskCellLoss`) learns its shapes from fewer masks: for pseudo points.
         **kwargs: Of :class:`SeqTRHead`.
     """
 
@@ -49,6 +52,7 @@ class SeqTRRoIHead(SeqTRHead):
         jitters: int = 1,
         mask_weight: float = 1.0,
         mask_cell_loss: dict | None = None,
+        contours_from: str = 'decoder',
         num_heads: int = 8,
         feedforward_channels: int = 1024,
         **kwargs,
@@ -62,6 +66,11 @@ class SeqTRRoIHead(SeqTRHead):
         self.mask_cell_loss = None
         if mask_cell_loss is not None:
             self.mask_cell_loss = MODELS.build({**mask_cell_loss, 'embed_dims': c})
+        if contours_from not in ('decoder', 'cells') or (contours_from == 'cells' and not mask_cell_loss):
+            raise ValueError(
+                f"contours_from: found {contours_from!r}, expected 'decoder', or 'cells' and a mask_cell_loss"
+            )
+        self.contours_from = contours_from
 
     def look_closer(self, memory: Memory, boxes: Tensor, jitter: float = 0.0) -> tuple[Memory, BoxFrame]:
         """The memory of boxes (M, 4), given as tokens, and their frames."""
@@ -121,9 +130,22 @@ class SeqTRRoIHead(SeqTRHead):
         embed = self._embedder(memory)
         boxes = self._generate_boxes(self.decoder.start(memory, self.predictor), embed, bins, keep_logits)
         closer, frame = self.look_closer(memory, boxes.tokens)
-        masks = self._generate_in_frame(closer, None if bins is None else frame.to_box(bins), keep_logits)
+        inside = None if bins is None else frame.to_box(bins)
+        if self.contours_from == 'cells':
+            masks = self._read_cells(closer, inside)
+        else:
+            masks = self._generate_in_frame(closer, inside, keep_logits)
         masks.tokens = frame.to_picture(masks.tokens)
         return HeadPrediction(boxes, masks, sequence_score(masks, self.codec.end_token))
+
+    def _read_cells(self, closer: Memory, bins: Tensor | None) -> GeneratedSequence:
+        """Contours in the bins of their frames, within ``bins`` (M, 4) if they are given."""
+        masks = contours_of_cells(self.mask_cell_loss.dense_logits(closer.image_tokens), self.codec)
+        if bins is not None:
+            axis = torch.arange(masks.tokens.shape[1], device=bins.device) % 2
+            kept = masks.tokens.clamp(bins[:, axis], bins[:, axis + 2])
+            masks.tokens = torch.where(masks.tokens < self.codec.num_bins, kept, masks.tokens)
+        return masks
 
     def _generate_in_frame(self, closer: Memory, bins: Tensor | None, keep_logits: bool) -> GeneratedSequence:
         """Contours in the bins of their frames."""

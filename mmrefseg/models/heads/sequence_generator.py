@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..layers import DecodingState
@@ -82,25 +83,40 @@ def generate(
     Returns:
         The sequence.
     """
-    m = start.shape[0]
-    tokens = torch.full((m, steps), choice.end_token, dtype=torch.long, device=start.device)
-    log_probs = start.new_zeros((m, steps))
-    all_logits = []
-    ended = torch.zeros(m, dtype=torch.bool, device=start.device)
-    x = start
+    with torch.inference_mode():  # a step is two hundred small operations: each costs a sixth less
+        chosen, logits = _decode(decode, embed, start, state, steps, choice, keep_logits, known)
+        log_probs = logits.float().log_softmax(-1).gather(2, chosen[..., None])[..., 0]
+    missing = steps - chosen.shape[1]  # padding makes plain tensors of what inference mode made
+    return GeneratedSequence(
+        F.pad(chosen, (0, missing), value=choice.end_token),
+        F.pad(log_probs, (0, missing)),
+        logits.clone() if keep_logits else None,
+    )
+
+
+def _decode(
+    decode: Callable,
+    embed: Callable,
+    x: Tensor,
+    state: DecodingState,
+    steps: int,
+    choice: TokenChoice,
+    to_the_end: bool,
+    known: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Tokens (M, L) and logits (M, L, V), L at most ``steps``."""
+    chosen, kept = [], []
+    ended = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     for place in range(steps):
-        logits = decode(x, state)
-        token = choice.best(logits, place) if known is None else known[:, place]
-        tokens[:, place] = token
-        log_probs[:, place] = logits.float().log_softmax(-1).gather(1, token[:, None])[:, 0]
-        if keep_logits:
-            all_logits.append(logits)
+        kept.append(decode(x, state))
+        token = choice.best(kept[-1], place) if known is None else known[:, place]
+        chosen.append(token)
         ended |= token == choice.end_token
-        if ended.all() and not keep_logits:
+        if ended.all() and not to_the_end:
             break
         if place + 1 < steps:
             x = embed(token, place)
-    return GeneratedSequence(tokens, log_probs, torch.stack(all_logits, 1) if keep_logits else None)
+    return torch.stack(chosen, 1), torch.stack(kept, 1)
 
 
 def sequence_score(sequence: GeneratedSequence, end_token: int) -> Tensor:

@@ -1,6 +1,6 @@
 from .attention import MultiHeadAttention, padding_bias
 from .box_frame import BoxFrame
-from .co_content import CoContent
+from .co_content import CoContent, StepwiseContent
 from .memory import Memory, grid_padding
 from .point_modulation import PointModulation
 from .roi_memory import RoIMemory
@@ -18,6 +18,7 @@ __all__ = [
     'PointModulation',
     'RoIMemory',
     'SmallBatchBN',
+    'StepwiseContent',
     'grid_padding',
     'padding_bias',
 ]

@@ -5,6 +5,8 @@ that x, a y token the mean of the row at that y.
 Letters: M sequences, L tokens, H W grid, C channels.
 """
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .memory import Memory
@@ -42,6 +44,12 @@ class CoContent(nn.Module):
         rows = image.sum(2) / valid.sum(2).clamp(min=1)[..., None]
         return columns, rows
 
+    def line_of(self, tokens: Tensor, extent: Tensor, count: int) -> Tensor:
+        """The line (M, K) that each token of one axis picks, of ``count``: see :meth:`gather`."""
+        if self.legacy:
+            return (tokens / self.num_bins * (count - 1)).long()
+        return ((tokens + 0.5) / self.num_bins * extent[:, None]).long().clamp(0, count - 1)
+
     def gather(self, tokens: Tensor, lines: Tensor, extent: Tensor) -> Tensor:
         """Features of tokens of one axis.
 
@@ -53,11 +61,7 @@ class CoContent(nn.Module):
         Returns:
             (M, K, C); zero for tokens that are no coordinates (not in legacy).
         """
-        count = lines.shape[1]
-        if self.legacy:
-            index = (tokens / self.num_bins * (count - 1)).long()
-        else:
-            index = ((tokens + 0.5) / self.num_bins * extent[:, None]).long().clamp(0, count - 1)
+        index = self.line_of(tokens, extent, lines.shape[1])
         features = lines.gather(1, index[..., None].expand(-1, -1, lines.shape[-1]))
         if self.legacy:
             return features
@@ -80,17 +84,27 @@ class CoContent(nn.Module):
         features[:, 1::2] = self.gather(tokens[:, 1::2], y_lines, memory.extent[:, 1])
         return features
 
-    def step(self, token: Tensor, memory: Memory, lines: tuple[Tensor, Tensor], place: int) -> Tensor:
-        """Features of one decoded token.
 
-        Args:
-            token: (M,).
-            memory: The encoder output.
-            lines: From :meth:`lines`.
-            place: The token's place in its sequence: even is x, odd is y.
+class StepwiseContent:
+    """:class:`CoContent` of one token of each sequence, after the other: a look-up.
 
-        Returns:
-            (M, C).
-        """
-        axis = place % 2
-        return self.gather(token[:, None], lines[axis], memory.extent[:, axis])[:, 0]
+    Args:
+        content: How lines are picked.
+        memory: The encoder output.
+    """
+
+    def __init__(self, content: CoContent, memory: Memory) -> None:
+        self.axes = []
+        tokens = torch.arange(content.num_bins + 1, device=memory.tokens.device)
+        for lines, extent in zip(content.lines(memory), memory.extent.unbind(1), strict=True):
+            m, count, _ = lines.shape
+            index = content.line_of(tokens.expand(m, -1), extent, count)
+            if not content.legacy:
+                index[:, content.num_bins] = count  # the end picks a line of zeros
+            first = torch.arange(m, device=index.device)[:, None] * (count + 1)
+            self.axes.append((index + first, F.pad(lines, (0, 0, 0, 1)).flatten(0, 1)))
+
+    def __call__(self, token: Tensor, place: int) -> Tensor:
+        """Features (M, C) of tokens (M,) at a place of their sequence: even is x, odd is y."""
+        index, lines = self.axes[place % 2]
+        return lines.index_select(0, index.gather(1, token[:, None])[:, 0])

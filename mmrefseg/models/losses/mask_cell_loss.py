@@ -49,6 +49,11 @@ class MaskCellLoss(nn.Module):
         target = torch.from_numpy(target).to(logits)
         return self.loss_weight * F.binary_cross_entropy_with_logits(logits, target)
 
+    def dense_logits(self, cells: Tensor) -> Tensor:
+        """What the cells (M, G, G, C) say of their parts: (M, G * S, G * S), positive inside."""
+        logits = self.classifier(cells).permute(0, 3, 1, 2)
+        return F.pixel_shuffle(logits, self.parts)[:, 0]
+
     def _filled(self, contour: Tensor, grid: int) -> np.ndarray:
         """(P, 2) -> (G, G, S * S), 1 inside."""
         side = grid * self.parts
