@@ -1,4 +1,4 @@
-# Stage 2: 5 % of the masks; 1 % and 10 % inherit from it.
+# Stage 2: 5 % of the masks.
 _base_ = './partial-res_tiny_m100_refshapes.py'
 max_epochs = 7
 lr = 8e-4
