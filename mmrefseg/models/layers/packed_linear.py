@@ -28,15 +28,17 @@ class PackedLinear:
         if weight.numel() > MANY_WEIGHTS and can_pack(weight):
             self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), count)
 
-    def __call__(self, x: Tensor, bias: Tensor | None = None, relu: bool = False) -> Tensor:
-        """(M, C) -> (M, D), with a ReLU or not."""
+    def __call__(
+        self, x: Tensor, bias: Tensor | None = None, relu: bool = False, residual: Tensor | None = None
+    ) -> Tensor:
+        """(M, C) -> (M, D), with a ReLU, plus a residual (M, D), or neither."""
         bias = self.bias if bias is None else bias
-        if self.packed is not None:
-            return torch.ops.mkldnn._linear_pointwise(
-                x, self.packed, bias, 'relu' if relu else 'none', [], ''
-            )
-        x = F.linear(x, self.weight, bias)
-        return x.relu_() if relu else x
+        if self.packed is None:
+            x = F.linear(x, self.weight, bias)
+            return x.relu_() if relu else x if residual is None else x.add_(residual)
+        if residual is not None:
+            return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.packed, bias, 'add')
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed, bias, 'relu' if relu else 'none', [], '')
 
 
 def can_pack(weight: Tensor) -> bool:

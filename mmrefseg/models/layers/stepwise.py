@@ -37,19 +37,19 @@ class SequenceAttention:
         self.project = PackedLinear(weight, None, count)
         # Positions belong to queries and keys, not to values.
         added = F.pad(F.linear(position, weight[: 2 * c]), (0, c))
-        self.added = added + attn.in_proj_bias * scale[:, 0]  # (L, 3C)
+        self.added = (added + attn.in_proj_bias * scale[:, 0]).unbind()  # L of (3C,)
         self.cache = position.new_empty(2, count, self.heads, len(position), c // self.heads)
         self.key, self.value = self.cache.flatten(1, 2)  # (MA, L, C/A) each
 
     def __call__(self, x: Tensor, place: int) -> Tensor:
-        """(M, C) -> (M, C); the earlier places have been here."""
+        """(M, C) -> (M, C), the residual added; the earlier places have been here."""
         m, c = x.shape
         projected = self.project(x, self.added[place]).view(m, 3, self.heads, -1)
         self.cache[:, :, :, place] = projected[:, 1:].transpose(0, 1)
         query = projected[:, 0].reshape(m * self.heads, 1, -1)
         end = place + 1
         weights = torch.bmm(query, self.key[:, :end].transpose(1, 2)).softmax(-1)
-        return self.out_proj(torch.bmm(weights, self.value[:, :end]).view(m, c))
+        return self.out_proj(torch.bmm(weights, self.value[:, :end]).view(m, c), residual=x)
 
 
 class MemoryAttention:
@@ -60,46 +60,42 @@ class MemoryAttention:
         modulation: The layer's :class:`PointModulation`.
         position: (L, C) positions of all places.
         memory: What is attended to.
+        hidden: (MA, 1, S) logits that hide the padding, if there is any.
     """
 
     def __init__(
-        self, attn: nn.Module, modulation: nn.Module | None, position: Tensor, memory: Memory
+        self,
+        attn: nn.Module,
+        modulation: nn.Module | None,
+        position: Tensor,
+        memory: Memory,
+        hidden: Tensor | None,
     ) -> None:
         m, c = len(memory.tokens), position.shape[1]
-        self.heads = attn.num_heads
+        self.heads, self.hidden = attn.num_heads, hidden
         self.out_proj = PackedLinear(attn.out_proj.weight, attn.out_proj.bias, m)
         # Contiguous for each head: every step reads all of it.
-        self.key = (
-            attn.project_key(memory.tokens + memory.position).contiguous().flatten(0, 1)
-        )  # (MA, S, C/A)
-        self.value = attn.project_value(memory.tokens).contiguous().flatten(0, 1)
+        key = attn.project_key(memory.tokens + memory.position).contiguous()
+        self.key = key.flatten(0, 1).transpose(1, 2)  # (MA, C/A, S)
+        self.value = attn.project_value(memory.tokens).contiguous().flatten(0, 1)  # (MA, S, C/A)
         scale = (c / self.heads) ** -0.5
         weight = attn.in_proj_weight[:c] * scale
-        self.added = F.linear(position, weight, attn.in_proj_bias[:c] * scale)  # (L, C)
-        self.hidden = None
-        if memory.padding.any():
-            hidden = torch.zeros_like(memory.padding, dtype=self.key.dtype)
-            self.hidden = hidden.masked_fill_(memory.padding, float('-inf'))[:, None]
-        self.points = None
-        if modulation is not None:
-            first = modulation.point[0]
-            weight = torch.cat([weight, first.weight])
-            self.added = torch.cat([self.added, first.bias.expand(len(position), -1)], 1)
-            self.points = StepwisePoints(modulation, memory)
+        self.added = F.linear(position, weight, attn.in_proj_bias[:c] * scale).unbind()  # L of (C,)
         self.project = PackedLinear(weight, None, m)
+        self.points = None if modulation is None else StepwisePoints(modulation, memory)
 
     def __call__(self, x: Tensor, place: int) -> Tensor:
-        """(M, C) -> (M, C)."""
+        """(M, C) -> (M, C), the residual added."""
         m, c = x.shape
-        projected = self.project(x, self.added[place])
-        query = projected[:, :c].reshape(m * self.heads, 1, -1)
-        logits = torch.bmm(query, self.key.transpose(1, 2)).view(m, self.heads, -1)
+        query = self.project(x, self.added[place]).view(m * self.heads, 1, -1)
+        if self.hidden is None:
+            logits = torch.bmm(query, self.key)
+        else:
+            logits = torch.baddbmm(self.hidden, query, self.key)
         if self.points is not None:
-            self.points.draw(logits, projected[:, c:])
-        if self.hidden is not None:
-            logits += self.hidden
-        weights = logits.softmax(-1).view(m * self.heads, 1, -1)
-        return self.out_proj(torch.bmm(weights, self.value).view(m, c))
+            self.points.draw(logits.view(m, self.heads, -1), x)
+        weights = logits.softmax(-1)
+        return self.out_proj(torch.bmm(weights, self.value).view(m, c), residual=x)
 
 
 class StepwisePoints:
@@ -114,8 +110,9 @@ class StepwisePoints:
         self.heads, (h, w) = modulation.num_heads, memory.grid
         self.grid = h, w
         self.valid = memory.valid[:, None, None]  # (M, 1, 1, 2)
-        _, _, middle, _, last = modulation.point
+        first, _, middle, _, last = modulation.point
         count = len(memory.tokens)
+        self.first = PackedLinear(first.weight, first.bias, count)
         self.middle = PackedLinear(middle.weight, middle.bias, count)
         # Scales are squared and divided by the constant: they are divided by its root here.
         weight, bias = last.weight.clone(), last.bias.clone()
@@ -124,15 +121,11 @@ class StepwisePoints:
         self.last = PackedLinear(weight, bias, count)
         self.centers = torch.arange(max(h, w), device=weight.device, dtype=weight.dtype) + 0.5
 
-    def draw(self, logits: Tensor, hidden: Tensor) -> None:
-        """Add the bias to logits.
-
-        Args:
-            logits: (M, A, S), changed.
-            hidden: (M, D) output of the first layer, before its ReLU.
-        """
+    def draw(self, logits: Tensor, x: Tensor) -> None:
+        """Add the bias to logits (M, A, S) of queries (M, C)."""
         h, w = self.grid
-        output = self.last(self.middle(hidden.relu(), relu=True)).view(len(hidden), 2, self.heads, 2)
+        hidden = self.middle(self.first(x, relu=True), relu=True)
+        output = self.last(hidden).view(len(x), 2, self.heads, 2)
         point, scale = output[:, :1].sigmoid().mul_(self.valid), output[:, 1:]  # (M, 1, A, 2) each
         squares = (point[..., None] - self.centers).mul_(scale[..., None]).square_()[:, 0]  # (M, A, 2, cells)
         x, y = squares[:, :, 0, None, :w], squares[:, :, 1, :h, None]
@@ -146,12 +139,15 @@ class StepwiseLayer:
         layer: Its weights are read once: one object serves one batch of sequences.
         position: (L, C) positions of all places.
         memory: What the cross-attention looks at.
+        hidden: See :class:`MemoryAttention`.
     """
 
-    def __init__(self, layer: nn.Module, position: Tensor, memory: Memory) -> None:
+    def __init__(
+        self, layer: nn.Module, position: Tensor, memory: Memory, hidden: Tensor | None = None
+    ) -> None:
         m, ffn = len(memory.tokens), layer.ffn
         self.own = SequenceAttention(layer.self_attn, position, m)
-        self.cross = MemoryAttention(layer.cross_attn, layer.point_modulation, position, memory)
+        self.cross = MemoryAttention(layer.cross_attn, layer.point_modulation, position, memory, hidden)
         self.widen = PackedLinear(ffn.linear1.weight, ffn.linear1.bias, m)
         self.narrow = PackedLinear(ffn.linear2.weight, ffn.linear2.bias, m)
         self.norms = [_normalise(norm) for norm in (layer.norm1, layer.norm2, layer.norm3)]
@@ -159,9 +155,9 @@ class StepwiseLayer:
     def __call__(self, x: Tensor, place: int) -> Tensor:
         """The embedded tokens (M, C) of this place -> (M, C)."""
         norm1, norm2, norm3 = self.norms
-        x = norm1(self.own(x, place).add_(x))
-        x = norm2(self.cross(x, place).add_(x))
-        return norm3(self.narrow(self.widen(x, relu=True)).add_(x))
+        x = norm1(self.own(x, place))
+        x = norm2(self.cross(x, place))
+        return norm3(self.narrow(self.widen(x, relu=True), residual=x))
 
 
 class StepwisePredictor:

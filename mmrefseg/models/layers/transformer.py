@@ -179,7 +179,11 @@ class Decoder(nn.Module):
             first_place: The place of the sequence's first position.
         """
         position = self.position.weight[first_place:]
-        layers = [StepwiseLayer(layer, position, memory) for layer in self.layers]
+        hidden = None
+        if memory.padding.any():
+            hidden = padding_bias(memory.padding, position.dtype)[:, 0]
+            hidden = hidden.repeat_interleave(self.layers[0].cross_attn.num_heads, 0)
+        layers = [StepwiseLayer(layer, position, memory, hidden) for layer in self.layers]
         return DecodingState(memory, layers, StepwisePredictor(predictor, len(memory.tokens)))
 
     @torch.no_grad()
