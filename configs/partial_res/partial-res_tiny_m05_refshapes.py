@@ -1,22 +1,11 @@
 # Stage 2: 5 % of the masks.
 _base_ = './partial-res_tiny_m100_refshapes.py'
 max_epochs = 7
-lr = 8e-4
-# Few contours: each is seen twice, and what reads and writes them learns fast.
+# Few contours: each is seen in two boxes a step.
 model = dict(head=dict(jitters=2))
 train_dataloader = dict(dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5.json'))
 train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-optim_wrapper = dict(
-    optimizer=dict(lr=lr),
-    paramwise_cfg=dict(
-        custom_keys={
-            'backbone': dict(lr_mult=1.0),
-            'neck': dict(lr_mult=1.0),
-            'head.roi_memory': dict(lr_mult=6.0),
-            'head.mask_cell_loss': dict(lr_mult=6.0),
-        }
-    ),
-)
+optim_wrapper = {{_base_.few_masks}}
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=40),
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),

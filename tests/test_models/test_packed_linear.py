@@ -19,6 +19,9 @@ def test_is_a_linear_layer(shape, count):
         wanted = F.linear(x, weight, bias if given is None else given)
         torch.testing.assert_close(packed(x, given), wanted, rtol=1e-5, atol=1e-4)
         torch.testing.assert_close(packed(x, given, relu=True), wanted.relu(), rtol=1e-5, atol=1e-4)
+        residual = torch.randn_like(wanted)
+        added = packed(x, given, residual=residual.clone())
+        torch.testing.assert_close(added, wanted + residual, rtol=1e-5, atol=1e-4)
 
 
 def test_what_cannot_be_packed_is_multiplied_as_it_is():

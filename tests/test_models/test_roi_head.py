@@ -181,6 +181,8 @@ def test_pseudo_points_may_come_from_the_cells(encoded):
     head.contours_from = 'cells'
     by_cells = head.predict(memory)
     assert by_cells.boxes.tokens.equal(by_decoder.boxes.tokens)
+    # decoding is in inference mode, what it gives is not
+    assert not any(found.boxes.tokens.is_inference() for found in (by_cells, by_decoder))
     closer, frame = head.look_closer(memory, by_cells.boxes.tokens)
     dense = head.mask_cell_loss.dense_logits(closer.image_tokens)
     grid, parts = head.roi_memory.grid, head.mask_cell_loss.parts

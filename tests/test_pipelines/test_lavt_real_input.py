@@ -2,7 +2,7 @@
 
 Two steps of training and a test of all 309 sentences of the mini RefCOCO, at few pixels, with fewer blocks
 and channels and without pretrained weights: that everything fits together is checked, not what is learned.
-With MMREFSEG_FULL_SIZE=1 the same at 480 pixels with Swin-B and BERT-base: an hour of one core, so not in CI.
+With MMREFSEG_FULL_SIZE=1 the same at 480 pixels with Swin-B and BERT-base: over an hour, so not in CI.
 """
 
 import json

@@ -126,7 +126,10 @@ class SeqTRRoIHead(SeqTRHead):
     def predict(
         self, memory: Memory, bins: Tensor | None = None, keep_logits: bool = False
     ) -> HeadPrediction:
-        """Decode every expression greedily: arguments as in :meth:`SeqTRHead.predict`."""
+        """Decode every expression greedily: arguments as in :meth:`SeqTRHead.predict`.
+
+        Contours from cells have no logits to keep.
+        """
         embed = self._embedder(memory)
         boxes = self._generate_boxes(self.decoder.start(memory, self.predictor), embed, bins, keep_logits)
         closer, frame = self.look_closer(memory, boxes.tokens)

@@ -31,11 +31,13 @@ class PackedLinear:
     def __call__(
         self, x: Tensor, bias: Tensor | None = None, relu: bool = False, residual: Tensor | None = None
     ) -> Tensor:
-        """(M, C) -> (M, D), with a ReLU, plus a residual (M, D), or neither."""
+        """(M, C) -> (M, D); with a ReLU, or plus a residual (M, D), not both."""
         bias = self.bias if bias is None else bias
         if self.packed is None:
             x = F.linear(x, self.weight, bias)
-            return x.relu_() if relu else x if residual is None else x.add_(residual)
+            if residual is not None:
+                return x.add_(residual)
+            return x.relu_() if relu else x
         if residual is not None:
             return torch.ops.mkldnn._linear_pointwise.binary(x, residual, self.packed, bias, 'add')
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, bias, 'relu' if relu else 'none', [], '')
