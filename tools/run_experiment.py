@@ -29,8 +29,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--long-epochs',
         type=int,
-        default=8,
-        help='epochs with all masks or with pseudo masks; the demo has 3, for its 15 minutes (default: 8)',
+        help="epochs with all masks or with pseudo masks (default: the configs', as in the demo)",
     )
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for every training'

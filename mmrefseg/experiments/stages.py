@@ -1,8 +1,6 @@
 """Running the package's tools one after another: resumable, with one progress bar."""
 
-import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,9 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..utils import UserInputError, dump_json, load_json
+from .processes import start
 
 TRAIN_LINE = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]')
 TEST_LINE = re.compile(r'Epoch\((?:val|test)\)\s+\[\s*(\d+)/(\d+)\]')
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -95,18 +95,17 @@ def run_stages(stages: Sequence[Stage], folder: Path, console: Console | None = 
 
 def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], None]) -> float:
     task = bar.add_task(stage.name, total=1)
-    start = time.monotonic()
+    begin = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f'{stage.slug}.log'
-    with open(log, 'w', encoding='utf-8', buffering=1) as file:
-        code = _follow(stage, file, bar, task, report)
+    code = _follow(stage, log, bar, task, report)
     if code or not stage.output.exists():
         lines = log.read_text(encoding='utf-8').strip().splitlines() or ['nothing']
         raise UserInputError(
             f'{stage.name}: the command ended with code {code} ({lines[-1]}); read {log}, mend it and run '
             'again: what is done is kept'
         )
-    seconds = time.monotonic() - start
+    seconds = time.monotonic() - begin
     dump_json({'command': list(stage.command), 'seconds': seconds}, folder / f'{stage.slug}.json')
     bar.update(task, completed=1)
     if not bar.console.is_terminal:
@@ -114,20 +113,20 @@ def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], No
     return seconds
 
 
-def _follow(stage: Stage, file, bar: Progress, task: TaskID, report: Callable[[float], None]) -> int:
-    """Run the command, copy what it prints to its log and read its progress from there."""
-    environment = os.environ | {'PYTHONUNBUFFERED': '1'}
-    process = subprocess.Popen(
-        stage.command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
-    )
+def _follow(stage: Stage, log: Path, bar: Progress, task: TaskID, report: Callable[[float], None]) -> int:
+    """Run the command and read its progress from its log."""
+    log.write_bytes(b'')
+    process = start(stage.command, log)
     try:
-        for line in process.stdout:
-            file.write(line)
-            done = stage.progress(line)
-            if done is not None:
-                bar.update(task, completed=done)
-                report(done)
-        return process.wait()
+        with open(log, encoding='utf-8', errors='replace') as file:
+            while (code := process.poll()) is None:
+                time.sleep(POLL_SECONDS)
+                for line in file:  # a line that is half there is no line of progress yet, and is not needed
+                    done = stage.progress(line)
+                    if done is not None:
+                        bar.update(task, completed=done)
+                        report(done)
+        return code
     finally:
         process.kill()
 

@@ -1,12 +1,13 @@
 """Chains of commands: order, resuming, failing, progress."""
 
 import io
+import os
 import sys
 
 import pytest
 from rich.console import Console
 
-from mmrefseg.experiments.stages import Stage, run_stages
+from mmrefseg.experiments.stages import Stage, python, run_stages
 from mmrefseg.utils import UserInputError
 
 
@@ -62,3 +63,52 @@ def test_progress_is_read_from_the_logs_of_the_tools(tmp_path):
     test = stage('test', tmp_path / 'x', '')
     assert test.progress('Epoch(test) [ 5/20]    eta: 0:00:01') == pytest.approx(0.25)
     assert test.progress('something else') is None
+
+
+SCRIPT = """
+import os, sys
+import mmrefseg
+print('before' if os.getppid() != {parent} else 'started by the test', sys.argv[1:], os.environ['STAGE_WORD'])
+open(sys.argv[1], 'w').write('made')
+sys.exit({code})
+"""
+
+
+@pytest.mark.parametrize('code', [0, 3, '"a word"'])
+def test_scripts_run_in_forked_processes(tmp_path, monkeypatch, code):
+    script, out = tmp_path / 'tool.py', tmp_path / 'out'
+    script.write_text(SCRIPT.format(code=code, parent=os.getpid()))
+    monkeypatch.setenv('STAGE_WORD', f'word {code}')
+    stages = [Stage('tool', python(script, out), out)]
+    if code:
+        with pytest.raises(UserInputError, match=f'ended with code {code if code == 3 else 1}'):
+            run_stages(stages, tmp_path / 'stages', quiet())
+    else:
+        run_stages(stages, tmp_path / 'stages', quiet())
+    assert out.read_text() == 'made'
+    log = (tmp_path / 'stages' / 'tool.log').read_text()
+    assert log.startswith(f"before ['{out}'] word {code}\n")
+    assert ('a word' in log) == (code == '"a word"')
+
+
+def test_a_script_that_raises_leaves_its_traceback_in_the_log(tmp_path):
+    script = tmp_path / 'tool.py'
+    script.write_text('raise ValueError("the reason")')
+    with pytest.raises(UserInputError, match=r'code 1.*the reason'):
+        run_stages([Stage('tool', python(script), tmp_path / 'out')], tmp_path / 'stages', quiet())
+    assert 'Traceback' in (tmp_path / 'stages' / 'tool.log').read_text()
+
+
+def test_what_is_interrupted_leaves_no_process_behind(tmp_path, monkeypatch):
+    script, pid = tmp_path / 'tool.py', tmp_path / 'pid'
+    script.write_text(f'import os, time\nopen({str(pid)!r}, "w").write(str(os.getpid()))\ntime.sleep(600)')
+
+    def interrupt(_):
+        if pid.exists() and pid.read_text():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr('mmrefseg.experiments.stages.time.sleep', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_stages([Stage('tool', python(script), tmp_path / 'out')], tmp_path / 'stages', quiet())
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)

@@ -1,5 +1,5 @@
 # Minutes on two CPU cores. A config sets max_epochs and lr; the rest follows from them.
-max_epochs = 7
+max_epochs = 8
 lr = 1.4e-3
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
 val_cfg = dict(type='ValLoop')
