@@ -98,7 +98,11 @@ def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], No
     begin = time.monotonic()
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f'{stage.slug}.log'
-    code = _follow(stage, log, bar, task, report)
+    try:
+        code = _follow(stage, log, bar, task, report)
+    except KeyboardInterrupt:
+        bar.console.print(f'{stage.name}: stopped; the same command goes on from here, what is done is kept')
+        raise
     if code or not stage.output.exists():
         lines = log.read_text(encoding='utf-8').strip().splitlines() or ['nothing']
         raise UserInputError(

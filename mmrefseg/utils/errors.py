@@ -20,7 +20,10 @@ class UserInputError(ValueError):
 
 
 def cli(main: Callable[..., int | None]) -> Callable[..., None]:
-    """Decorate a tool's ``main``: a :class:`UserInputError` becomes one line on stderr and exit code 2."""
+    """Decorate a tool's ``main``: a :class:`UserInputError` becomes one line on stderr and exit code 2.
+
+    Ctrl-C becomes a word and exit code 130, as in a shell.
+    """
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
@@ -29,6 +32,9 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
         except UserInputError as error:
             print(f'error: {error}', file=sys.stderr)
             sys.exit(2)
+        except KeyboardInterrupt:
+            print('interrupted', file=sys.stderr)
+            sys.exit(130)
         sys.exit(code or 0)
 
     return run

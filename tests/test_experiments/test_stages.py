@@ -2,7 +2,10 @@
 
 import io
 import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -73,6 +76,20 @@ open(sys.argv[1], 'w').write('made')
 sys.exit({code})
 """
 
+RUNNER = """
+from pathlib import Path
+from mmrefseg.experiments.stages import Stage, run_stages
+from mmrefseg.utils import cli
+
+@cli
+def main():
+    name, command, output = {stage!r}
+    run_stages([Stage(name, command, Path(output))], Path({folder!r}))
+
+if __name__ == '__main__':
+    main()
+"""
+
 
 @pytest.mark.parametrize('code', [0, 3, '"a word"'])
 def test_scripts_run_in_forked_processes(tmp_path, monkeypatch, code):
@@ -99,16 +116,21 @@ def test_a_script_that_raises_leaves_its_traceback_in_the_log(tmp_path):
     assert 'Traceback' in (tmp_path / 'stages' / 'tool.log').read_text()
 
 
-def test_what_is_interrupted_leaves_no_process_behind(tmp_path, monkeypatch):
+def test_what_is_interrupted_leaves_no_process_behind(tmp_path):
     script, pid = tmp_path / 'tool.py', tmp_path / 'pid'
-    script.write_text(f'import os, time\nopen({str(pid)!r}, "w").write(str(os.getpid()))\ntime.sleep(600)')
-
-    def interrupt(_):
-        if pid.exists() and pid.read_text():
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr('mmrefseg.experiments.stages.time.sleep', interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        run_stages([Stage('tool', python(script), tmp_path / 'out')], tmp_path / 'stages', quiet())
+    script.write_text(f'import os, time\nopen({str(pid)!r}, "w").write(f"{{os.getpid()}} ")\ntime.sleep(600)')
+    runner = tmp_path / 'runner.py'
+    runner.write_text(RUNNER.format(stage=('slow one', python(script), 'out'), folder=str(tmp_path)))
+    process = subprocess.Popen(
+        [sys.executable, runner], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while not (pid.exists() and ' ' in pid.read_text()):
+        assert process.poll() is None
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert 'slow one: stopped; the same command goes on' in said
+    assert said.endswith('interrupted\n') and 'Traceback' not in said
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
