@@ -71,12 +71,11 @@ def collect(studies: Sequence[PartialStudy], variants: Sequence[Variant]) -> dic
     return {'rec_acc50': _spread(rec) if rec else None, 'variants': table}
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | list[float]]:
-    """Mean, sample standard deviation (0 for one value) and the values."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+def _spread(values: Sequence[float]) -> dict[str, float | list[float] | None]:
+    """Mean, sample standard deviation (``None`` for one value) and the values."""
     return {
         'mean': round(statistics.fmean(values), 2),
-        'std': round(deviation, 2),
+        'std': round(statistics.stdev(values), 2) if len(values) > 1 else None,
         'values': [round(value, 2) for value in values],
     }
 
@@ -104,13 +103,18 @@ def markdown_table(summary: Mapping) -> str:
     """The paper's table in small: one row per share of masks and selection."""
     lines = ['| masks | trained on | mIoU | oIoU | P@0.5 | P@0.9 | seeds |', '|---|---|---|---|---|---|---|']
     for row in summary['variants'].values():
-        cells = [f'{row[key]["mean"]:.1f} ± {row[key]["std"]:.1f}' for key in KEYS]
+        cells = [_mean_and_spread(row[key]) for key in KEYS]
         label = 'all masks (ceiling)' if row['ratio'] == 100 else LABELS[row['selection']]
         lines.append(f'| {row["ratio"]} % | {label} | {" | ".join(cells)} | {len(row["seeds"])} |')
     rec = summary['rec_acc50']
     if rec:
-        lines += ['', f'REC Acc@0.5 of the boxes-only network: {rec["mean"]:.1f} ± {rec["std"]:.1f}.']
+        lines += ['', f'REC Acc@0.5 of the boxes-only network: {_mean_and_spread(rec)}.']
     return '\n'.join(lines) + '\n'
+
+
+def _mean_and_spread(number: Mapping) -> str:
+    mean, std = f'{number["mean"]:.1f}', number['std']
+    return mean if std is None else f'{mean} ± {std:.1f}'
 
 
 def plot(summary: Mapping, path: Path) -> None:
@@ -124,7 +128,7 @@ def plot(summary: Mapping, path: Path) -> None:
     rows = summary['variants'].values()
     for (selection, label), color in zip(LABELS.items(), ('#666666', '#2a78c2', '#e06c00'), strict=True):
         points = sorted(
-            (row['ratio'], row['miou']['mean'], row['miou']['std'])
+            (row['ratio'], row['miou']['mean'], row['miou']['std'] or 0)
             for row in rows
             if row['selection'] == selection and row['ratio'] < 100
         )

@@ -32,7 +32,7 @@ def test_mean_spread_table_and_plot(tmp_path):
     assert summary['rec_acc50']['mean'] == 81
     table = (tmp_path / 'table.md').read_text()
     assert '| 5 % | + RPP | 61.0 ± 1.4 |' in table
-    assert '| 100 % | all masks (ceiling) | 75.0 ± 0.0 |' in table
+    assert '| 100 % | all masks (ceiling) | 75.0 |' in table
     with Image.open(tmp_path / 'miou.png') as picture:
         assert picture.width > 500
 
