@@ -77,6 +77,7 @@ sys.exit({code})
 """
 
 RUNNER = """
+import signal
 from pathlib import Path
 from mmrefseg.experiments.stages import Stage, run_stages
 from mmrefseg.utils import cli
@@ -87,6 +88,7 @@ def main():
     run_stages([Stage(name, command, Path(output))], Path({folder!r}))
 
 if __name__ == '__main__':
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would ignore it
     main()
 """
 
