@@ -143,7 +143,7 @@ def plot(summary: Mapping, path: Path) -> None:
     axes.set_xlabel('share of objects with a mask')
     axes.set_ylabel('mIoU (%), RefShapes testA')
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False)
+    figure.legend(loc='outside upper center', ncols=4, frameon=False, fontsize='small')
     with atomic_write(path, 'wb') as file:
         figure.savefig(file, format='png', dpi=150)
     plt.close(figure)
