@@ -1,6 +1,6 @@
 """The paper's table in small: 1, 5 and 10 % of the masks, with and without pseudo masks, three seeds.
 
-    make experiment                            # overnight on two cores; stop and start it as you like
+    make experiment                            # hours on two cores; stop and start it as you like
 
 Every stage that is done is kept. After each seed the table so far is written to work_dirs/experiment:
 summary.json, table.md and miou.png.

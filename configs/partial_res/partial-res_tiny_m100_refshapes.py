@@ -36,7 +36,7 @@ optim_wrapper = dict(
         }
     ),
 )
-# What the configs with few masks put in its place: each contour counts, so what reads and writes them learns
+# What the configs with few masks change in optim_wrapper: each contour counts, so what reads and writes them learns
 # faster still, and the backbone, which has seen all boxes, moves less.
 few_masks = dict(
     optimizer=dict(lr=8e-4),

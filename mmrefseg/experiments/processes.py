@@ -32,11 +32,12 @@ def start(command: Sequence[str], log: Path) -> Process:
         command: The program and its arguments.
         log: A file, written anew, for all that the command prints.
     """
+    log.write_bytes(b'')  # there is something to read before the process has begun to write
     forks = 'forkserver' in multiprocessing.get_all_start_methods() and not torch.cuda.is_available()
     if forks and command[0] == sys.executable and command[1].endswith('.py'):
         return ForkedScript(command[1:], log)
     environment = os.environ | {'PYTHONUNBUFFERED': '1'}
-    with open(log, 'wb') as file:
+    with open(log, 'ab') as file:
         return subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=environment)
 
 
@@ -66,7 +67,7 @@ class ForkedScript:
 
 def _run_script(command: Sequence[str], log: Path, environment: dict[str, str]) -> None:
     """Run in the forked process, whose exit code follows from how this ends."""
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    file = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(file, stream.fileno())
         stream.reconfigure(line_buffering=True)

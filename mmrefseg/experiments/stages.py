@@ -101,7 +101,8 @@ def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], No
     try:
         code = _follow(stage, log, bar, task, report)
     except KeyboardInterrupt:
-        bar.console.print(f'{stage.name}: stopped; the same command goes on from here, what is done is kept')
+        said = 'stopped; the same command begins this stage again and keeps those before it'
+        bar.console.print(f'{stage.name}: {said}', soft_wrap=True)
         raise
     if code or not stage.output.exists():
         lines = log.read_text(encoding='utf-8').strip().splitlines() or ['nothing']
@@ -119,13 +120,12 @@ def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], No
 
 def _follow(stage: Stage, log: Path, bar: Progress, task: TaskID, report: Callable[[float], None]) -> int:
     """Run the command and read its progress from its log."""
-    log.write_bytes(b'')
     process = start(stage.command, log)
     try:
         with open(log, encoding='utf-8', errors='replace') as file:
             while (code := process.poll()) is None:
                 time.sleep(POLL_SECONDS)
-                for line in file:  # a line that is half there is no line of progress yet, and is not needed
+                for line in file:  # one that was half written is read in two parts, and moves no bar
                     done = stage.progress(line)
                     if done is not None:
                         bar.update(task, completed=done)

@@ -71,7 +71,7 @@ def test_progress_is_read_from_the_logs_of_the_tools(tmp_path):
 SCRIPT = """
 import os, sys
 import mmrefseg
-print('before' if os.getppid() != {parent} else 'started by the test', sys.argv[1:], os.environ['STAGE_WORD'])
+print(os.getppid() == {parent}, sys.argv[1:], os.environ['STAGE_WORD'])
 open(sys.argv[1], 'w').write('made')
 sys.exit({code})
 """
@@ -93,8 +93,10 @@ if __name__ == '__main__':
 """
 
 
+@pytest.mark.parametrize('gpu', [False, True])
 @pytest.mark.parametrize('code', [0, 3, '"a word"'])
-def test_scripts_run_in_forked_processes(tmp_path, monkeypatch, code):
+def test_scripts_are_forked_by_a_server_unless_there_is_a_gpu(tmp_path, monkeypatch, code, gpu):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: gpu)
     script, out = tmp_path / 'tool.py', tmp_path / 'out'
     script.write_text(SCRIPT.format(code=code, parent=os.getpid()))
     monkeypatch.setenv('STAGE_WORD', f'word {code}')
@@ -106,7 +108,7 @@ def test_scripts_run_in_forked_processes(tmp_path, monkeypatch, code):
         run_stages(stages, tmp_path / 'stages', quiet())
     assert out.read_text() == 'made'
     log = (tmp_path / 'stages' / 'tool.log').read_text()
-    assert log.startswith(f"before ['{out}'] word {code}\n")
+    assert log.startswith(f"{gpu} ['{out}'] word {code}\n")
     assert ('a word' in log) == (code == '"a word"')
 
 
@@ -126,13 +128,14 @@ def test_what_is_interrupted_leaves_no_process_behind(tmp_path):
     process = subprocess.Popen(
         [sys.executable, runner], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
+    deadline = time.monotonic() + 120
     while not (pid.exists() and ' ' in pid.read_text()):
-        assert process.poll() is None
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert 'slow one: stopped; the same command goes on' in said
+    assert 'slow one: stopped; the same command begins this stage again' in said
     assert said.endswith('interrupted\n') and 'Traceback' not in said
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)

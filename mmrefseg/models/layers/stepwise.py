@@ -142,9 +142,7 @@ class StepwiseLayer:
         hidden: See :class:`MemoryAttention`.
     """
 
-    def __init__(
-        self, layer: nn.Module, position: Tensor, memory: Memory, hidden: Tensor | None = None
-    ) -> None:
+    def __init__(self, layer: nn.Module, position: Tensor, memory: Memory, hidden: Tensor | None) -> None:
         m, ffn = len(memory.tokens), layer.ffn
         self.own = SequenceAttention(layer.self_attn, position, m)
         self.cross = MemoryAttention(layer.cross_attn, layer.point_modulation, position, memory, hidden)
