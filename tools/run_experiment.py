@@ -23,7 +23,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
-    parser.add_argument('--ratios', type=int, nargs='+', default=[5, 1, 10], help='in the order they run')
+    parser.add_argument(
+        '--ratios', type=int, nargs='+', default=[5, 1, 10], choices=(1, 5, 10), help='in the order they run'
+    )
     parser.add_argument('--folder', type=Path, default=Path('work_dirs/experiment'))
     parser.add_argument('--size', default='small', help='RefShapes size')
     parser.add_argument(
@@ -48,17 +50,12 @@ def main(argv: list[str] | None = None) -> None:
             options=tuple(args.cfg_options),
             long_epochs=args.long_epochs,
         )
-        for seed in args.seeds
+        for seed in dict.fromkeys(args.seeds)
     ]
-    variants = [Variant(ratio, selection) for ratio in sorted(args.ratios) for selection in SELECTIONS]
+    variants = [Variant(ratio, selection) for ratio in sorted(set(args.ratios)) for selection in SELECTIONS]
     variants.append(Variant(100))
     for study in studies:
-        stages = [study.data(), study.samples((1, 5, 10)), *study.rec(), *study.variant(Variant(100))]
-        for ratio in args.ratios:
-            stages += [*study.variant(Variant(ratio)), study.predict(ratio)]
-            for selection in ('rpp', 'unselected'):
-                stages += study.variant(Variant(ratio, selection))
-        run_stages(stages, study.folder / 'stages')
+        run_stages(study.stages(dict.fromkeys(args.ratios)), study.folder / 'stages')
         summary = write_experiment_report(studies, variants, args.folder)
     Console().print(Markdown(markdown_table(summary)))
 

@@ -74,7 +74,11 @@ def run_stages(stages: Sequence[Stage], folder: Path, console: Console | None = 
 
     Raises:
         UserInputError: If a stage fails; the message ends with the last line of its log.
+        ValueError: If two stages would write the same log.
     """
+    slugs = [stage.slug for stage in stages]
+    if len(set(slugs)) < len(slugs):
+        raise ValueError(f'found stages with the same name, expected names that differ: {sorted(slugs)}')
     console = console or Console(stderr=True)
     columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.percentage:>3.0f} %'))
     total = 0.0

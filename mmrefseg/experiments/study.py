@@ -6,7 +6,7 @@ from the same boxes-only network.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +96,15 @@ class PartialStudy:
         """The test's numbers of a network."""
         return self.work_dir(name) / f'{self.split}.json'
 
+    def stages(self, ratios: Sequence[int]) -> list[Stage]:
+        """The paper's table: boxes, the ceiling, and for each ratio all that can be trained on."""
+        stages = [self.data(), self.samples((1, 5, 10)), *self.rec(), *self.variant(Variant(100))]
+        for ratio in ratios:
+            stages += [*self.variant(Variant(ratio)), self.predict(ratio)]
+            for selection in ('rpp', 'unselected'):
+                stages += self.variant(Variant(ratio, selection))
+        return stages
+
     def data(self) -> Stage:
         """Make RefShapes."""
         command = python('tools/dataset_converters/create_refshapes.py', '--size', self.size, '--seed', 0)
@@ -179,7 +188,8 @@ class PartialStudy:
             '--out', self.picked(variant), '--strategy', SELECTIONS[variant.selection],
             '--report', self.report(variant),
         )  # fmt: skip
-        return Stage(f'select ({variant.selection})', command, self.report(variant))
+        name = f'select from {variant.ratio} % of the masks ({variant.selection})'
+        return Stage(name, command, self.report(variant))
 
 
 def schedule_options(epochs: int) -> tuple[str, ...]:

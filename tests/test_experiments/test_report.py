@@ -52,3 +52,9 @@ def test_what_sees_all_pictures_can_train_for_longer(tmp_path):
     few = training(Variant(5))
     assert 'train_cfg.max_epochs=9' not in few.command and few.epochs > 0
     assert 'train_cfg.max_epochs=9' not in next(iter(study.rec())).command
+
+
+def test_no_stage_of_the_experiment_keeps_its_log_where_another_does(tmp_path):
+    stages = PartialStudy(tmp_path, 0).stages([1, 5, 10])
+    slugs, outputs = {stage.slug for stage in stages}, {stage.output for stage in stages}
+    assert len(stages) == len(slugs) == len(outputs) == 6 + 3 * 9

@@ -59,6 +59,13 @@ def test_a_failure_names_the_log_and_stops(tmp_path, code):
     assert 'the reason' in (tmp_path / 'stages' / 'bad_one.log').read_text()
 
 
+def test_stages_of_one_name_would_forget_each_other(tmp_path):
+    stages = [stage(name, tmp_path / 'out', touch(tmp_path / 'out')) for name in ('Select (5 %)', 'select 5')]
+    with pytest.raises(ValueError, match='same name'):
+        run_stages(stages, tmp_path / 'stages', quiet())
+    assert not (tmp_path / 'out').exists()
+
+
 def test_progress_is_read_from_the_logs_of_the_tools(tmp_path):
     train = stage('train', tmp_path / 'x', '', epochs=4)
     assert train.progress('11/21 - INFO - Epoch(train)  [2][ 50/100]  lr: 1e-4') == pytest.approx(0.375)

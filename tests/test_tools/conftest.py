@@ -120,8 +120,9 @@ def tools(tmp_path_factory) -> Iterator[Tools]:
     make_data(folder / 'data')
     tools = Tools(folder)
     yield tools
-    tools.server.stdin.close()
-    tools.server.wait(30)
+    # Closing its stdin may not end it: a worker that a test forked and that still lives holds the pipe open.
+    tools.server.kill()
+    tools.server.communicate()
 
 
 @pytest.fixture(scope='session')
