@@ -30,8 +30,7 @@ def project(tmp_path_factory) -> Tools:
     tools.predictions = make_predictions(load_split(str(tools.ann), 'testA'))
     (folder / 'p.json').write_text(json.dumps(tools.predictions))
     yield tools
-    tools.server.stdin.close()
-    tools.server.wait(30)
+    tools.close()
 
 
 @pytest.fixture(scope='module')

@@ -62,8 +62,7 @@ def coco(tmp_path_factory, test_data, repo_root):
         tools.succeed(*train, 'again', '--resume', '--cfg-options', *SMALL)
         yield SimpleNamespace(tools=tools, folder=folder, config=config)
     finally:
-        tools.server.stdin.close()
-        tools.server.wait(30)
+        tools.close()
         shutil.rmtree(folder)
 
 

@@ -66,6 +66,14 @@ class Tools:
             code = int(self.server.stdout.readline())
         return subprocess.CompletedProcess([path, *args], code, out.read_text(), err.read_text())
 
+    def close(self) -> None:
+        """End the server, which has nothing to lose.
+
+        Closing its stdin may not end it: a worker that a test forked and that still lives keeps it open.
+        """
+        self.server.kill()
+        self.server.communicate()
+
     def succeed(self, script: str, *args: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a tool that must end well."""
         done = self.run(script, *args, **environment)
@@ -120,9 +128,7 @@ def tools(tmp_path_factory) -> Iterator[Tools]:
     make_data(folder / 'data')
     tools = Tools(folder)
     yield tools
-    # Closing its stdin may not end it: a worker that a test forked and that still lives holds the pipe open.
-    tools.server.kill()
-    tools.server.communicate()
+    tools.close()
 
 
 @pytest.fixture(scope='session')
