@@ -8,28 +8,20 @@ leaves summary.json and pictures in work_dirs/demo. What is done is not done aga
 """
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 
 from mmrefseg.experiments import PartialStudy, Variant, demo_table, run_stages
+from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.pictures import draw_predictions
 from mmrefseg.experiments.report import demo_summary
 from mmrefseg.utils import cli, dump_json
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the mask sample and of every training')
-    parser.add_argument('--ratio', type=int, default=5, choices=(1, 5, 10), help='percent of the masks')
-    parser.add_argument('--folder', type=Path, default=Path('work_dirs/demo'), help='where results go')
-    parser.add_argument('--size', default='small', help='RefShapes size')
-    parser.add_argument('--split', default='testA', help='the split that is scored')
-    parser.add_argument('--pictures', type=int, default=12, help='how many expressions are drawn')
+    parser = demo_parser(__doc__, 'work_dirs/demo', pictures=12)
     parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for every training'
+        '--ratio', type=int, default=5, choices=(1, 5, 10), help='percent of the masks (default: %(default)s)'
     )
     return parser.parse_args(argv)
 

@@ -7,34 +7,34 @@ summary.json, table.md and miou.png.
 """
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 from rich.markdown import Markdown
 
 from mmrefseg.experiments import PartialStudy, Variant, run_stages, write_experiment_report
+from mmrefseg.experiments.arguments import positive, tool_parser
 from mmrefseg.experiments.report import markdown_table
 from mmrefseg.experiments.study import SELECTIONS
 from mmrefseg.utils import cli
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = tool_parser(__doc__, 'work_dirs/experiment')
+    parser.add_argument(
+        '--seeds',
+        type=int,
+        nargs='+',
+        default=[0, 1, 2],
+        help='the table shows their mean and spread (default: 0 1 2)',
     )
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument(
         '--ratios', type=int, nargs='+', default=[5, 1, 10], choices=(1, 5, 10), help='in the order they run'
     )
-    parser.add_argument('--folder', type=Path, default=Path('work_dirs/experiment'))
-    parser.add_argument('--size', default='small', help='RefShapes size')
     parser.add_argument(
         '--long-epochs',
-        type=int,
+        type=positive,
+        metavar='N',
         help="epochs with all masks or with pseudo masks (default: the configs', as in the demo)",
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for every training'
     )
     return parser.parse_args(argv)
 

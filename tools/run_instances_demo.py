@@ -7,35 +7,18 @@ Runs the package's own tools one after another (the log of each is beside what i
 the model zoos and leaves summary.json and pictures in work_dirs/demo-instances. What is done stays done.
 """
 
-import argparse
-from pathlib import Path
-
 from rich.console import Console
 
 from mmrefseg.evaluation.tables import precision_tables
 from mmrefseg.experiments import run_stages
+from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.instances import InstancesDemo
 from mmrefseg.utils import cli, dump_json, load_json
 
 
-def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the training')
-    parser.add_argument('--folder', type=Path, default=Path('work_dirs/demo-instances'), help='for results')
-    parser.add_argument('--size', default='small', help='RefShapes size')
-    parser.add_argument('--split', default='testA', help='the split that is scored')
-    parser.add_argument('--pictures', type=int, default=8, help='how many pictures are drawn')
-    parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for the training'
-    )
-    return parser.parse_args(argv)
-
-
 @cli
 def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
+    args = demo_parser(__doc__, 'work_dirs/demo-instances', pictures=8).parse_args(argv)
     demo = InstancesDemo(
         args.folder, args.seed, args.size, args.split, args.pictures, tuple(args.cfg_options)
     )

@@ -8,29 +8,19 @@ leaves summary.json, pictures and failures/index.html in work_dirs/demo-lavt. Wh
 """
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 
 from mmrefseg.experiments import LavtDemo, lavt_table, run_stages
+from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.lavt import PROTOCOLS
 from mmrefseg.utils import cli, dump_json
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument('--seed', type=int, default=0, help='of the training')
-    parser.add_argument('--folder', type=Path, default=Path('work_dirs/demo-lavt'), help='where results go')
-    parser.add_argument('--size', default='small', help='RefShapes size')
-    parser.add_argument('--split', default='testA', help='the split that is scored')
+    parser = demo_parser(__doc__, 'work_dirs/demo-lavt', pictures=12)
     parser.add_argument(
         '--protocols', nargs='+', choices=PROTOCOLS, default=list(PROTOCOLS), help='how it is scored'
-    )
-    parser.add_argument('--pictures', type=int, default=12, help='how many expressions are drawn')
-    parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for the training'
     )
     return parser.parse_args(argv)
 

@@ -1,7 +1,6 @@
 """The config that a converted SeqTR or Partial-RES checkpoint runs with, as it was trained."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ..utils import UserInputError
+from ..utils.shipped import shipped
 from .report import expected_shapes
 from .seqtr import SeqTRNetwork
 
@@ -39,7 +39,7 @@ def base_config(network: SeqTRNetwork, dataset: str) -> str:
         'seqtr': f'seqtr/seqtr_darknet53_{network.predicts}_',
         'partial_res': f'partial_res/partial-res_darknet53_{stage}_',
     }[network.family]
-    there = [name for name in DATASETS if config_path(f'{stem}{name}.py') is not None]
+    there = [name for name in DATASETS if shipped(f'configs/{stem}{name}.py').is_file()]
     if dataset not in there:
         raise UserInputError.of(
             f'--dataset {dataset}',
@@ -48,13 +48,6 @@ def base_config(network: SeqTRNetwork, dataset: str) -> str:
             'choose another',
         )
     return f'mmrefseg::{stem}{dataset}.py'
-
-
-def config_path(name: str) -> Path | None:
-    """Where a shipped config lies: in the checkout, or in the installed package."""
-    package = Path(__file__).resolve().parents[1]
-    places = (package / '.mim' / 'configs' / name, package.parent / 'configs' / name)
-    return next((place for place in places if place.is_file()), None)
 
 
 def settings(network: SeqTRNetwork, base: str, vocabulary: dict | None) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..utils import load_json
+from ..utils.shipped import shipped
 from .stages import Stage, python
 from .study import epochs_of
 
@@ -89,15 +90,15 @@ class InstancesDemo:
     def _train(self) -> Stage:
         options = [*self._data(), *self.options]
         command = python(
-            'tools/train.py', CONFIG, '--work-dir', self.work_dir, '--seed', self.seed,
+            'tools/train.py', shipped(CONFIG), '--work-dir', self.work_dir, '--seed', self.seed,
             '--cfg-options', *options,
         )  # fmt: skip
         return Stage('train Mask R-CNN', command, self.checkpoint, epochs=epochs_of(CONFIG, options))
 
     def _test(self) -> Stage:
         command = python(
-            'tools/test.py', CONFIG, self.checkpoint, '--work-dir', self.work_dir, '--json', self.scores,
-            '--classwise', '--cfg-options', *self._data(),
+            'tools/test.py', shipped(CONFIG), self.checkpoint, '--work-dir', self.work_dir, '--json',
+            self.scores, '--classwise', '--cfg-options', *self._data(),
         )  # fmt: skip
         return Stage(f'test on {self.split}', command, self.scores)
 
@@ -105,8 +106,8 @@ class InstancesDemo:
         folder = Path(f'data/images/refshapes_{self.size}')
         images = [folder / f'{self.split}_{number:06d}.png' for number in range(self.pictures)]
         command = python(
-            'demo/image_demo.py', '--config', CONFIG, '--weights', self.checkpoint, '--input', *images,
-            '--output', f'{self.drawings}/', '--confidence-threshold', 0.5,
+            'demo/image_demo.py', '--config', shipped(CONFIG), '--weights', self.checkpoint, '--input',
+            *images, '--output', f'{self.drawings}/', '--confidence-threshold', 0.5,
         )  # fmt: skip
         return Stage('draw predictions', command, self.drawings / images[-1].name)
 

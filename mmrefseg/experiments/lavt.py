@@ -9,6 +9,7 @@ from rich.table import Table
 from ..datasets.annotations import load_split
 from ..datasets.masks import to_array
 from ..utils import load_json
+from ..utils.shipped import shipped
 from ..visualization.drawing import draw_case, save_grid
 from .stages import Stage, python
 from .study import epochs_of, refshapes_options
@@ -83,7 +84,7 @@ class LavtDemo:
     def _train(self) -> Stage:
         options = [*refshapes_options(self.size), *self.options]
         command = python(
-            'tools/train.py', CONFIG, '--work-dir', self.folder / 'lavt', '--seed', self.seed,
+            'tools/train.py', shipped(CONFIG), '--work-dir', self.folder / 'lavt', '--seed', self.seed,
             *(['--cfg-options', *options] if options else []),
         )  # fmt: skip
         return Stage('train LAVT', command, self.checkpoint, epochs=epochs_of(CONFIG, options))
@@ -91,7 +92,7 @@ class LavtDemo:
     def _tool(self, *arguments: object) -> tuple[str, ...]:
         changes = refshapes_options(self.size)
         return python(
-            'tools/test.py', CONFIG, self.checkpoint, '--which-set', self.split, '--work-dir',
+            'tools/test.py', shipped(CONFIG), self.checkpoint, '--which-set', self.split, '--work-dir',
             self.folder / 'lavt', *arguments, *(['--cfg-options', *changes] if changes else []),
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..utils import UserInputError, dump_json, load_json
+from ..utils.shipped import shipped
 from .processes import start
 
 TRAIN_LINE = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]')
@@ -139,6 +140,11 @@ def _follow(stage: Stage, log: Path, bar: Progress, task: TaskID, report: Callab
         process.kill()
 
 
-def python(*arguments: object) -> tuple[str, ...]:
-    """A command line that runs a Python script with this interpreter."""
-    return (sys.executable, *map(str, arguments))
+def python(script: str | Path, *arguments: object) -> tuple[str, ...]:
+    """A command line that runs a Python script with this interpreter.
+
+    Args:
+        script: A tool of this package, as ``tools/train.py``, or an absolute path.
+        arguments: What the script is called with.
+    """
+    return (sys.executable, str(shipped(script)), *map(str, arguments))

@@ -5,15 +5,12 @@ segmentation from these masks only, pseudo masks from all boxes, a selection, an
 from the same boxes-only network.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..utils.shipped import shipped
 from .stages import Stage, python
-
-ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = 'configs/partial_res/partial-res_tiny_{}_refshapes.py'
 
 SELECTIONS = {'masks_only': None, 'unselected': 'all', 'rpp': 'rpp'}
 """What is trained on: the few masks alone, with all pseudo masks, with the selected ones."""
@@ -127,7 +124,7 @@ class PartialStudy:
             options.append(f'train_dataloader.dataset.ann_file={annotations.resolve()}')
         start = [] if name == 'rec' else ['--load-from', self.work_dir('rec') / 'best.pth']
         command = python(
-            'tools/train.py', CONFIGS.format(config), '--work-dir', self.work_dir(name),
+            'tools/train.py', config_of(config), '--work-dir', self.work_dir(name),
             '--seed', self.seed, *start, '--cfg-options', *options,
         )  # fmt: skip
         command = command if options else command[:-1]
@@ -135,13 +132,13 @@ class PartialStudy:
             label,
             command,
             self.work_dir(name) / 'best.pth',
-            epochs=epochs_of(CONFIGS.format(config), options),
+            epochs=epochs_of(config_of(config), options),
         )
 
     def test(self, name: str, config: str, label: str) -> Stage:
         """Score a network."""
         command = python(
-            'tools/test.py', CONFIGS.format(config), self.work_dir(name) / 'best.pth',
+            'tools/test.py', config_of(config), self.work_dir(name) / 'best.pth',
             '--which-set', self.split, '--json', self.scores(name), '--work-dir', self.work_dir(name),
             *(['--cfg-options', *self.size_options] if self.size_options else []),
         )  # fmt: skip
@@ -171,7 +168,7 @@ class PartialStudy:
         network = Variant(ratio).name
         prefix = self.work_dir(network) / 'pseudo'
         command = python(
-            'tools/test.py', CONFIGS.format(f'm{ratio:02d}-pseudo'), self.work_dir(network) / 'best.pth',
+            'tools/test.py', config_of(f'm{ratio:02d}-pseudo'), self.work_dir(network) / 'best.pth',
             '--work-dir', self.work_dir(network), '--json', self.work_dir(network) / 'pseudo_count.json',
             '--cfg-options', *self.size_options, f'test_evaluator.outfile_prefix={prefix}',
             f'test_dataloader.dataset.ann_file={self.sample(ratio).resolve()}',
@@ -190,6 +187,11 @@ class PartialStudy:
         )  # fmt: skip
         name = f'select from {variant.ratio} % of the masks ({variant.selection})'
         return Stage(name, command, self.report(variant))
+
+
+def config_of(stage: str) -> Path:
+    """The shipped config of a stage on RefShapes, such as ``rec`` or ``m05-retrain``."""
+    return shipped(f'configs/partial_res/partial-res_tiny_{stage}_refshapes.py')
 
 
 def schedule_options(epochs: int) -> tuple[str, ...]:
@@ -211,12 +213,12 @@ def refshapes_options(size: str) -> list[str]:
     return options
 
 
-def epochs_of(path: str, options: list[str]) -> int:
-    """Epochs of a training, from the options or its config (of the checkout, where it is not here)."""
+def epochs_of(path: str | Path, options: list[str]) -> int:
+    """Epochs of a training, from the options or its config."""
     from mmengine.config import Config
 
     for option in reversed(options):  # the last one counts
         key, _, value = option.partition('=')
         if key == 'train_cfg.max_epochs':
             return int(value)
-    return Config.fromfile(path if os.path.exists(path) else str(ROOT / path)).train_cfg.max_epochs
+    return Config.fromfile(shipped(path)).train_cfg.max_epochs

@@ -87,9 +87,17 @@ def set_work_dir(config: Config, path: str, work_dir: str | None = None) -> None
 
 
 def set_seed(config: Config, seed: int | None, deterministic: bool = False) -> None:
-    """Seed the run and the drawing of expressions and augmentations in its training data."""
+    """Seed the run and the drawing of expressions and augmentations in its training data.
+
+    Raises:
+        UserInputError: If numpy could not be seeded with it.
+    """
     randomness = dict(config.get('randomness') or {})
     if seed is not None:
+        if not 0 <= seed < 2**32:
+            raise UserInputError.of(
+                '--seed', str(seed), 'a whole number from 0 to 2**32 - 1', 'choose another'
+            )
         randomness['seed'] = seed
         for dataset in innermost_datasets(config.get('train_dataloader')):
             if dataset.get('type') == 'RefSegDataset':

@@ -8,7 +8,6 @@ the optimizer's state.
 """
 
 import argparse
-from pathlib import Path
 
 import torch
 from mmdet.registry import MODELS
@@ -24,8 +23,8 @@ from mmrefseg.checkpoints.mmdet2 import read_mmdet2
 from mmrefseg.utils import UserInputError, cli
 from mmrefseg.utils.batch_norm import replace_sync_batch_norm
 from mmrefseg.utils.run_config import load_config
+from mmrefseg.utils.shipped import shipped
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = 'configs/cascade_rcnn/cascade-mask-rcnn_resnest50_fpn_tiny-voc.py'
 
 
@@ -34,9 +33,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_conversion_options(parser, 'latest.pth, epoch_24.pth or published weights of mmdet 2.x')
-    parser.add_argument(
-        '--config', default=str(ROOT / CONFIG), help=f'config of the same model (default: {CONFIG})'
-    )
+    parser.add_argument('--config', help=f'config of the same model (default: {CONFIG})')
     return parser.parse_args(argv)
 
 
@@ -54,15 +51,16 @@ def expected(path: str) -> dict[str, tuple[int, ...]]:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    config = args.config or str(shipped(CONFIG))
     checkpoint = read_mmdet2(args.src)
     why = dict.fromkeys(checkpoint.mapped.dropped, 'mmcv keeps the moving average under the plain names')
-    report = ConversionReport.compare(checkpoint.mapped, expected(args.config), dropped=why)
+    report = ConversionReport.compare(checkpoint.mapped, expected(config), dropped=why)
     print(report.table(args.every_key))
     report.require_complete(args.src, args.allow)
     write_checkpoint(args.dst, report.state, original='mmdet 2.x', **checkpoint.meta)
     classes = checkpoint.meta.get('dataset_meta', {}).get('classes')
     about = f'{len(classes)} classes ({classes[0]}, ...)' if classes else 'no class names'
-    print(f'{args.dst}: {about}, for {args.config}')
+    print(f'{args.dst}: {about}, for {config}')
 
 
 if __name__ == '__main__':

@@ -1,0 +1,67 @@
+"""What the demos are asked on the command line."""
+
+import argparse
+from pathlib import Path
+
+from ..datasets.refshapes import PRESETS
+
+
+def tool_parser(description: str, folder: str) -> argparse.ArgumentParser:
+    """A parser with what the demos and the experiment have in common.
+
+    Args:
+        description: The tool's docstring, printed as it is.
+        folder: Where results go by default.
+    """
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        '--folder', type=Path, default=Path(folder), help='where results go (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--size', default='small', choices=list(PRESETS), help='RefShapes size (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for every training'
+    )
+    return parser
+
+
+def demo_parser(description: str, folder: str, pictures: int) -> argparse.ArgumentParser:
+    """A demo's parser: one seed, one split that is scored, some pictures.
+
+    Args:
+        description: See :func:`tool_parser`.
+        folder: See :func:`tool_parser`.
+        pictures: How many are drawn by default.
+    """
+    parser = tool_parser(description, folder)
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of what is sampled and trained (default: %(default)s)'
+    )
+    parser.add_argument(
+        '--split',
+        default='testA',
+        choices=['val', 'testA', 'testB'],
+        help='the split that is scored (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--pictures',
+        type=positive,
+        default=pictures,
+        metavar='N',
+        help='how many are drawn (default: %(default)s)',
+    )
+    return parser
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1, as a type of argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected a whole number of at least 1')
+    return number
