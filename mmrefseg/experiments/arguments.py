@@ -1,4 +1,4 @@
-"""What the demos are asked on the command line."""
+"""What the demos and the experiment are asked on the command line."""
 
 import argparse
 from pathlib import Path

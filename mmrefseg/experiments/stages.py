@@ -146,5 +146,11 @@ def python(script: str | Path, *arguments: object) -> tuple[str, ...]:
     Args:
         script: A tool of this package, as ``tools/train.py``, or an absolute path.
         arguments: What the script is called with.
+
+    Raises:
+        UserInputError: If the script is not there, which is better said before the stages that lead to it.
     """
-    return (sys.executable, str(shipped(script)), *map(str, arguments))
+    path = shipped(script)
+    if not path.is_file():
+        raise UserInputError.of(str(script), 'no such file', 'a tool of a checkout', 'run this in one')
+    return (sys.executable, str(path), *map(str, arguments))

@@ -5,7 +5,7 @@ segmentation from these masks only, pseudo masks from all boxes, a selection, an
 from the same boxes-only network.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +93,7 @@ class PartialStudy:
         """The test's numbers of a network."""
         return self.work_dir(name) / f'{self.split}.json'
 
-    def stages(self, ratios: Sequence[int]) -> list[Stage]:
+    def stages(self, ratios: Iterable[int]) -> list[Stage]:
         """The paper's table: boxes, the ceiling, and for each ratio all that can be trained on."""
         stages = [self.data(), self.samples((1, 5, 10)), *self.rec(), *self.variant(Variant(100))]
         for ratio in ratios:

@@ -90,20 +90,20 @@ def set_seed(config: Config, seed: int | None, deterministic: bool = False) -> N
     """Seed the run and the drawing of expressions and augmentations in its training data.
 
     Raises:
-        UserInputError: If numpy could not be seeded with it.
+        UserInputError: If numpy could not be seeded with it, or with the config's own.
     """
     randomness = dict(config.get('randomness') or {})
     if seed is not None:
-        if not 0 <= seed < 2**32:
-            raise UserInputError.of(
-                '--seed', str(seed), 'a whole number from 0 to 2**32 - 1', 'choose another'
-            )
         randomness['seed'] = seed
         for dataset in innermost_datasets(config.get('train_dataloader')):
             if dataset.get('type') == 'RefSegDataset':
                 dataset['seed'] = seed
     if deterministic:
         randomness['deterministic'] = True
+    chosen = randomness.get('seed')
+    if chosen is not None and not (isinstance(chosen, int) and 0 <= chosen < 2**32):
+        where, expected = 'randomness.seed (--seed)', 'a whole number from 0 to 2**32 - 1'
+        raise UserInputError.of(where, repr(chosen), expected, 'choose another')
     if randomness:
         config.randomness = randomness
 

@@ -66,6 +66,11 @@ def test_stages_of_one_name_would_forget_each_other(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+def test_a_missing_tool_is_said_before_anything_runs():
+    with pytest.raises(UserInputError, match=r'demo/none\.py: found no such file.*checkout'):
+        python('demo/none.py')
+
+
 def test_progress_is_read_from_the_logs_of_the_tools(tmp_path):
     train = stage('train', tmp_path / 'x', '', epochs=4)
     assert train.progress('11/21 - INFO - Epoch(train)  [2][ 50/100]  lr: 1e-4') == pytest.approx(0.375)

@@ -212,7 +212,11 @@ BAD_TRAIN = {
     'resume from weights': ([..., '--resume', BEST], ('best.pth', 'optimizer', '--load-from')),
     'missing resume file': ([..., '--resume', 'none.pth'], ('none.pth', 'no such file')),
     'amp without a GPU': ([..., '--amp'], ('--amp', 'no GPU')),
-    'negative seed': ([..., '--seed', '-1'], ('--seed: found -1', '2**32 - 1')),
+    'negative seed': ([..., '--seed', '-1'], ('(--seed): found -1', '2**32 - 1')),
+    'seed of the config': (
+        [..., '--cfg-options', 'randomness.seed=x'],
+        ("randomness.seed (--seed): found 'x'",),
+    ),
     'auto-scale-lr without a base': ([..., '--auto-scale-lr'], ('auto_scale_lr.base_batch_size',)),
     'missing split': (
         [..., '--cfg-options', 'train_dataloader.dataset.split=trian'],
