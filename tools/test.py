@@ -6,7 +6,6 @@ from mmrefseg.runs.config import (
     build_runner,
     close_processes,
     load_config,
-    set_fuse_conv_bn,
     set_work_dir,
     start_from,
 )
@@ -55,11 +54,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds between two windows of --show')
     parser.add_argument('--tta', action='store_true', help="the config's test-time augmentation")
-    parser.add_argument(
-        '--fuse-conv-bn',
-        action='store_true',
-        help='fold batch norms into convolutions and lay tensors out channels last: faster, the same results',
-    )
     add_instance_options(parser)
     add_run_options(parser)
     return parser
@@ -117,8 +111,6 @@ def main(argv: list[str] | None = None) -> None:
         set_format_only(config, args.options)
     if args.show or args.show_dir:
         set_pictures(config, args)
-    if args.fuse_conv_bn:
-        set_fuse_conv_bn(config)
     if args.tta:
         set_tta(config)
     with one_sentence(args.config):

@@ -12,7 +12,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
 from ..compat.checkpoint import load_checkpoint_file
-from ..runs.config import set_fuse_conv_bn
+from ..models.acceleration import accelerate
 from ..utils import UserInputError
 
 # What needs annotations has no place in inference.
@@ -32,7 +32,7 @@ class RefSegInferencer:
         config: Config file, or a config that is loaded.
         checkpoint: Weights of the config's model.
         device: Torch device; a GPU if there is one.
-        fuse_conv_bn: Run SeqTR's convolutions with folded batch norms: faster, the same results.
+        accelerated: Compute by :func:`accelerate`: faster, the same results but for rounding.
 
     Raises:
         UserInputError: If the checkpoint does not fit the model.
@@ -43,12 +43,10 @@ class RefSegInferencer:
         config: str | os.PathLike | Config,
         checkpoint: str | os.PathLike,
         device: str | None = None,
-        fuse_conv_bn: bool = False,
+        accelerated: bool = True,
     ) -> None:
         self.config = config if isinstance(config, Config) else Config.fromfile(config)
         init_default_scope(self.config.get('default_scope', 'mmdet'))
-        if fuse_conv_bn:
-            set_fuse_conv_bn(self.config)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         self.model = MODELS.build(self.config.model)
         state = load_checkpoint_file(checkpoint)
@@ -62,6 +60,8 @@ class RefSegInferencer:
                 'give the config and the checkpoint of one training',
             )
         self.model.to(device).eval()
+        if accelerated:
+            accelerate(self.model)
         pipeline = self.config.test_dataloader.dataset.pipeline
         self.pipeline = Compose([step for step in pipeline if step['type'] not in TRAINING_ONLY])
         self.load = Compose([dict(type='LoadRefImage')])
