@@ -110,7 +110,7 @@ def _settle_statistics(model: nn.Module, size: int) -> None:
     The pictures are like those of the benchmark, as large and half of them padded. With others the statistics
     are so far off that the network makes thousands of its rounding errors.
     """
-    model.eval()  # in training mode frozen stages would run folded
+    model.eval()  # without dropout
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
@@ -196,12 +196,18 @@ def take_turns(sides: dict[str, Callable[[], Any]], repeats: int, warm_up: int =
     return timings
 
 
-def ratios(timings: dict[str, Timing]) -> dict[str, float]:
-    """How many times faster the second side is than the first: the median of the rounds' ratios.
+def ratios(timings: dict[str, Timing], slow: str | None = None, fast: str | None = None) -> dict[str, float]:
+    """How many times faster one side is than another: the median of the rounds' ratios.
 
     ``cpu_ratio`` is the same of processor time, which other processes disturb less.
+
+    Args:
+        timings: Of all sides, by name.
+        slow: The first side if it is left out.
+        fast: The last side if it is left out.
     """
-    slow, fast = timings.values()
+    names = list(timings)
+    slow, fast = timings[slow or names[0]], timings[fast or names[-1]]
 
     def median(a: list[float], b: list[float]) -> float:
         return statistics.median(x / y for x, y in zip(a, b, strict=True))
@@ -226,6 +232,12 @@ def machine() -> dict[str, Any]:
         'threads': torch.get_num_threads(),
         'load_average': round(os.getloadavg()[0], 2),
     }
+
+
+def acceleration(timings: dict[str, Timing]) -> dict[str, float]:
+    """:func:`ratios` of the plain and the accelerated network, named so."""
+    found = ratios(timings, 'plain', 'accelerated')
+    return {f'{name}_of_acceleration': value for name, value in found.items()}
 
 
 def report(args: argparse.Namespace, rows: list[dict[str, Any]], **facts: Any) -> None:

@@ -17,6 +17,7 @@ from common import ROOT, build_model, make_parser, make_pictures, prepare, ratio
 from mmdet.structures import DetDataSample
 
 from mmrefseg.datasets.annotations import load_split
+from mmrefseg.models.acceleration import accelerate
 
 BOXES = Path(os.environ.get('MMREFSEG_TEST_DATA') or ROOT.parent / 'shared' / 'data') / 'refcoco_boxes'
 
@@ -79,12 +80,13 @@ def main() -> None:
     parser.add_argument('--ann-file', help='count the expressions of this annotation file instead')
     parser.add_argument('--split', default='train', help='of --ann-file')
     parser.add_argument('--pictures', type=int, default=3, help='so many pictures (3)')
-    parser.add_argument('--fuse-conv-bn', action='store_true', help='on both sides')
+    parser.add_argument('--plain', action='store_true', help='do not accelerate the network, on both sides')
     args = parser.parse_args()
     prepare(args)
     counts = counts_of_split(args.ann_file, args.split) if args.ann_file else counts_of_sentences(args.boxes)
     model = build_model(args)
-    model.test_cfg['fuse_conv_bn'] = args.fuse_conv_bn
+    if not args.plain:
+        accelerate(model)
     chosen = spread(counts, args.pictures)
     pictures, samples = make_pictures(args, chosen)
     batches = singles(pictures, samples, args.batch)
