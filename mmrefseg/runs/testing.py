@@ -1,5 +1,6 @@
 """What testing changes in a config: split, submission, pictures; and what it reports."""
 
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import argparse
 import inspect
 import os
@@ -16,9 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..evaluation.tables import precision_tables
-from ..utils.errors import UserInputError
+from ..utils.errors import UserInputError, did_you_mean
 from .config import innermost_datasets
-from .tool_errors import did_you_mean
 
 PREFIX_OPTION = 'jsonfile_prefix'  # mmdet 2.x's word for outfile_prefix
 

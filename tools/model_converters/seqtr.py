@@ -11,7 +11,7 @@ from mmrefseg.checkpoints.options import add_conversion_options
 from mmrefseg.checkpoints.seqtr_config import DATASETS
 from mmrefseg.checkpoints.seqtr_conversion import convert
 from mmrefseg.checkpoints.writing import config_beside
-from mmrefseg.models.language_models.vocabulary import Vocabulary
+from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.utils import cli
 
 
