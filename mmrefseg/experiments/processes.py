@@ -51,9 +51,8 @@ class ForkedScript:
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(
-            ['mmrefseg.registration', 'mmrefseg.runs.testing']
-        )  # the first call starts the server
+        # the first call starts the server
+        context.set_forkserver_preload(['mmrefseg.registration', 'mmrefseg.runs.testing'])
         self._process = context.Process(target=_run_script, args=(command, log, dict(os.environ)))
         self._process.start()
 

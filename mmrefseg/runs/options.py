@@ -29,7 +29,7 @@ class KeyValueAction(argparse.Action):
 
 
 def parse_value(text: str) -> object:
-    """The value that mmengine's ``DictAction`` reads: numbers, booleans, None, ``[a,b]``, ``(a,b)``, ``a,b``."""
+    """A value as mmengine's ``DictAction`` reads it: a number, boolean, None, list or tuple."""
     from mmengine.config import DictAction  # brings torch
 
     return DictAction._parse_iterable(text)
