@@ -1,3 +1,3 @@
-# The same network and recipe as LAVT's on RefCOCOg (Google split), in a work directory of its own: under this name the weights with the text
-# encoder inside were published (ours always has it inside).
+# The same network and recipe as LAVT's on RefCOCOg (Google split), in a work directory of its own.
+# Under this name the weights with the text encoder inside were published (ours always has it inside).
 _base_ = './lavt_swin-b-w12_480_refcocog-google.py'

@@ -34,7 +34,7 @@ def test_how_many():
 
 @pytest.mark.parametrize('name', LAVT)
 def test_data(name):
-    """Annotations of the named data set; whole pictures, stretched; every sentence of a picture at once."""
+    """Annotations of the named data set; whole images, stretched; every sentence of an image at once."""
     config, dataset = load(name), name.rpartition('_')[2]
     size = 448 if '_448_' in name else 480
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):

@@ -1,9 +1,10 @@
-# Sentences and images as SeqTR and Partial-RES take them, 640 pixels. Which data set is named beside this file: refcoco-unc,
-# refcocoplus-unc, refcocog-umd, refcocog-google, referit, flickr30k or mixed. A config joins the two: `source` goes into the
-# data sets, `codec` into pipeline and head, `language` into the model.
+# Images and sentences as SeqTR and Partial-RES take them, at 640 pixels. The data set is named beside this file:
+# refcoco-unc, refcocoplus-unc, refcocog-umd, refcocog-google, referit, flickr30k or mixed. A config joins the two:
+# `source` goes into the loaders' data sets, `codec` into pipeline and head, `language` into the model.
 #
-# The two files that `language` names come from one command (configs/partial_res/README.md says which). The originals' do as
-# well: token_to_ix.pkl as the vocabulary's file and vectors='original:.../word_emb.npz'. vectors=None learns them from scratch.
+# The two files that `language` names come from one command (configs/partial_res/README.md says which). The originals'
+# do as well: token_to_ix.pkl as the vocabulary's file and vectors='original:.../word_emb.npz'. vectors=None learns
+# them from scratch.
 data_root = 'data/'
 image_size = 640
 

@@ -1,6 +1,6 @@
-# Late LAVT, this package's own network: LAVT's gates, but behind stages that all sentences of an image share, words that
-# are matched with cells, and auxiliary losses, so that it learns from scratch on two CPU cores in minutes. 128 x 128
-# pixels, about 1 M parameters, learned words. What differs from LAVT, switch by switch: docs/lavt.md.
+# Late LAVT, this package's own network: LAVT's gates, but behind stages that all sentences of an image share, words
+# that are matched with cells, and auxiliary losses, so that it learns from scratch on two CPU cores in minutes. 128 x
+# 128 pixels, about 1 M parameters, learned words. What differs from LAVT, switch by switch: docs/lavt.md.
 channels = 96
 
 model = dict(
