@@ -2,6 +2,7 @@
 
 import argparse
 
+from mmrefseg.engine.hooks import begin_metrics
 from mmrefseg.utils import UserInputError, dump_json
 from mmrefseg.utils.cli_options import KeyValueAction, add_run_options, parse_args
 from mmrefseg.utils.run_config import (
@@ -13,6 +14,7 @@ from mmrefseg.utils.run_config import (
     start_from,
 )
 from mmrefseg.utils.testing_config import (
+    build_test_metrics,
     prediction_dump,
     print_table,
     set_format_only,
@@ -123,6 +125,7 @@ def main(argv: list[str] | None = None) -> None:
         set_tta(config)
     with one_sentence(args.config):
         runner = build_runner(config)
+        begin_metrics(build_test_metrics(runner), config.load_from)
         runner.test_evaluator.metrics.extend(dumps)
         metrics = runner.test()
     if runner.rank == 0:

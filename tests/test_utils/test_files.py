@@ -131,7 +131,8 @@ with atomic_write(sys.argv[1]) as file:
         os._exit(0)
     os.read(ready, 1)
     os.kill(child, 15)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(ended)
 """
     assert Process(fork, tmp_path / 'a').said == '-15'
     assert (tmp_path / 'a').read_text() == 'whole' and names(tmp_path) == ['a']
