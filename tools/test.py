@@ -98,6 +98,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def test(args: argparse.Namespace, checkpoint: str) -> None:
     """Test with options whose files are there."""
+    from mmrefseg.engine.hooks import begin_metrics
     from mmrefseg.runs.config import (  # after what needs no torch has been said
         build_runner,
         close_processes,
@@ -105,7 +106,13 @@ def test(args: argparse.Namespace, checkpoint: str) -> None:
         set_work_dir,
         start_from,
     )
-    from mmrefseg.runs.testing import change_for_testing, prediction_dump, print_table, summarize
+    from mmrefseg.runs.testing import (
+        build_test_metrics,
+        change_for_testing,
+        prediction_dump,
+        print_table,
+        summarize,
+    )
 
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher
@@ -115,6 +122,7 @@ def test(args: argparse.Namespace, checkpoint: str) -> None:
     change_for_testing(config, args, instance_options(args))
     with one_sentence(args.config):
         runner = build_runner(config)
+        begin_metrics(build_test_metrics(runner), config.load_from)
         if args.out:
             runner.test_evaluator.metrics.append(prediction_dump(args.out))
         metrics = runner.test()

@@ -13,4 +13,4 @@ test_dataloader = dict(
         pipeline=_base_.box_test_pipeline,
     )
 )
-test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix, checkpoint=load_from)
+test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix)

@@ -13,6 +13,7 @@ from mmdet.registry import DATASETS, METRICS
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
@@ -174,6 +175,12 @@ def prediction_dump(path: str) -> DumpDetResults:
     """A metric that writes all predictions to a pickle file (.pkl), masks as run lengths."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     return DumpDetResults(out_file_path=path)
+
+
+def build_test_metrics(runner: Runner) -> list[BaseMetric]:
+    """Build the test's metrics, which mmengine builds after the data set: what they refuse is said first."""
+    runner._test_evaluator = runner.build_evaluator(runner._test_evaluator)
+    return runner._test_evaluator.metrics
 
 
 def describe_metric(metric: BaseMetric) -> str:

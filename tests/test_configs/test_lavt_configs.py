@@ -56,7 +56,7 @@ def test_lavt_is_a_pseudo_labeller(name):
     config = load(name)
     assert config.model.test_cfg.confine_to_box
     assert config.test_evaluator.type == 'PseudoLabelDump'
-    assert config.test_evaluator.checkpoint == config.load_from
+    assert 'checkpoint' not in config.test_evaluator and config.default_hooks.name_checkpoint
     assert (
         config.test_dataloader.dataset.skip_predicted == config.test_evaluator.outfile_prefix + '.rank*.jsonl'
     )

@@ -166,7 +166,7 @@ def test_stage_3_is_what_the_selection_expects(dataset, ratio, repo_root):
     pseudo = load(stage(f'm{ratio:02d}-pseudo', dataset))
     retrain = load(stage(f'm{ratio:02d}-retrain', dataset))
     assert [pseudo.test_evaluator.outfile_prefix] == args.predictions
-    assert pseudo.test_evaluator.checkpoint == pseudo.load_from
+    assert 'checkpoint' not in pseudo.test_evaluator and pseudo.default_hooks.name_checkpoint
     assert pseudo.test_dataloader.dataset.skip_predicted == args.predictions[0] + '.rank*.jsonl'
     assert 'data/' + pseudo.test_dataloader.dataset.ann_file == args.annotations
     assert 'data/' + retrain.train_dataloader.dataset.ann_file == args.out
