@@ -28,12 +28,13 @@ from mmrefseg.apis.media import (
     show,
     write_picture,
 )
+from mmrefseg.runs.config import load_config, merge_options
+from mmrefseg.runs.options import KeyValueAction
+from mmrefseg.runs.tool_errors import one_sentence, tool
 from mmrefseg.utils import UserInputError, progress_bar
-from mmrefseg.utils.cli_options import KeyValueAction
-from mmrefseg.utils.run_config import load_config, merge_options
-from mmrefseg.utils.tool_errors import one_sentence, tool
-from mmrefseg.visualization import cases_of, draw_case, make_grid
+from mmrefseg.visualization.drawing import draw_case, make_grid
 from mmrefseg.visualization.instances import COLOR_MODES, ColorTracker, distinct_colors, draw_instances
+from mmrefseg.visualization.local_visualizer import cases_of
 
 WEIGHTS, DEVICE = 'MODEL.WEIGHTS', 'MODEL.DEVICE'  # detectron2's names
 

@@ -11,10 +11,10 @@ import argparse
 from rich.console import Console
 from rich.markdown import Markdown
 
-from mmrefseg.experiments import PartialStudy, Variant, run_stages, write_experiment_report
 from mmrefseg.experiments.arguments import positive, tool_parser
-from mmrefseg.experiments.report import markdown_table
-from mmrefseg.experiments.study import SELECTIONS
+from mmrefseg.experiments.report import markdown_table, write_experiment_report
+from mmrefseg.experiments.stages import run_stages
+from mmrefseg.experiments.study import SELECTIONS, PartialStudy, Variant
 from mmrefseg.utils import cli
 
 

@@ -11,9 +11,9 @@ import argparse
 
 from rich.console import Console
 
-from mmrefseg.experiments import LavtDemo, lavt_table, run_stages
 from mmrefseg.experiments.arguments import demo_parser
-from mmrefseg.experiments.lavt import PROTOCOLS
+from mmrefseg.experiments.lavt import PROTOCOLS, LavtDemo, lavt_table
+from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import cli, dump_json
 
 

@@ -2,9 +2,7 @@
 
 import argparse
 
-from mmrefseg.utils import UserInputError, dump_json
-from mmrefseg.utils.cli_options import KeyValueAction, add_run_options, parse_args
-from mmrefseg.utils.run_config import (
+from mmrefseg.runs.config import (
     build_runner,
     close_processes,
     load_config,
@@ -12,7 +10,8 @@ from mmrefseg.utils.run_config import (
     set_work_dir,
     start_from,
 )
-from mmrefseg.utils.testing_config import (
+from mmrefseg.runs.options import KeyValueAction, add_run_options, parse_args
+from mmrefseg.runs.testing import (
     prediction_dump,
     print_table,
     set_format_only,
@@ -22,7 +21,8 @@ from mmrefseg.utils.testing_config import (
     set_tta,
     summarize,
 )
-from mmrefseg.utils.tool_errors import one_sentence, tool
+from mmrefseg.runs.tool_errors import one_sentence, tool
+from mmrefseg.utils import UserInputError, dump_json
 
 
 def build_parser() -> argparse.ArgumentParser:

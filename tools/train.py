@@ -2,8 +2,7 @@
 
 import argparse
 
-from mmrefseg.utils.cli_options import add_run_options, parse_args
-from mmrefseg.utils.run_config import (
+from mmrefseg.runs.config import (
     build_runner,
     close_processes,
     load_config,
@@ -14,7 +13,8 @@ from mmrefseg.utils.run_config import (
     set_work_dir,
     start_from,
 )
-from mmrefseg.utils.tool_errors import one_sentence, tool
+from mmrefseg.runs.options import add_run_options, parse_args
+from mmrefseg.runs.tool_errors import one_sentence, tool
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmcv.image import rescale_size
 
+from ..structures.boxes import clip_boxes, xywh_to_xyxy
+from ..structures.rle import encode_mask, resize_rle, to_rle
 from ..utils import UserInputError, load_json
-from .functional import Pair, clip_boxes, encode_mask, resize_rle, to_rle, xywh_to_xyxy
+from .functional import Pair
 
 LAYOUT = 'a list of {"ref_id", "sent_id", "segmentation", "bbox"?}'
 # How many ids an error lists.

@@ -6,8 +6,8 @@ import cv2
 
 from ..apis import RefSegInferencer
 from ..datasets.annotations import load_split
-from ..datasets.masks import to_array
-from ..utils.run_config import load_config
+from ..runs.config import load_config
+from ..structures.masks import to_array
 from ..visualization.drawing import draw_case, save_grid
 from .study import PartialStudy, Variant, config_of
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..utils.shipped import shipped
+from ..runs.places import shipped
 from .stages import Stage, python
 
 SELECTIONS = {'masks_only': None, 'unselected': 'all', 'rpp': 'rpp'}

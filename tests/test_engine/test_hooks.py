@@ -25,7 +25,7 @@ from mmrefseg.engine.hooks import (
     seed_everything,
 )
 from mmrefseg.utils import UserInputError
-from mmrefseg.visualization import RefVisualizer
+from mmrefseg.visualization.local_visualizer import RefVisualizer
 
 
 class Log:

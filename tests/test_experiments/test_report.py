@@ -5,8 +5,9 @@ import json
 import pytest
 from PIL import Image
 
-from mmrefseg.experiments import PartialStudy, Variant, write_experiment_report
+from mmrefseg.experiments.report import write_experiment_report
 from mmrefseg.experiments.stages import Stage
+from mmrefseg.experiments.study import PartialStudy, Variant
 
 
 def write_scores(study, name, **scores):

@@ -6,8 +6,9 @@ python tools/model_converters/darknet.py darknet.weights data/weights/darknet53.
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints import add_conversion_options, write_checkpoint
 from mmrefseg.checkpoints.darknet import convert_darknet
+from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.checkpoints.writing import write_checkpoint
 from mmrefseg.utils import cli
 
 

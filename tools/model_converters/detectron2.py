@@ -15,14 +15,11 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-import mmrefseg  # noqa: F401  (registers the models)
-from mmrefseg.checkpoints import (
-    ConversionReport,
-    add_conversion_options,
-    expected_shapes,
-    write_checkpoint,
-)
+import mmrefseg.registration  # noqa: F401  (registers the models)
 from mmrefseg.checkpoints.detectron2 import Detectron2Checkpoint, read_detectron2
+from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.checkpoints.report import ConversionReport, expected_shapes
+from mmrefseg.checkpoints.writing import write_checkpoint
 from mmrefseg.utils import cli
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mask_rcnn'

@@ -10,9 +10,10 @@ the folder of tools/model_converters/bert.py for it.
 import argparse
 from pathlib import Path
 
-import mmrefseg  # noqa: F401  (registers the models)
-from mmrefseg.checkpoints import add_conversion_options, config_beside, write_checkpoint, write_config
+import mmrefseg.registration  # noqa: F401  (registers the models)
 from mmrefseg.checkpoints.lavt import DATASETS, describe_source, expected_lavt, read_lavt
+from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.checkpoints.writing import config_beside, write_checkpoint, write_config
 from mmrefseg.utils import cli
 
 

@@ -13,17 +13,14 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.registry import init_default_scope
 
-from mmrefseg.checkpoints import (
-    ConversionReport,
-    add_conversion_options,
-    expected_shapes,
-    write_checkpoint,
-)
 from mmrefseg.checkpoints.mmdet2 import read_mmdet2
+from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.checkpoints.report import ConversionReport, expected_shapes
+from mmrefseg.checkpoints.writing import write_checkpoint
+from mmrefseg.runs.batch_norm import replace_sync_batch_norm
+from mmrefseg.runs.config import load_config
+from mmrefseg.runs.places import shipped
 from mmrefseg.utils import UserInputError, cli
-from mmrefseg.utils.batch_norm import replace_sync_batch_norm
-from mmrefseg.utils.run_config import load_config
-from mmrefseg.utils.shipped import shipped
 
 CONFIG = 'configs/cascade_rcnn/cascade-mask-rcnn_resnest50_fpn_tiny-voc.py'
 

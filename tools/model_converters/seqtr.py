@@ -7,9 +7,10 @@ python tools/model_converters/seqtr.py det_best.pth checkpoints/seqtr_rec.pth \
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints import add_conversion_options, config_beside
+from mmrefseg.checkpoints.options import add_conversion_options
 from mmrefseg.checkpoints.seqtr_config import DATASETS
 from mmrefseg.checkpoints.seqtr_conversion import convert
+from mmrefseg.checkpoints.writing import config_beside
 from mmrefseg.models.language_models.vocabulary import Vocabulary
 from mmrefseg.utils import cli
 

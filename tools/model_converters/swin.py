@@ -10,9 +10,10 @@ result goes with model.backbone.init_cfg=dict(type='Pretrained', checkpoint=DST)
 import argparse
 from pathlib import Path
 
-import mmrefseg  # noqa: F401  (registers the models)
-from mmrefseg.checkpoints import add_conversion_options, write_checkpoint
+import mmrefseg.registration  # noqa: F401  (registers the models)
+from mmrefseg.checkpoints.options import add_conversion_options
 from mmrefseg.checkpoints.swin import convert_swin, read_swin
+from mmrefseg.checkpoints.writing import write_checkpoint
 from mmrefseg.utils import cli
 
 

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .memory import Memory
+from ..layers.memory import Memory
+from ..layers.partial_res import SMCA_DIVISOR
 from .packed_linear import PackedLinear
-from .point_modulation import SMCA_DIVISOR
 
 
 class SequenceAttention:

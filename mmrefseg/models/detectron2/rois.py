@@ -1,15 +1,43 @@
-"""Detections of a picture, as detectron2 chooses them."""
+"""detectron2's RoI heads: what of their pooling, their boxes and their masks differs from mmdet's."""
 
 import torch
 import torch.nn.functional as F
 from mmcv.ops import batched_nms
+from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.roi_heads.bbox_heads import Shared2FCBBoxHead
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS
+from mmdet.structures.bbox import bbox2roi
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from .rescaling import to_original_frame
+from .proposals import to_original_frame
+
+CANONICAL_SIZE, CANONICAL_LEVEL, FINEST_LEVEL = 224, 4, 2
+
+
+@MODELS.register_module()
+class Detectron2RoIExtractor(SingleRoIExtractor):
+    """A region of 224 x 224 pixels is pooled from P4 (Lin et al., CVPR 2017, equation 1).
+
+    mmdet adds 1e-6 to the ratio where detectron2 adds 1e-8: there, a region a hair below a power of
+    two goes one level up.
+    """
+
+    def map_roi_levels(self, rois: Tensor, num_levels: int) -> Tensor:
+        """Which level each region is pooled from.
+
+        Args:
+            rois: (R, 5) picture index and box x1, y1, x2, y2.
+            num_levels: How many there are, the finest being P2.
+
+        Returns:
+            (R,) int64, 0 for P2.
+        """
+        size = torch.sqrt((rois[:, 3] - rois[:, 1]) * (rois[:, 4] - rois[:, 2]))
+        level = torch.floor(CANONICAL_LEVEL + torch.log2(size / CANONICAL_SIZE + 1e-8))
+        return level.clamp(FINEST_LEVEL, FINEST_LEVEL + num_levels - 1).long() - FINEST_LEVEL
 
 
 @MODELS.register_module()
@@ -71,3 +99,41 @@ def _suppress(boxes: Tensor, scores: Tensor, labels: Tensor, nms: ConfigDict) ->
         kept.append(rows[batched_nms(boxes[rows], scores[rows], None, nms, class_agnostic=True)[1]])
     kept = torch.cat(kept)
     return kept[scores[kept].sort(descending=True, stable=True).indices]
+
+
+@MODELS.register_module()
+class Detectron2RoIHead(StandardRoIHead):
+    """Boxes are scaled back, clipped and, where nothing is left of them, dropped; then the masks are pasted.
+
+    mmdet keeps boxes without area.
+    """
+
+    def predict_mask(
+        self,
+        x: tuple[Tensor],
+        batch_img_metas: list[dict],
+        results_list: list[InstanceData],
+        rescale: bool = False,
+    ) -> list[InstanceData]:
+        """Masks of the detections of a batch.
+
+        Args:
+            x: Feature maps.
+            batch_img_metas: With ``ori_shape`` and ``img_shape``.
+            results_list: Detections in the frame of the network.
+            rescale: Whether boxes and masks are wanted in the original frame.
+
+        Returns:
+            The detections that have an area, with ``masks`` (N, H, W) bool.
+        """
+        counts = [len(found) for found in results_list]
+        if not rescale or not sum(counts):
+            return super().predict_mask(x, batch_img_metas, results_list, rescale)
+        logits = self._mask_forward(x, bbox2roi([found.bboxes for found in results_list]))['mask_preds']
+        scaled, chosen = [], []
+        for found, part, meta in zip(results_list, logits.split(counts), batch_img_metas, strict=True):
+            found, kept = to_original_frame(found, meta)
+            scaled.append(found)
+            chosen.append(part[kept])
+        metas = [{**meta, 'scale_factor': (1.0, 1.0)} for meta in batch_img_metas]  # they are scaled already
+        return self.mask_head.predict_by_feat(tuple(chosen), scaled, metas, self.test_cfg, rescale=True)

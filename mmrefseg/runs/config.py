@@ -19,8 +19,8 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.compat.downloads import read_downloads_safely
 
+from ..utils.errors import UserInputError
 from .batch_norm import replace_sync_batch_norm
-from .errors import UserInputError
 from .tool_errors import did_you_mean
 
 # Names at the top of a config that mmengine's Runner, mmdet and the tools read.

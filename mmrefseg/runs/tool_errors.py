@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from mmengine.registry import Registry, root
 
-from .errors import UserInputError, cli
+from ..utils.errors import UserInputError, cli
 
 WORKER_ERROR = re.compile(r'^Caught UserInputError in .*?^\S*UserInputError: (.*)', re.DOTALL | re.MULTILINE)
 NOT_REGISTERED = re.compile(r'(\S+) is not in the (\S+?)::(.+?) registry')

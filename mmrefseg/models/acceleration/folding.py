@@ -7,7 +7,7 @@ import torch
 from mmcv.cnn import fuse_conv_bn
 from torch import nn
 
-from .layers.winograd import use_winograd
+from .winograd import use_winograd
 
 
 def fold_batch_norms(module: nn.Module) -> nn.Module:

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..layers.shared_map import SharedMap
-from .lavt_head import _MaskHead, upsample
+from ..heads.lavt_head import _MaskHead, upsample
+from .shared_map import SharedMap
 
 
 @MODELS.register_module()

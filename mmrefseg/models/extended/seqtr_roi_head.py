@@ -7,10 +7,12 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor
 
-from ..layers import BoxFrame, Memory, RoIMemory
+from ..heads.seqtr_head import HeadPrediction, SeqTRHead
+from ..heads.sequence_generator import GeneratedSequence, TokenChoice, generate, sequence_score
+from ..layers.memory import Memory
+from .box_frame import BoxFrame
 from .cell_contours import contours_of_cells
-from .seqtr_head import HeadPrediction, SeqTRHead
-from .sequence_generator import GeneratedSequence, TokenChoice, generate, sequence_score
+from .roi_memory import RoIMemory
 
 BOX_PLACES = 5  # four coordinates and the end
 

@@ -1,4 +1,4 @@
-"""Pairs of boxes -> IoU."""
+"""Boxes as data: conversions, and the IoU of pairs."""
 
 import numpy as np
 

@@ -12,9 +12,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...utils import UserInputError
-from ..layers.sentence_gate import SentenceGate
-from ..layers.shared_map import PictureMaps, SharedMap
 from ..layers.swin import SwinStage
+from .sentence_gate import SentenceGate
+from .shared_map import PictureMaps, SharedMap
 
 SHARED = 3  # stages of strides 4, 8 and 16
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...codecs import ContourCodec
-from .sequence_generator import GeneratedSequence
+from ...codecs.contour_codec import ContourCodec
+from ..heads.sequence_generator import GeneratedSequence
 
 
 def contours_of_cells(logits: Tensor, codec: ContourCodec) -> GeneratedSequence:

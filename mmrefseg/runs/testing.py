@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ..evaluation.tables import precision_tables
-from .errors import UserInputError
-from .run_config import innermost_datasets
+from ..utils.errors import UserInputError
+from .config import innermost_datasets
 from .tool_errors import did_you_mean
 
 PREFIX_OPTION = 'jsonfile_prefix'  # mmdet 2.x's word for outfile_prefix

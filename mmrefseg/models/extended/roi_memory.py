@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.memory import Memory
+from ..layers.transformer import EncoderLayer
 from .box_frame import BoxFrame
-from .memory import Memory
-from .transformer import EncoderLayer
 
 
 class RoIMemory(nn.Module):
