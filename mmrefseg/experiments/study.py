@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..runs.places import shipped
 from ..utils import UserInputError
+from ..utils.places import shipped
 from .stages import Stage, python
 
 SELECTIONS = {'masks_only': None, 'unselected': 'all', 'rpp': 'rpp'}
