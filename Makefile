@@ -56,7 +56,7 @@ format: install ## mend what ruff can mend, and format
 demo: install ## the main job on RefShapes: few masks, pseudo masks, a table and pictures in work_dirs/demo
 	@$(BIN)/python tools/run_demo.py $(ARGS)
 
-demo-lavt: install ## LAVT on RefShapes: train, four protocols, failures, in work_dirs/demo-lavt
+demo-lavt: install ## late LAVT on RefShapes: train, four protocols, failures, in work_dirs/demo-lavt
 	@$(BIN)/python tools/run_lavt_demo.py $(ARGS)
 
 demo-instances: install ## Mask R-CNN on RefShapes: train, AP of boxes and masks, pictures, in work_dirs/demo-instances
