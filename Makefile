@@ -15,10 +15,10 @@ TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format demo demo-lavt demo-instances experiment clean
+.PHONY: help install test lint format demo demo-lavt demo-instances experiment shipped-weights clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv and install everything, at the versions of requirements/constraints.txt
 
@@ -60,6 +60,9 @@ demo-instances: install ## Mask R-CNN on RefShapes: train, AP of boxes and masks
 
 experiment: install ## the paper's table in small, resumable, in work_dirs/experiment
 	@$(BIN)/python tools/run_experiment.py $(ARGS)
+
+shipped-weights: install ## make the weights inside the package anew: train, score, write (half an hour)
+	@$(BIN)/python tools/model_converters/make_shipped_weights.py $(ARGS)
 
 clean: ## remove .venv, build outputs and caches; data/ and work_dirs/ stay
 	rm -rf $(VENV) build dist *.egg-info mmrefseg/.mim .pytest_cache .ruff_cache

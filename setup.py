@@ -9,6 +9,7 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 'mmrefseg'
 MIM_CONTENT = ('configs', 'demo', 'tools', 'model-index.yml', 'dataset-index.yml')
+DATA = ('html', 'jinja', 'css', 'json', 'txt', 'yml', 'safetensors')
 NOT_MIM = shutil.ignore_patterns('__pycache__', '*.pyc')
 
 
@@ -65,7 +66,7 @@ setup(
     license_files=['LICENSE'],
     keywords='referring expression segmentation, instance segmentation, partial supervision, pseudo labels',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['**/*.html', '**/*.jinja', '**/*.css', '**/*.json', '**/*.txt', '**/*.yml']},
+    package_data={PACKAGE: [f'**/*.{ending}' for ending in DATA]},
     python_requires='>=3.10',
     install_requires=read_requirements('runtime') + HOST_PACKAGES,
     extras_require={

@@ -32,21 +32,8 @@ def read_bert_state(path: str | os.PathLike) -> dict[str, Tensor]:
     Raises:
         UserInputError: If the file is missing, broken, or would run code.
     """
-    path = Path(path)
-    if path.suffix != '.safetensors':
-        state = load_checkpoint_file(path)
-        return state.get('state_dict', state.get('model', state))
-    if not path.is_file():
-        raise UserInputError.of(str(path), 'no such file', 'BERT weights', 'check the path')
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise UserInputError.of(
-            str(path), f'no safetensors file ({error})', 'one', 'download or copy it again'
-        ) from None
+    state = load_checkpoint_file(path)
+    return state.get('state_dict', state.get('model', state))
 
 
 def convert_bert(state: dict[str, Tensor]) -> MappedState:

@@ -21,6 +21,7 @@ from mmrefseg.compat.downloads import read_downloads_safely
 
 from .batch_norm import replace_sync_batch_norm
 from .errors import UserInputError
+from .shipped import is_shipped, shipped_weights
 from .tool_errors import did_you_mean
 
 # Names at the top of a config that mmengine's Runner, mmdet and the tools read.
@@ -169,11 +170,13 @@ def start_from(config: Config, checkpoint: str | None) -> None:
     """Start from the weights of ``checkpoint``, or of the config's ``load_from``, which must be there.
 
     Raises:
-        UserInputError: If there is no such file.
+        UserInputError: If there is no such file, or no such weights in the package.
     """
     if checkpoint is not None:
         config.load_from = checkpoint
     source = config.get('load_from')
+    if source and is_shipped(source):
+        shipped_weights(source)
     if not source or '://' in source or Path(source).is_file():
         return
     todo = 'check the path'

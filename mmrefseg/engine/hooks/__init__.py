@@ -3,6 +3,7 @@ from .checkpoint_link_hook import CheckpointLinkHook, link_file
 from .dataset_epoch_hook import DatasetEpochHook, set_dataset_epoch
 from .epoch_seed_hook import EpochSeedHook, seed_everything
 from .rich_progress_hook import RichProgressHook
+from .train_only_hook import TrainOnlyHook
 from .visualization_hook import RefVisualizationHook
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     'KeyReport',
     'RefVisualizationHook',
     'RichProgressHook',
+    'TrainOnlyHook',
     'compare_state_dicts',
     'link_file',
     'seed_everything',
