@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from mmengine.config import Config
 from torch import Tensor
 
 from ..compat.checkpoint import load_checkpoint_file
@@ -111,16 +110,6 @@ class Provenance:
         """Read it from a safetensors file or the address of shipped weights."""
         meta = load_checkpoint_file(path).get('meta') or {}
         return cls.from_metadata(meta.get('safetensors') or {}, str(path))
-
-    @property
-    def vocabulary(self) -> dict:
-        """The config of the vocabulary, which needs no file."""
-        return dict(words=list(self.words), tokenizer=self.tokenizer, max_tokens=self.max_tokens)
-
-
-def set_vocabulary(config: Config, provenance: Provenance) -> None:
-    """Let the words be those that weights were trained with; a config reads them from the data set."""
-    config.model.language_model.vocabulary = provenance.vocabulary
 
 
 def fingerprint(splits: Iterable[Sequence[Mapping]]) -> str:

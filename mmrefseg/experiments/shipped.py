@@ -24,13 +24,11 @@ from ..utils.run_config import build_runner, innermost_datasets, load_config
 from ..utils.shipped import PACKAGE, SCHEME, shipped, shipped_weights
 from ..utils.testing_config import set_split
 from .stages import Stage, python
-from .study import PartialStudy, epochs_of, schedule_options
+from .study import PartialStudy, epochs_of
 
 REC = 'configs/extended/box-frame_tiny_rec_refshapes.py'
 MASKS = 'configs/extended/box-frame_tiny_m05-frozen_refshapes.py'
 NETWORK = 'BoxFrame'
-REC_EPOCHS = 16
-"""Twice what a demo from nothing takes: this training is done once."""
 MASK_KEYS = ('head.roi_memory', 'head.mask_cell_loss', 'head.task_embedding', 'head.decoder.position')
 """What the network of masks has besides the one of boxes, or in another shape."""
 
@@ -46,13 +44,12 @@ def shipped_stages(folder: Path, seed: int, weights: Path, options: tuple[str, .
         options: ``key=value`` config options for both trainings (to make tests short).
     """
     study = PartialStudy(folder, seed)
-    rec_options = (*schedule_options(REC_EPOCHS), 'train_cfg.val_interval=4', *options)
     rec, masks = (weights / f'{name}_refshapes.safetensors' for name in ('rec_tiny', 'box-frame_tiny_masks'))
     ann_file = f'train_dataloader.dataset.ann_file={study.sample(5).resolve()}'
     return [
         study.data(),
         study.samples((5,)),
-        *_train_and_export(study, 'rec', REC, rec, rec_options, ()),
+        *_train_and_export(study, 'rec', REC, rec, options, ()),
         *_train_and_export(
             study, 'masks', MASKS, masks, (ann_file, *options),
             ('--extends', f'{SCHEME}{rec.stem}', '--keys', *MASK_KEYS),
@@ -66,9 +63,9 @@ def _train_and_export(
     work_dir = study.work_dir(name)
     train = python(
         'tools/train.py', shipped(config), '--work-dir', work_dir, '--seed', study.seed,
-        '--cfg-options', *options,
+        *(['--cfg-options', *options] if options else []),
     )  # fmt: skip
-    said = ' '.join(['python', 'tools/train.py', config, *train[3:]])
+    said = ' '.join(['python', 'tools/train.py', config, *train[3:]]).replace(f'{Path.cwd()}/', '')
     write = python(
         'tools/model_converters/export_weights.py', config, work_dir / 'best.pth', file,
         '--network', NETWORK, '--command', said, *export,
