@@ -16,15 +16,16 @@ ABLATION = ('baseline', 'token', 'token-content', 'token-content-points')
 
 
 def test_how_many():
-    """3 data sets x 11 stages, 4 of the ablation, 18 of SeqTR, and the tiny ones of RefShapes."""
+    """3 data sets x 11 stages, 4 of the ablation, 18 of SeqTR, and two networks x 11 stages of RefShapes."""
     full_size = {stage(name, dataset) for dataset in DATASETS for name in STAGES}
     ablation = {stage(f'm05-{name}') for name in ABLATION}
     seqtr = {name for name in PATHS if name.startswith('seqtr_darknet53_')}
-    tiny = {name for name in PATHS if name.startswith('partial-res_tiny_')}
+    tiny = {f'{network}_tiny_{name}_refshapes' for network in ('partial-res', 'box-frame') for name in STAGES}
     assert len(full_size) == 33
     assert full_size | ablation <= PATHS.keys()
     assert len(seqtr) == 18
-    assert {f'partial-res_tiny_{name}_refshapes' for name in ('rec', 'm100', 'm05')} <= tiny
+    assert tiny <= PATHS.keys()
+    assert len([name for name in PATHS if PATHS[name].parent == ROOT / 'extended/ablation']) == 10
     assert len(PATHS) == len([p for p in ROOT.rglob('*.py') if '_base_' not in p.parts]), (
         'two files of one name'
     )
@@ -157,6 +158,36 @@ def test_stage_3_is_what_the_selection_expects(dataset, ratio, repo_root):
     assert 'data/' + retrain.train_dataloader.dataset.ann_file == args.out
     assert pseudo.model.test_cfg.confine_to_box
     assert not retrain.model.get('test_cfg')
+
+
+@pytest.mark.parametrize('ratio', ['m01', 'm05', 'm10'])
+@pytest.mark.parametrize('kind', ['', '-retrain'])
+def test_tiny_partial_res_is_the_papers(ratio, kind):
+    """Its head, its loss and its additions; a child swaps the annotation file and nothing else."""
+    ceiling, child = (load(f'partial-res_tiny_{name}_refshapes').to_dict() for name in ('m100', ratio + kind))
+    child['train_dataloader']['dataset']['ann_file'] = ceiling['train_dataloader']['dataset']['ann_file']
+    assert child == ceiling
+    model, full = ceiling['model'], load(stage('m100')).model.to_dict()
+    assert model.keys() == full.keys()
+    same = (
+        'type',
+        'language_token',
+        'task_prompt',
+        'co_content',
+        'point_modulation',
+        'with_box',
+        'with_mask',
+    )
+    assert [model['head'][key] for key in (*same, 'loss')] == [full['head'][key] for key in (*same, 'loss')]
+    assert set(model['head']) - set(full['head']) == {'position_in_content'}
+    assert not model.get('test_cfg')
+
+
+@pytest.mark.parametrize('ratio', ['m01', 'm05', 'm10'])
+def test_tiny_partial_res_reads_its_own_contours(ratio):
+    pseudo = load(f'partial-res_tiny_{ratio}-pseudo_refshapes')
+    assert pseudo.model == load('partial-res_tiny_m100_refshapes').model
+    assert load(f'box-frame_tiny_{ratio}-pseudo_refshapes').model.head.contours_from == 'cells'
 
 
 def test_ablation():
