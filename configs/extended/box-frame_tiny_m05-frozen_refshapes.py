@@ -1,6 +1,6 @@
 # What masks add to a network that knows boxes, from 5 % of them: the box's features and its cells. All else stays as
 # the boxes-only weights of the package have it, so boxes are exactly theirs. Contours are read from the cells.
-_base_ = '../partial_res/partial-res_tiny_m05_refshapes.py'
+_base_ = './box-frame_tiny_m05_refshapes.py'
 load_from = 'mmrefseg://rec_tiny_refshapes'
 max_epochs = 12
 lr = 8e-4

@@ -103,7 +103,7 @@ class RefSegInferencer:
 
 
 def _config_for(config: str | os.PathLike | Config | None, checkpoint: str | os.PathLike) -> Config:
-    """The config, with the words of the weights where they hold them; a config names a file of the data set."""
+    """The config, with the words of the weights where they hold them; its own are those of a data set."""
     known = provenance_of(checkpoint)
     if config is None and known is None:
         raise UserInputError.of(

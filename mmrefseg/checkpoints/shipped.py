@@ -15,9 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..compat.checkpoint import load_checkpoint_file
+from ..compat.checkpoint import is_shipped, load_checkpoint_file
 from ..utils import UserInputError, atomic_write
-from ..utils.shipped import is_shipped
 
 DEFAULT = 'mmrefseg://box-frame_tiny_masks_refshapes'
 """What predicts where nobody names a checkpoint."""

@@ -21,8 +21,10 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..utils import UserInputError
-from ..utils.shipped import SCHEME, is_shipped, shipped_weights
 
+SCHEME = 'mmrefseg://'
+"""How the address of weights inside the package begins."""
+WEIGHTS = Path(__file__).resolve().parents[1] / 'weights'
 STATISTICS = ('min', 'max', 'current', 'mean')
 NUMBERS = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
 
@@ -97,6 +99,28 @@ def load_checkpoint_file(
         found = f'a {type(checkpoint).__name__}'
         raise UserInputError.of(str(path), found, 'a dict with weights', 'check that it is a checkpoint')
     return checkpoint
+
+
+def is_shipped(address: str | os.PathLike) -> bool:
+    """Whether this names weights inside the package, as ``mmrefseg://rec_tiny_refshapes`` does."""
+    return str(address).startswith(SCHEME)
+
+
+def shipped_weights(address: str) -> Path:
+    """The file of weights inside the package.
+
+    Args:
+        address: ``mmrefseg://NAME``.
+
+    Raises:
+        UserInputError: If there is no such file; the sentence lists the names that there are.
+    """
+    known = {file.stem: file for file in sorted(WEIGHTS.glob('*.safetensors'))}
+    name = address.removeprefix(SCHEME)
+    if name not in known:
+        names = ' or '.join(f'{SCHEME}{each}' for each in known)
+        raise UserInputError.of(address, 'no weights of that name in the package', names, 'correct the name')
+    return known[name]
 
 
 def load_from_package(filename: str, map_location: str | torch.device = 'cpu') -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What networks predict, drawn: those of a study, and the package's own weights before anything is trained."""
+"""What networks predict, drawn: those of a study, and the package's own weights before any training."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,6 +45,7 @@ def draw_predictions(study: PartialStudy, variant: Variant, folder: Path, count:
         The picture's path.
     """
     options = dict(option.split('=', 1) for option in study.size_options)
+    options = {key: None if value == 'None' else value for key, value in options.items()}
     config = load_config(study.network.config('m100'), options)
     infer = RefSegInferencer(config, study.checkpoint(variant))
     cases, seen = [], set()

@@ -16,12 +16,12 @@ from ..checkpoints.shipped import (
     with_base,
     write_safetensors,
 )
-from ..compat.checkpoint import load_checkpoint_file
+from ..compat.checkpoint import SCHEME, load_checkpoint_file, shipped_weights
 from ..datasets.annotations import load_annotation_file
 from ..models.language_models.vocabulary import build_vocabulary
 from ..utils import UserInputError
 from ..utils.run_config import build_runner, innermost_datasets, load_config
-from ..utils.shipped import PACKAGE, SCHEME, shipped, shipped_weights
+from ..utils.shipped import PACKAGE, shipped
 from ..utils.testing_config import set_split
 from .stages import Stage, python
 from .study import PartialStudy, epochs_of

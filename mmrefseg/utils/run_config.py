@@ -16,12 +16,11 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.compat.checkpoint import is_shipped, load_checkpoint_file, shipped_weights
 from mmrefseg.compat.downloads import read_downloads_safely
 
 from .batch_norm import replace_sync_batch_norm
 from .errors import UserInputError
-from .shipped import is_shipped, shipped_weights
 from .tool_errors import did_you_mean
 
 # Names at the top of a config that mmengine's Runner, mmdet and the tools read.

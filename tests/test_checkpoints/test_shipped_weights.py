@@ -16,11 +16,11 @@ from mmrefseg.checkpoints.shipped import (
     select,
     write_safetensors,
 )
-from mmrefseg.compat import load_checkpoint_file
+from mmrefseg.compat.checkpoint import WEIGHTS, load_checkpoint_file, shipped_weights
 from mmrefseg.datasets.refshapes import PRESETS, Preset, generate
 from mmrefseg.utils import UserInputError, load_json
 from mmrefseg.utils.run_config import build_runner, load_config, start_from
-from mmrefseg.utils.shipped import PACKAGE, shipped, shipped_weights
+from mmrefseg.utils.shipped import shipped
 
 BOXES = 'mmrefseg://rec_tiny_refshapes'
 MEGABYTE = 1000**2
@@ -77,7 +77,7 @@ def test_a_pair_that_belongs_together_and_is_small():
     for provenance in (boxes, masks):
         assert shipped(provenance.config).is_file() and f'--seed {provenance.seed}' in provenance.command
         assert len(provenance.commit) >= 7 and 'dirty' not in provenance.commit
-    files = list((PACKAGE / 'weights').iterdir())
+    files = list(WEIGHTS.iterdir())
     assert len(files) == 2 and sum(file.stat().st_size for file in files) < 5 * MEGABYTE
 
 

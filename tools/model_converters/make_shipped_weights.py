@@ -8,10 +8,10 @@ Stages that are done are not done again; the metadata of each file say what it i
 import argparse
 from pathlib import Path
 
+from mmrefseg.compat.checkpoint import WEIGHTS
 from mmrefseg.experiments.shipped import shipped_stages
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import cli
-from mmrefseg.utils.shipped import PACKAGE
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -34,10 +34,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    weights = PACKAGE / 'weights'
-    stages = shipped_stages(args.folder, args.seed, weights, tuple(args.cfg_options))
+    stages = shipped_stages(args.folder, args.seed, WEIGHTS, tuple(args.cfg_options))
     run_stages(stages, args.folder / 'stages')
-    for file in sorted(weights.glob('*.safetensors')):
+    for file in sorted(WEIGHTS.glob('*.safetensors')):
         print(f'{file}: {file.stat().st_size / 2**20:.2f} MiB')
 
 

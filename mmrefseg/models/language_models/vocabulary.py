@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.compat.checkpoint import is_shipped, load_checkpoint_file
 from mmrefseg.utils import UserInputError, dump_json, load_json
 from mmrefseg.utils.safe_pickle import load_pickle
-from mmrefseg.utils.shipped import is_shipped
 
 from .tokenizers import build_tokenizer
 
