@@ -1,11 +1,9 @@
 """BERT's weights under the names of ``transformers.BertModel``, whatever package and year wrote them."""
 
 import os
-from pathlib import Path
 
 from torch import Tensor
 
-from ..utils import UserInputError
 from .checkpoint import load_checkpoint_file
 from .key_map import KeyMap
 
@@ -28,21 +26,8 @@ def read_bert_state(path: str | os.PathLike) -> dict[str, Tensor]:
     Raises:
         UserInputError: If the file is missing, broken, or would run code.
     """
-    path = Path(path)
-    if path.suffix != '.safetensors':
-        state = load_checkpoint_file(path)
-        return state.get('state_dict', state.get('model', state))
-    if not path.is_file():
-        raise UserInputError.of(str(path), 'no such file', 'BERT weights', 'check the path')
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise UserInputError.of(
-            str(path), f'no safetensors file ({error})', 'one', 'download or copy it again'
-        ) from None
+    state = load_checkpoint_file(path)
+    return state.get('state_dict', state.get('model', state))
 
 
 def read_bert_weights(path: str | os.PathLike) -> dict[str, Tensor]:
