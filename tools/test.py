@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def test(args: argparse.Namespace, checkpoint: str) -> None:
     """Test with options whose files are there."""
-    from mmrefseg.engine.hooks import begin_metrics
+    from mmrefseg.engine.hooks.checkpoint_hooks import begin_metrics
     from mmrefseg.runs.config import (  # after what needs no torch has been said
         build_runner,
         close_processes,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.functional import summarise_masks
+from ..evaluation.functional.summary import summarise_masks
 from ..utils import atomic_write, dump_json
 from . import choosing
 from .cases import Case
@@ -145,7 +145,7 @@ class FailureStudy:
         Args:
             count: Of cases in each section.
             seed: Of the random ones.
-            paint: Draws cases; see :func:`mmrefseg.analysis.pictures.draw_cases`.
+            paint: Draws cases; see :func:`mmrefseg.analysis.page.draw_cases`.
         """
         return [
             (title, list(zip(members, paint(members), strict=True)))

@@ -1,7 +1,7 @@
 """The only code of the package that knows other packages' versions.
 
 Importing it makes the host packages (torch, mmengine, mmcv, mmdet) work
-together; ``mmrefseg/__init__.py`` does so before anything imports mmdet.
+together; every package that needs mmdet does so first.
 """
 
 from .versions import IncompatibleVersionError, check_versions
@@ -10,8 +10,8 @@ check_versions()  # before the imports below, which would fail in their own word
 
 from .checkpoint import allow_mmengine_state, know_package_weights, load_checkpoint_file  # noqa: E402
 from .configs import allow_package_configs  # noqa: E402
-from .noise import silence_known_warnings  # noqa: E402
 from .ops import MissingOperatorError, compiled_operators_installed, install_operators  # noqa: E402
+from .versions import silence_known_warnings  # noqa: E402
 
 install_operators()
 allow_mmengine_state()

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
 import mmrefseg
-from mmrefseg.compat.noise import HARMLESS, silence_known_warnings
+from mmrefseg.compat.versions import HARMLESS, silence_known_warnings
 
 
 def test_base_of_this_package(tmp_path):

@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 
 from mmrefseg.datasets.transforms import LoadRefAnnotations
 from mmrefseg.datasets.transforms.annotations import read_mask
-from mmrefseg.evaluation.metrics.res_metric import RESMetric
+from mmrefseg.evaluation.metrics.ref_metrics import RESMetric
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
 from mmrefseg.runs.testing import describe_model, set_metric_options
 from mmrefseg.structures.rle import encode_mask, resize_mask, to_json_rle

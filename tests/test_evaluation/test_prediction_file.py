@@ -7,8 +7,7 @@ import pytest
 from metric_samples import annotations_of, evaluate, make_samples
 
 from mmrefseg.evaluation.functional import score_pairs
-from mmrefseg.evaluation.metrics.rec_metric import RECMetric
-from mmrefseg.evaluation.metrics.res_metric import RESMetric
+from mmrefseg.evaluation.metrics.ref_metrics import RECMetric, RESMetric
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
 from mmrefseg.utils import UserInputError
 
