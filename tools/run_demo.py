@@ -11,10 +11,11 @@ import argparse
 
 from rich.console import Console
 
-from mmrefseg.experiments import PartialStudy, Variant, demo_table, run_stages
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.pictures import draw_predictions
-from mmrefseg.experiments.report import demo_summary
+from mmrefseg.experiments.report import demo_summary, demo_table
+from mmrefseg.experiments.stages import run_stages
+from mmrefseg.experiments.study import PartialStudy, Variant
 from mmrefseg.utils import cli, dump_json
 
 

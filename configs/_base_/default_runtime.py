@@ -32,5 +32,5 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 
-custom_imports = dict(imports=['mmrefseg'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmrefseg.registration'], allow_failed_imports=False)
 default_scope = 'mmdet'

@@ -12,8 +12,8 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
 from ..compat.checkpoint import load_checkpoint_file
+from ..runs.config import set_fuse_conv_bn
 from ..utils import UserInputError
-from ..utils.run_config import set_fuse_conv_bn
 
 # What needs annotations has no place in inference.
 TRAINING_ONLY = {'DrawExpression', 'LoadRefAnnotations', 'EncodeContour', 'LoadRefImage'}

@@ -8,8 +8,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..datasets.predicted_pairs import Checkpoint
-from ..evaluation.functional import to_json_rle, to_rle, vote
-from ..evaluation.functional.rle import RLE
+from ..structures.rle import RLE, to_json_rle, to_rle, vote
 from ..utils import UserInputError
 from .projection import WORST, decode_runs, projection_term, projection_terms
 

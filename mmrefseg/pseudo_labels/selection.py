@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..datasets.predicted_pairs import Checkpoint
-from ..evaluation.functional import to_json_rle
+from ..structures.rle import to_json_rle
 from ..utils import UserInputError
 from .reading import PredictionStore
 from .scoring import AGREEMENT_THRESHOLD, STRATEGIES, Candidate, choose_best, judge, vote_of_all

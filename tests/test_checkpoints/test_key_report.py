@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from mmrefseg.checkpoints import ConversionReport, KeyMap, write_checkpoint
+from mmrefseg.checkpoints.key_map import KeyMap
+from mmrefseg.checkpoints.report import ConversionReport
+from mmrefseg.checkpoints.writing import write_checkpoint
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.utils import UserInputError
 

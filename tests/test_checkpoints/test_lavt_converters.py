@@ -12,7 +12,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-import mmrefseg  # noqa: F401
+import mmrefseg.registration  # noqa: F401
 from mmrefseg.checkpoints.bert import make_bert_folder, read_bert_weights
 from mmrefseg.checkpoints.lavt import expected_lavt, read_lavt
 from mmrefseg.checkpoints.swin import convert_swin, read_swin, resize_bias_table

@@ -26,7 +26,7 @@ from mmrefseg.engine.hooks import (
     seed_everything,
 )
 from mmrefseg.utils import UserInputError, file_sha256
-from mmrefseg.visualization import RefVisualizer
+from mmrefseg.visualization.local_visualizer import RefVisualizer
 
 
 class Log:

@@ -8,7 +8,9 @@ import pytest
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from mmrefseg.evaluation import PseudoLabelDump, RECMetric, RESMetric
+from mmrefseg.evaluation.metrics.pseudo_label_dump import PseudoLabelDump
+from mmrefseg.evaluation.metrics.rec_metric import RECMetric
+from mmrefseg.evaluation.metrics.res_metric import RESMetric
 from mmrefseg.utils import FileLock, UserInputError
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from metric_samples import evaluate, make_samples
 
-from mmrefseg.evaluation import PseudoLabelDump
-from mmrefseg.evaluation.functional import decode_mask
+from mmrefseg.evaluation.metrics.pseudo_label_dump import PseudoLabelDump
+from mmrefseg.structures.rle import decode_mask
 from mmrefseg.utils import UserInputError
 
 

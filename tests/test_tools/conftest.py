@@ -147,7 +147,7 @@ def trained(tools) -> Path:
 
 
 class Stages:
-    """The first stages of Partial-RES at their smallest: shipped configs, RefShapes of a few pictures."""
+    """The first stages of BoxFrame at their smallest: shipped configs, RefShapes of a few pictures."""
 
     # Sixteen pictures to train, five to test.
     tiny = (
@@ -164,12 +164,12 @@ class Stages:
     @staticmethod
     def config(stage: str) -> str:
         """The shipped config of a stage."""
-        return str(REPO / f'configs/partial_res/partial-res_tiny_{stage}_refshapes.py')
+        return str(REPO / f'configs/extended/box-frame_tiny_{stage}_refshapes.py')
 
     @staticmethod
     def best(stage: str) -> str:
         """Where a stage leaves its best checkpoint."""
-        return f'work_dirs/partial-res_tiny_{stage}_refshapes/best.pth'
+        return f'work_dirs/box-frame_tiny_{stage}_refshapes/best.pth'
 
     def train(self, stage: str) -> str:
         """Train a stage into its own work directory; returns the log."""

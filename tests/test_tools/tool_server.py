@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-import mmrefseg.utils.testing_config  # noqa: F401
+import mmrefseg.runs.testing  # noqa: F401
 
 
 def run_tool(script: str, args: list[str], folder: str, environment: dict, out: str, err: str) -> int:
