@@ -15,7 +15,8 @@ import numpy as np
 from mmcv.image import rescale_size
 
 from ..structures.boxes import clip_boxes, xywh_to_xyxy
-from ..structures.rle import encode_mask, resize_rle, to_rle
+from ..structures.masks import to_rle
+from ..structures.rle import encode_mask, resize_rle
 from ..utils import UserInputError, load_json
 from .functional import Pair
 

@@ -7,7 +7,7 @@ import cv2
 from ..apis import RefSegInferencer
 from ..datasets.annotations import load_split
 from ..runs.config import load_config
-from ..structures.masks import to_array
+from ..structures.masks import to_bitmap
 from ..visualization.drawing import draw_case, save_grid
 from .study import PartialStudy, Variant, config_of
 
@@ -46,7 +46,7 @@ def _case(infer: RefSegInferencer, study: PartialStudy, record: dict):
     return draw_case(
         cv2.imread(str(path))[..., ::-1],
         expression,
-        truth_mask=to_array(record['mask'], record['height'], record['width']),
+        truth_mask=to_bitmap(record['mask'], record['height'], record['width']),
         truth_box=[x, y, x + w, y + h],
         mask=found.masks[0].numpy(),
         box=found.bboxes[0].numpy(),

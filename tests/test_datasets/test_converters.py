@@ -26,7 +26,7 @@ from mmrefseg.datasets.converters import (
     read_size,
     write_refer,
 )
-from mmrefseg.structures import masks
+from mmrefseg.structures.masks import bounds, to_bitmap
 from mmrefseg.utils import UserInputError
 
 SQUARE = [[10, 10, 30, 10, 30, 30, 10, 30]]
@@ -121,7 +121,7 @@ def test_refer(refer):
     assert fifth['expressions'] == ['Thing, 5!', 'that'] and 'mask' not in fifth
     assert fifth['file_name'] == 'eight.png' and fifth['category_id'] == 5
     assert splits['val'][0]['mask'] == SQUARE + CORNER
-    assert masks.area(splits['val'][1]['mask'], 48, 64) == 48 * 64
+    assert to_bitmap(splits['val'][1]['mask'], 48, 64).all()
     raw = read_refer(*refer, text='raw').splits
     assert raw['train'][0]['expressions'] == ['Thing, 1!', 'that']
 
@@ -133,7 +133,7 @@ def test_refer_there_and_back(refer, tmp_path):
     assert again == splits
     coco = json.loads((tmp_path / 'back' / 'instances.json').read_text())
     assert [annotation['id'] for annotation in coco['annotations']] == [70, 81, 71, 80]
-    assert coco['annotations'][0]['area'] == masks.to_array(SQUARE, 48, 64).sum()
+    assert coco['annotations'][0]['area'] == to_bitmap(SQUARE, 48, 64).sum()
     # The two forms that refer itself can decode: a list of polygons and a list of RLEs.
     assert coco['annotations'][2]['segmentation'] == SQUARE + CORNER
     assert coco['annotations'][3]['segmentation'][0]['size'] == [48, 64]
@@ -164,7 +164,7 @@ def test_real_refer_files_equal_seqtrs(test_data, name, by, tmp_path):
             for key in ('image_id', 'height', 'width', 'bbox', 'category_id', 'expressions'):
                 assert record[key] == other[key]
             size = record['height'], record['width']
-            assert (masks.to_array(record['mask'], *size) == masks.to_array(other['mask'], *size)).all()
+            assert (to_bitmap(record['mask'], *size) == to_bitmap(other['mask'], *size)).all()
             sentences += len(record['expressions'])
     assert sentences == (18 if name == 'refcocog' else 309)
     write_refer(splits, tmp_path, by)
@@ -257,9 +257,9 @@ def test_grefcoco(tmp_path):
     coco['annotations'][1]['segmentation'] = {'size': [48, 64], 'counts': [48 * 64 - 100, 100]}
     save(paths[1], coco)
     mixed = read_grefcoco(*paths).splits['train'][0]['mask']
-    expected = masks.to_array(SQUARE, 48, 64)
-    expected.T.reshape(-1)[-100:] = 1
-    assert (masks.to_array(mixed, 48, 64) == expected).all()
+    expected = to_bitmap(SQUARE, 48, 64)
+    expected.T.reshape(-1)[-100:] = True
+    assert (to_bitmap(mixed, 48, 64) == expected).all()
 
 
 def make_picture(path, width=64, height=48, orientation=None):
@@ -303,11 +303,11 @@ def test_simrec_with_masks(tmp_path, refer):
         tmp_path / 'refcoco.json',
         {'train': [entry], 'val': [{**entry, 'refs': ['c']}, {**entry, 'refs': ['d']}]},
     )
-    array = masks.to_array(SQUARE, 48, 64)
+    array = to_bitmap(SQUARE, 48, 64)
     np.save(tmp_path / '5.npy', array.astype(bool))
     splits = read_simrec(path, ImageSizes(instances=refer[1]), tmp_path).splits
     record = splits['train'][0]
-    assert (masks.to_array(record['mask'], 48, 64) == array).all()
+    assert (to_bitmap(record['mask'], 48, 64) == array).all()
     assert (record['ref_id'], record['category_id'], record['height'], record['width']) == (5, 90, 48, 64)
     assert [r['expressions'] for r in splits['val']] == [['c', 'd']]
     np.save(tmp_path / '5.npy', np.array([{}], dtype=object))
@@ -350,7 +350,7 @@ def write_lines(path, *lines):
 def test_json_lines(tmp_path):
     make_picture(tmp_path / 'pictures' / 'a.jpg')
     make_picture(tmp_path / 'pictures' / 'b.png', 32, 32)
-    Image.fromarray(masks.to_array(SQUARE, 48, 64) * 255).save(tmp_path / 'a_mask.png')
+    Image.fromarray(to_bitmap(SQUARE, 48, 64).astype(np.uint8) * 255).save(tmp_path / 'a_mask.png')
     box = [10, 10, 20, 20]
     path = write_lines(
         tmp_path / 'mine.jsonl',
@@ -388,8 +388,8 @@ def test_json_lines(tmp_path):
         'ref_id': 0,
         'sent_ids': [0, 1],
     }
-    assert by_mask['image_id'] == 0 and by_mask['bbox'] == masks.bounds(by_mask['mask'], 48, 64)
-    assert (masks.to_array(by_mask['mask'], 48, 64) == masks.to_array(SQUARE, 48, 64)).all()
+    assert by_mask['image_id'] == 0 and by_mask['bbox'] == bounds(by_mask['mask'], 48, 64)
+    assert (to_bitmap(by_mask['mask'], 48, 64) == to_bitmap(SQUARE, 48, 64)).all()
     assert (far['height'], far['image_id'], far['category_id']) == (99, 2, 4)
     other = splits['val'][0]
     assert other['bbox'] == box and other['source_ref_id'] == 'cup-7' and other['note'] == 1

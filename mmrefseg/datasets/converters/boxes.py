@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ...structures import masks
+from ...structures.rle import encode_mask
 from ...utils import UserInputError, load_json
 from .conversion import Conversion
 from .image_sizes import ImageSizes
@@ -82,7 +82,7 @@ def _bitmap(path: Path) -> dict:
         raise UserInputError.of(
             str(path), f'an array of shape {array.shape}', '(height, width)', 'check the masks'
         )
-    return masks.from_array(array)
+    return encode_mask(array)
 
 
 def read_boxes_csv(

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from ...structures.masks import has_three_points
+from ...structures.polygons import has_three_points
 from ...utils import UserInputError
 from ..annotations import normalize_records
 from ..validation import place, validate_record

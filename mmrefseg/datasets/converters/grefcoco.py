@@ -4,9 +4,9 @@ import os
 from typing import Any
 
 from ...structures import masks
+from ...structures.boxes import box_union
 from ...utils import UserInputError
 from ..annotations import paused_gc
-from ..validation import mask_problem
 from .conversion import Conversion
 from .refer import CocoInstances, annotation_mask, read_refs, sentence_text
 
@@ -71,7 +71,7 @@ def _record(ref: dict, coco: CocoInstances, text: str, where: str) -> dict[str, 
 def _targets(annotations: list[dict], picture: dict, where: str) -> dict[str, Any]:
     boxes = [annotation['bbox'] for annotation in annotations]
     fields = {
-        'bbox': boxes[0] if len(boxes) == 1 else masks.box_union(boxes),
+        'bbox': boxes[0] if len(boxes) == 1 else box_union(boxes),
         'boxes': boxes,
         'ann_ids': [annotation['id'] for annotation in annotations],
         'category_id': annotations[0].get('category_id'),
@@ -81,7 +81,7 @@ def _targets(annotations: list[dict], picture: dict, where: str) -> dict[str, An
         return fields
     parts = [annotation_mask(annotation, picture, where) for annotation in annotations]
     for number, part in zip(fields['ann_ids'], parts, strict=True):
-        problem = mask_problem(part, picture['height'], picture['width'])
+        problem = masks.mask_problem(part, picture['height'], picture['width'])
         if problem:
             raise UserInputError.of(f'{where} (ann_id {number})', *problem)
     fields['mask'] = masks.union(parts, picture['height'], picture['width'])

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...structures import masks
+from ...structures.masks import bounds, mask_problem
+from ...structures.rle import encode_mask
 from ...utils import UserInputError
-from ..validation import mask_problem, place
+from ..validation import place
 from .conversion import Conversion
 from .image_sizes import read_size
 
@@ -95,7 +96,7 @@ class _LineReader:
             record['mask'] = mask
             if record['bbox'] is None:
                 self._check_mask(record, where)
-                record['bbox'] = masks.bounds(mask, int(record['height']), int(record['width']))
+                record['bbox'] = bounds(mask, int(record['height']), int(record['width']))
         expressions = line.get('expressions', line.get('expression'))
         record['expressions'] = [expressions] if isinstance(expressions, str) else expressions
         record['category_id'] = line.get('category_id', 0)
@@ -122,7 +123,7 @@ class _LineReader:
         path = self._folder / mask
         read_size(path, where)
         with Image.open(path) as image:
-            return masks.from_array(np.asarray(image.convert('L')) > 127)
+            return encode_mask(np.asarray(image.convert('L')) > 127)
 
     def _check_mask(self, record: dict, where: str) -> None:
         problem = mask_problem(record['mask'], record['height'], record['width'])

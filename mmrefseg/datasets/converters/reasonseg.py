@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ...structures import masks
+from ...structures.polygons import polygon_bounds
 from ...utils import UserInputError
 from .conversion import Conversion
 from .image_sizes import read_size
@@ -67,7 +67,7 @@ def _record(path: Path, image: Path, image_id: int) -> dict[str, Any]:
         'file_name': f'{path.parent.name}/{image.name}',
         'height': height,
         'width': width,
-        'bbox': masks.bounds(targets, height, width),
+        'bbox': polygon_bounds(targets),
         'mask': targets,
         'expressions': [sentence.strip() for sentence in text],
         'category_id': 0,

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ...structures import masks
+from ...structures.rle import areas
 from ...utils import UserInputError, atomic_write, dump_json, load_json
 from ...utils.safe_pickle import load_pickle
 from ..annotations import paused_gc
 from ..image_paths import COCO_TEMPLATE
-from ..validation import mask_problem
 from .conversion import Conversion
 
 TEXTS = ('sent', 'raw')
@@ -170,7 +170,7 @@ def annotation_mask(annotation: dict, picture: dict, where: str) -> list | dict:
     parts = [part if isinstance(part, dict) else [part] for part in mask]
     size = (picture['height'], picture['width'])
     for part in parts:
-        problem = mask_problem(part, *size)
+        problem = masks.mask_problem(part, *size)
         if problem:
             raise UserInputError.of(f'{where} (ann_id {annotation["id"]})', *problem)
     return masks.union(parts, *size)
@@ -278,7 +278,9 @@ def _annotation(record: dict, ann_id: int) -> dict:
         'image_id': record['image_id'],
         'category_id': record['category_id'],
         'bbox': box,
-        'area': box[2] * box[3] if mask is None else masks.area(mask, height, width),
+        'area': box[2] * box[3]
+        if mask is None
+        else int(areas([masks.to_rle(mask, height, width, check=None)])[0]),
         'iscrowd': int(isinstance(mask, dict)),
         # refer takes an RLE out of a list.
         'segmentation': [] if mask is None else [mask] if isinstance(mask, dict) else mask,

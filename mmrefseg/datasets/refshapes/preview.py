@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from pycocotools import mask as coco_mask
 
+from mmrefseg.structures.masks import to_bitmap
 from mmrefseg.utils import UserInputError, load_json
 
 INK = ('#d62728', '#1f77b4', '#2a8c2a', '#9467bd', '#d97800', '#108a9c', '#8c564b', '#c2388f')
@@ -75,10 +75,11 @@ def _draw_picture(axes, pixels: np.ndarray, records: list[dict]) -> None:
     for number, record in enumerate(records, start=1):
         color = INK[(number - 1) % len(INK)]
         x, y, w, h = record['bbox']
+        shown = to_bitmap(record['mask'], record['height'], record['width'], f'ref_id {record["ref_id"]}')
         # pixel i is at i + 0.5 in COCO's coordinates
         grid = np.arange(width) + 0.5, np.arange(height) + 0.5
         for ink, thickness in (('white', 2.6), (color, 1.3)):
-            axes.contour(*grid, _mask(record), levels=[0.5], colors=ink, linewidths=thickness)
+            axes.contour(*grid, shown, levels=[0.5], colors=ink, linewidths=thickness)
         label = {'boxstyle': 'circle,pad=0.15', 'facecolor': color, 'edgecolor': 'white'}
         place = {'ha': 'center', 'va': 'center', 'fontsize': 8, 'color': 'white'}
         axes.text(x + w / 2, y + h / 2, str(number), bbox=label, **place)
@@ -102,12 +103,3 @@ def _select(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
         order.append((seen[color], position))
         seen[color] += 1
     return [lines[position] for position in sorted(position for _, position in sorted(order)[:MAX_SENTENCES])]
-
-
-def _mask(record: dict) -> np.ndarray:
-    segmentation = record['mask']
-    if isinstance(segmentation, list):
-        encoded = coco_mask.merge(coco_mask.frPyObjects(segmentation, record['height'], record['width']))
-    else:
-        encoded = segmentation
-    return coco_mask.decode(encoded)

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 import shapely
-from pycocotools import mask as coco_mask
+
+from mmrefseg.structures.polygons import vertices_to_mask
+from mmrefseg.structures.rle import encode_mask
 
 from .shapes import Outline
 
@@ -19,9 +21,9 @@ MIN_PART = 8.0
 
 def rasterise(outline: Outline, height: int, width: int) -> np.ndarray:
     """The boolean mask (height, width) of an outline, its hole left out."""
-    mask = _fill(outline.exterior, height, width)
+    mask = vertices_to_mask(outline.exterior, height, width)
     if outline.hole is not None:
-        mask &= ~_fill(outline.hole, height, width)
+        mask &= ~vertices_to_mask(outline.hole, height, width)
     return mask
 
 
@@ -49,26 +51,21 @@ def segmentation_of(
     parts = [part for part in getattr(region, 'geoms', [region]) if part.area >= MIN_PART]
     if len(parts) == 1 and all(shapely.Polygon(hole).area < MIN_PART for hole in parts[0].interiors):
         vertices = np.round(np.asarray(parts[0].exterior.coords)[:-1], 1)
-        mask = _fill(vertices, height, width)
+        mask = vertices_to_mask(vertices, height, width)
         # rounding can fold a needle-thin corner; the run lengths are exact then
         if shapely.Polygon(vertices).is_valid and (mask & visible).sum() >= 0.97 * (mask | visible).sum():
             return [vertices.ravel().tolist()], mask
     mask = _without_slivers(visible, parts)
-    encoded = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
-    return {'size': [height, width], 'counts': encoded['counts'].decode()}, mask
+    return encode_mask(mask), mask
 
 
 def _polygon(outline: Outline) -> shapely.Polygon:
     return shapely.Polygon(outline.exterior, None if outline.hole is None else [outline.hole])
 
 
-def _fill(vertices: np.ndarray, height: int, width: int) -> np.ndarray:
-    return coco_mask.decode(coco_mask.frPyObjects([vertices.ravel().tolist()], height, width))[..., 0] > 0
-
-
 def _without_slivers(visible: np.ndarray, parts: list[shapely.Polygon]) -> np.ndarray:
     near = np.zeros_like(visible)
     for part in parts:
         grown = np.asarray(part.buffer(1.0, join_style='mitre').exterior.coords)
-        near |= _fill(grown, *visible.shape)
+        near |= vertices_to_mask(grown, *visible.shape)
     return visible & near

@@ -1,11 +1,8 @@
 """One record's box and mask, checked."""
 
 import numpy as np
-import pycocotools.mask as mask_utils
 
 from mmrefseg.utils import UserInputError
-
-from ..validation import mask_problem
 
 
 def read_box(bbox: list[float], height: int, width: int, where: str) -> np.ndarray:
@@ -68,43 +65,3 @@ def read_points(points: list[float] | None, where: str) -> np.ndarray | None:
             'remove mask_points (the contour of the mask is used then), or select the pseudo masks again',
         )
     return pairs
-
-
-OVERLAPS = ('union', 'background')
-
-
-def read_mask(mask: list | dict, height: int, width: int, where: str, overlap: str = 'union') -> np.ndarray:
-    """A record's polygons or RLE as a bitmap.
-
-    Polygons may overlap, cross themselves and reach out of the picture; they are filled as COCO does.
-
-    Args:
-        mask (list | dict): Polygons or RLE.
-        height (int): Of the picture, in pixels.
-        width (int): Of the picture, in pixels.
-        where (str): File and id for error messages.
-        overlap (str): What a pixel inside several polygons is: part of the object (``'union'``), or
-            ``'background'``, as refer's ``getMask`` and with it LAVT and LAVT-pytorch have it (they add the
-            polygons up and take what is 1).
-
-    Returns:
-        np.ndarray: (height, width) uint8, 1 inside. With ``'union'``, at least one pixel is.
-
-    Raises:
-        UserInputError: If it is neither polygons of at least three finite points nor an RLE of the picture's
-            size, or if no pixel is inside.
-    """
-    # pycocotools trusts what it is given: a wrong run length makes it write past its buffers.
-    problem = mask_problem(mask, height, width)
-    if problem:
-        raise UserInputError.of(where, *problem)
-    if isinstance(mask, list) and overlap == 'background':
-        parts = mask_utils.decode(mask_utils.frPyObjects(mask, height, width))
-        return (parts.sum(axis=2, dtype=np.int64) == 1).astype(np.uint8)
-    if isinstance(mask, list):
-        rle = mask_utils.merge(mask_utils.frPyObjects(mask, height, width))
-    elif isinstance(mask['counts'], list):
-        rle = mask_utils.frPyObjects(mask, height, width)
-    else:
-        rle = mask
-    return mask_utils.decode(rle)

@@ -7,9 +7,10 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.fileio import get as read_file
 
+from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap
 from mmrefseg.utils import UserInputError
 
-from .annotations import OVERLAPS, read_box, read_mask, read_points
+from .annotations import read_box, read_points
 from .rows import rng_of, where_of
 
 
@@ -209,7 +210,8 @@ class LoadRefAnnotations(BaseTransform):
         bitmaps = np.zeros((len(masks), height, width), np.uint8)
         for row, mask in enumerate(masks):
             if mask is not None:
-                bitmaps[row] = read_mask(mask, height, width, where_of(results, row), self.overlap)
+                where = where_of(results, row)
+                bitmaps[row] = to_bitmap(mask, height, width, where, mask_problem, self.overlap)
         results['gt_masks'] = BitmapMasks(bitmaps, height, width)
         results['gt_has_mask'] = np.array([mask is not None for mask in masks], bool)
         results['gt_points'] = [
