@@ -9,7 +9,7 @@ from ..datasets.annotations import load_split
 from ..runs.config import load_config
 from ..structures.masks import to_bitmap
 from ..visualization.drawing import draw_case, save_grid
-from .study import PartialStudy, Variant, config_of
+from .study import PartialStudy, Variant
 
 
 def draw_predictions(study: PartialStudy, variant: Variant, folder: Path, count: int) -> Path:
@@ -25,8 +25,8 @@ def draw_predictions(study: PartialStudy, variant: Variant, folder: Path, count:
         The picture's path.
     """
     options = dict(option.split('=', 1) for option in study.size_options)
-    config = load_config(config_of('m100'), options)
-    infer = RefSegInferencer(config, study.work_dir(variant.name) / 'best.pth')
+    config = load_config(study.network.config('m100'), options)
+    infer = RefSegInferencer(config, study.checkpoint(variant))
     cases, seen = [], set()
     for record in load_split(str(study.full_annotations), study.split):
         if record['image_id'] in seen or len(cases) == count:

@@ -6,6 +6,7 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
+from ..datasets.predicted_pairs import Checkpoint
 from ..structures.masks import to_rle
 from ..structures.rle import RLE, areas, decode_runs, ious, vote
 from ..utils import UserInputError
@@ -22,7 +23,7 @@ class Candidate(NamedTuple):
         agreement: Mean IoU with the masks of the object's other expressions, in [0, 1]; 1 if it is alone.
         empty: Whether the mask has no pixel.
         expression: The sentence, or None.
-        checkpoint: What predicted it, or None.
+        source: What predicted it.
         points: The contour it was drawn from, x, y, x, y, ... in pixels, or None.
     """
 
@@ -32,7 +33,7 @@ class Candidate(NamedTuple):
     agreement: float
     empty: bool
     expression: str | Sequence[str] | None
-    checkpoint: str | None
+    source: Checkpoint
     points: Sequence[float] | None = None
 
 
@@ -101,7 +102,7 @@ def judge(records: Sequence[dict], predictions: Sequence[Sequence[dict]]) -> lis
     Args:
         records: The objects: ``ref_id, height, width, bbox`` (the true box x, y, w, h in pixels).
         predictions: For each object, ``{"ref_id", "sent_id", "segmentation", "score"?, "expression"?,
-            "checkpoint"?, "points"?}`` in a fixed order.
+            "checkpoint"?, "checkpoint_sha256"?, "points"?}`` in a fixed order.
 
     Returns:
         For each object, a candidate per prediction.
@@ -134,7 +135,7 @@ def judge(records: Sequence[dict], predictions: Sequence[Sequence[dict]]) -> lis
                 agreed,
                 next(covered) == 0,
                 prediction.get('expression'),
-                prediction.get('checkpoint'),
+                Checkpoint.of_record(prediction),
                 prediction.get('points'),
             )
             for prediction, rle, agreed in zip(of_object, rles, agreement(rles), strict=True)
@@ -179,7 +180,7 @@ def vote_of_all(candidates: Sequence[Candidate], bbox: Sequence[float]) -> Candi
         _mean([candidate.agreement for candidate in candidates]),
         empty,
         [candidate.expression for candidate in candidates],
-        candidates[0].checkpoint,
+        candidates[0].source,
     )
 
 

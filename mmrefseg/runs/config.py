@@ -1,5 +1,6 @@
 """From a config file and options to a runner that can start."""
 
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import inspect
 import os
 import zipfile
@@ -16,12 +17,11 @@ from mmengine.registry import RUNNERS, init_default_scope
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmrefseg.compat.checkpoint import load_checkpoint_file
-from mmrefseg.compat.downloads import read_downloads_safely
-
-from ..utils.errors import UserInputError
+from ..compat.checkpoint import load_checkpoint_file
+from ..compat.downloads import read_downloads_safely
+from ..utils.errors import UserInputError, did_you_mean
 from .batch_norm import replace_sync_batch_norm
-from .tool_errors import did_you_mean
+from .options import check_config
 
 # Names at the top of a config that mmengine's Runner, mmdet and the tools read.
 RUNNER_KEYS = {
@@ -41,10 +41,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     Raises:
         UserInputError: If the file is missing or wrong, or an option fits nothing in it.
     """
-    if not Path(path).is_file():
-        near = did_you_mean(Path(path).stem, {file.stem: file for file in _config_files(path)})
-        found = 'a folder' if Path(path).is_dir() else 'no such file'
-        raise UserInputError(f'{path}: found {found}{near}, expected a config file; check the path')
+    check_config(path)
     try:
         config = Config.fromfile(path)
     except Exception as error:  # a config is a program of the user's: any error in it is one of the input
@@ -300,18 +297,6 @@ def close_processes() -> None:
 def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
     """mmengine's loader of local files (it shows the name after ``load_from_`` in its log)."""
     return load_checkpoint_file(os.path.expanduser(filename), map_location=map_location)
-
-
-def _config_files(path: str) -> list[Path]:
-    """Where a missing config may have been meant to be: its folder, and ``configs/`` near by."""
-    folders = [Path(path).parent, Path('configs'), Path(__file__).parents[2] / 'configs']
-    return [
-        file
-        for folder in folders
-        if folder.is_dir()
-        for file in folder.rglob('*.py')
-        if '.venv' not in file.parts
-    ]
 
 
 def _drop_absent_hooks(config: Config) -> None:

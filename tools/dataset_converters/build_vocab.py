@@ -7,8 +7,8 @@ python tools/dataset_converters/build_vocab.py --ann data/annotations/refcoco-un
 import argparse
 from pathlib import Path
 
-from mmrefseg.models.language_models.vocabulary import Vocabulary
-from mmrefseg.models.language_models.word_vectors import SOURCES, find_word_vectors, save_word_vectors
+from mmrefseg.datasets.vocabulary import Vocabulary
+from mmrefseg.datasets.word_vectors import SOURCES, find_word_vectors, save_word_vectors
 from mmrefseg.utils import cli
 
 

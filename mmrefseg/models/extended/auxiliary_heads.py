@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..language_models.vocabulary import SPECIAL_WORDS
+from ...datasets.vocabulary import SPECIAL_WORDS
 
 
 @MODELS.register_module()

@@ -9,8 +9,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ..language_models.tokenizers import TokenBatch, WordFeatures
-from ..language_models.vocabulary import PAD, build_vocabulary
+from ...datasets.vocabulary import PAD, build_vocabulary
+from ..language_models.token_batch import TokenBatch, WordFeatures
 
 
 @MODELS.register_module()

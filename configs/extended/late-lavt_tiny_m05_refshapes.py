@@ -1,5 +1,5 @@
-# LAVT on RefShapes from 5 % of the masks.
-_base_ = './lavt_tiny_refshapes.py'
+# Late LAVT on RefShapes from 5 % of the masks.
+_base_ = './late-lavt_tiny_refshapes.py'
 max_epochs = 60
 lr = 1e-3
 train_dataloader = dict(

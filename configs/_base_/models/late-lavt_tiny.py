@@ -1,5 +1,6 @@
-# LAVT at a size that learns from scratch on two CPU cores in minutes: 128 x 128 pixels, about 1 M parameters, learned
-# words. What differs from the full-size networks, switch by switch: docs/lavt.md.
+# Late LAVT, this package's own network: LAVT's gates, but behind stages that all sentences of an image share, words
+# that are matched with cells, and auxiliary losses, so that it learns from scratch on two CPU cores in minutes. 128 x
+# 128 pixels, about 1 M parameters, learned words. What differs from LAVT, switch by switch: docs/lavt.md.
 channels = 96
 
 model = dict(
@@ -9,7 +10,7 @@ model = dict(
     ),
     backbone=dict(
         type='LateLanguageSwin',
-        # 32 x 32, 16 x 16 and 8 x 8 cells for all sentences of a picture together, then twice 8 x 8 for each.
+        # 32 x 32, 16 x 16 and 8 x 8 cells for all sentences of an image together, then twice 8 x 8 for each.
         channels=(32, 64, channels, channels, channels),
         depths=(0, 0, 1, 1, 1),
         conv_depths=(1, 1, 1),

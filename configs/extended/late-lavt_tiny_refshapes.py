@@ -1,7 +1,7 @@
-# LAVT on RefShapes: two CPU cores, no pretrained weights, all masks.
+# Late LAVT on RefShapes: two CPU cores, no pretrained weights, all masks.
 _base_ = [
     '../_base_/default_runtime.py',
-    '../_base_/models/lavt_tiny.py',
+    '../_base_/models/late-lavt_tiny.py',
     '../_base_/datasets/refshapes.py',
     '../_base_/schedules/refshapes.py',
 ]
@@ -12,14 +12,7 @@ train_pipeline = [
     dict(type='LoadRefImage'),
     dict(type='DrawExpression'),
     dict(type='LoadRefAnnotations'),
-    dict(type='RefResize', scale={{_base_.image_size}}),
-    dict(type='PackRefInputs'),
-]
-test_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='RefResize', scale={{_base_.image_size}}),
-    dict(type='LoadRefAnnotations'),
+    dict(type='RefResize', scale=_base_.image_size),
     dict(type='PackRefInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
