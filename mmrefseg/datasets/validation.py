@@ -44,7 +44,7 @@ def validate_record(record: Any, where: str) -> None:
     """
     problem = find_problem(record)
     if problem:
-        raise UserInputError.of(place(record, where), *problem)
+        raise UserInputError.of(named(record, where), *problem)
 
 
 def validate_records(records: Iterable[Any], where: str) -> list[UserInputError]:
@@ -53,11 +53,11 @@ def validate_records(records: Iterable[Any], where: str) -> list[UserInputError]
     for index, record in enumerate(records):
         problem = find_problem(record)
         if problem:
-            errors.append(UserInputError.of(place(record, f'{where} record {index}'), *problem))
+            errors.append(UserInputError.of(named(record, f'{where} record {index}'), *problem))
     return errors
 
 
-def place(record: Any, where: str) -> str:
+def named(record: Any, where: str) -> str:
     """``where`` with the ids of the record, as far as it has them."""
     if not isinstance(record, dict):
         return where

@@ -210,7 +210,7 @@ def test_sent_ids_of_single_records_are_kept_or_renumbered():
         make_record(bbox=[1, 1, 5, 5]),
         make_record(image_id=8),
     ],
-    ids=['copy', 'sentence after object', 'other box', 'other picture'],
+    ids=['copy', 'sentence after object', 'other box', 'other image'],
 )
 def test_duplicate_ref_id(second):
     with pytest.raises(UserInputError, match=r'record 1 \(ref_id 3, .*found the ref_id of record 0'):

@@ -1,4 +1,4 @@
-"""The first steps of a pipeline: picture, expression, annotations."""
+"""The first steps of a pipeline: image, expression, annotations."""
 
 import mmcv
 import numpy as np
@@ -10,13 +10,12 @@ from mmengine.fileio import get as read_file
 from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap
 from mmrefseg.utils import UserInputError
 
-from .annotations import read_box, read_points
-from .rows import rng_of, where_of
+from ..fields import rng_of, where_of
 
 
 @TRANSFORMS.register_module()
 class LoadRefImage(LoadImageFromFile):
-    """Load a picture, and say in one sentence what is wrong with it if it cannot be used.
+    """Load an image, and say in one sentence what is wrong with it if it cannot be used.
 
     A decoder fills what a truncated file lacks with grey and goes on; here it is an error.
 
@@ -36,10 +35,10 @@ class LoadRefImage(LoadImageFromFile):
     """
 
     def transform(self, results: dict) -> dict:
-        """Load the picture.
+        """Load the image.
 
         Raises:
-            UserInputError: If the file is missing, truncated, no picture, or of another size than the record
+            UserInputError: If the file is missing, truncated, no image, or of another size than the record
             says.
         """
         where = where_of(results)
@@ -48,11 +47,11 @@ class LoadRefImage(LoadImageFromFile):
         if content and not is_truncated(content):
             img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
         if img is None:
-            found = 'a truncated picture' if is_truncated(content) else 'a file that cannot be decoded'
+            found = 'a truncated image' if is_truncated(content) else 'a file that cannot be decoded'
             raise UserInputError.of(
                 where,
                 f'{found if content else "an empty file"} ({len(content)} bytes)',
-                'a complete picture (JPEG, PNG, ...)',
+                'a complete image (JPEG, PNG, ...)',
                 'fetch or export the file again, or remove its records',
             )
         self._check_size(img, results, where)
@@ -68,8 +67,8 @@ class LoadRefImage(LoadImageFromFile):
             raise UserInputError.of(
                 where,
                 f'no readable file ({error.strerror or error})',
-                'a picture',
-                "check the data set's data_prefix and img_template, or fetch the picture",
+                'an image',
+                "check the data set's data_prefix and img_template, or fetch the image",
             ) from error
 
     @staticmethod
@@ -79,9 +78,9 @@ class LoadRefImage(LoadImageFromFile):
         if expected != (height, width):
             raise UserInputError.of(
                 where,
-                f'a picture of {width} x {height} pixels',
+                f'an image of {width} x {height} pixels',
                 f'{expected[1]} x {expected[0]} as its record says',
-                'use the picture that was annotated, neither resized nor turned (an EXIF orientation is '
+                'use the image that was annotated, neither resized nor turned (an EXIF orientation is '
                 "applied), or mend the record's width and height",
             )
 
@@ -147,7 +146,7 @@ class DrawExpression(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadRefAnnotations(BaseTransform):
-    """Boxes and masks of the N objects, in the frame of the original picture.
+    """Boxes and masks of the N objects, in the frame of the original image.
 
     Put it behind RefResize to evaluate in that frame (mmdet's convention: what is loaded later is not
     resized).
@@ -159,7 +158,7 @@ class LoadRefAnnotations(BaseTransform):
 
     Added Keys:
 
-    - gt_bboxes ((N, 4) x1, y1, x2, y2 inside the picture, zeros for a record with no_target; float64, because
+    - gt_bboxes ((N, 4) x1, y1, x2, y2 inside the image, zeros for a record with no_target; float64, because
       box tokens are made in it)
     - gt_bboxes_labels ((N,) int64, the records' category_id, 0 without one)
     - gt_masks (BitmapMasks of N; zeros where the mask is withheld)
@@ -227,3 +226,65 @@ class LoadRefAnnotations(BaseTransform):
             f'{type(self).__name__}(with_bbox={self.with_bbox}, with_mask={self.with_mask}, '
             f'overlap={self.overlap!r})'
         )
+
+
+def read_box(bbox: list[float], height: int, width: int, where: str) -> np.ndarray:
+    """A record's box as corners inside the image.
+
+    Args:
+        bbox (list[float]): x, y, width, height in pixels. It is not changed.
+        height (int): Of the image, in pixels.
+        width (int): Of the image, in pixels.
+        where (str): File and id for error messages.
+
+    Returns:
+        np.ndarray: (4,) float64 x1, y1, x2, y2, clipped to [0, width - 1] and [0, height - 1] as SeqTR does.
+
+    Raises:
+        UserInputError: If it is not four finite numbers, has no area or lies outside of the image.
+    """
+    try:
+        x, y, w, h = box = np.asarray(bbox, np.float64)
+    except (TypeError, ValueError):
+        box = np.array([np.nan])
+    if not np.isfinite(box).all():
+        raise UserInputError.of(
+            where, f'bbox {bbox}', 'four finite numbers x, y, width, height', 'mend or remove the record'
+        )
+    if w <= 0 or h <= 0 or x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        raise UserInputError.of(
+            where,
+            f'bbox {bbox}',
+            f'a box of positive width and height that overlaps the image of {width} x {height} pixels',
+            'mend or remove the record (boxes are x, y, width, height)',
+        )
+    return np.clip([x, y, x + w, y + h], 0, np.tile([width - 1, height - 1], 2))
+
+
+def read_points(points: list[float] | None, where: str) -> np.ndarray | None:
+    """The contour that a pseudo mask was drawn from.
+
+    Args:
+        points (list[float] | None): x, y, x, y, ... in pixels of the original image.
+        where (str): File and id for error messages.
+
+    Returns:
+        np.ndarray | None: (K, 2) float32, None without points.
+
+    Raises:
+        UserInputError: If they are not pairs of finite numbers.
+    """
+    if points is None:
+        return None
+    try:
+        pairs = np.asarray(points, np.float32).reshape(-1, 2)
+    except (TypeError, ValueError):
+        pairs = np.full((1, 2), np.nan)
+    if not np.isfinite(pairs).all():
+        raise UserInputError.of(
+            where,
+            f'mask_points {str(points)[:60]}',
+            'finite numbers x, y, x, y, ...',
+            'remove mask_points (the contour of the mask is used then), or select the pseudo masks again',
+        )
+    return pairs

@@ -1,4 +1,4 @@
-"""Rows of a sample: the N pairs of object and expression that share one picture."""
+"""The fields of a sample."""
 
 import random
 
@@ -38,9 +38,7 @@ def where_of(results: dict, row: int = 0) -> str:
     """File and id of a pair, for error messages."""
     instances = results.get('instances') or [{}]
     ref_id = instances[row].get('ref_id')
-    return f'{results.get("img_path", "picture in memory")}' + (
-        '' if ref_id is None else f', ref_id {ref_id}'
-    )
+    return f'{results.get("img_path", "image in memory")}' + ('' if ref_id is None else f', ref_id {ref_id}')
 
 
 def rng_of(results: dict) -> random.Random:
