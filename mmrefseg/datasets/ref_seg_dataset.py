@@ -22,14 +22,9 @@ from .shared_memory import RecordStore, SharedEpoch
 class RefSegDataset(BaseDataset):
     """Images with (object, expression) pairs.
 
-    One sample is one image with N pairs. What the pipeline gets (``results``):
-
-    - ``img_path``, ``img_id``, ``height``, ``width``, ``split``, ``sample_idx``
-    - ``instances``: N dicts, the fields of the annotation file. In training ``expressions`` and
-      ``sent_ids`` are all of the object's, to draw from (one each with ``group_by='expression'``); in test
-      mode one each.
-    - ``rng``: a :class:`random.Random` of (seed, epoch, sample). A transform that draws from nothing else
-      makes a run independent of the number of workers.
+    One sample is one image with its pairs. What the pipeline gets (``results``) is in ``docs/data.md``,
+    "Fields of a sample". In training ``expressions`` and ``sent_ids`` of an instance are all of the object's,
+    to draw from (one each with ``group_by='expression'``); in test mode one each.
 
     The epoch comes from :meth:`set_epoch`, which :class:`mmrefseg.engine.DatasetEpochHook` calls; it also
     reaches workers that are already running.

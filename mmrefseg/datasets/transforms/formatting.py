@@ -7,21 +7,21 @@ from mmdet.registry import TASK_UTILS, TRANSFORMS
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from ..fields import rng_of
+from ..fields import INSTANCE_FIELDS, META_FIELDS, rng_of
 
 
 @TRANSFORMS.register_module()
 class EncodeContour(BaseTransform):
-    """Make the sequences that a SeqTR or Partial-RES head learns.
+    """Make the sequences that a SeqTR or Partial-RES head learns (``docs/data.md``, "Fields of a sample").
 
-    Shapes: N pairs, P the codec's num_points.
+    P is the codec's num_points.
 
     Required Keys:
 
     - img
     - gt_bboxes (optional)
     - gt_masks, gt_has_mask (optional)
-    - gt_points (optional; a contour of at most P points is taken as it is, in place of its mask's: sampled
+    - gt_points (optional; a contour of at most P points is taken as it is, instead of its mask's: sampled
       anew, a pseudo mask would lose its corners once more)
     - rng (optional)
 
@@ -32,8 +32,7 @@ class EncodeContour(BaseTransform):
 
     Added Keys:
 
-    - gt_bbox_tokens ((N, 4) int64)
-    - gt_mask_tokens ((N, 2P) int64; only end tokens where there is no mask)
+    - gt_bbox_tokens, gt_mask_tokens
 
     Args:
         codec (dict): Config of the codec, the same that the head gets.
@@ -80,61 +79,38 @@ class EncodeContour(BaseTransform):
         return f'{type(self).__name__}(codec={self.codec}, shuffle_prob={self.shuffle_prob})'
 
 
-META_KEYS = (
-    'img_id',
-    'img_path',
-    'ori_shape',
-    'img_shape',
-    'scale_factor',
-    'ref_ids',
-    'sent_ids',
-    'expressions',
-    'split',
-)
-
-
 @TRANSFORMS.register_module()
 class PackRefInputs(BaseTransform):
     """Pack a sample for the model.
 
+    Which fields become meta information, which an entry of ``gt_instances`` (one per pair) and of which type,
+    is in :data:`~mmrefseg.datasets.fields.SAMPLE_FIELDS`; what each means, in ``docs/data.md``.
+
     Required Keys:
 
     - img ((H, W, 3), BGR)
-    - gt_bboxes, gt_bboxes_labels, gt_masks, gt_has_mask, gt_multi_part, gt_bbox_tokens, gt_mask_tokens
-    (optional) - the meta_keys (those that are there)
+    - all that is packed (optional)
 
     Returned Keys:
 
     - inputs ((3, H, W) tensor of the image's type)
-    - data_samples (DetDataSample): the meta keys, and ``gt_instances`` with one row per pair: bboxes ((N, 4)
-    float32),
-      labels ((N,) int64), masks (BitmapMasks), has_mask and multi_part ((N,) bool), bbox_tokens ((N, 4)
-      int64) and mask_tokens ((N, 2P) int64).
+    - data_samples (DetDataSample with ``gt_instances`` and meta information)
 
     Args:
         meta_keys (tuple[str, ...]): What to keep as meta information.
     """
 
-    mapping_table = {
-        'gt_bboxes': ('bboxes', torch.float32),
-        'gt_bboxes_labels': ('labels', torch.int64),
-        'gt_has_mask': ('has_mask', torch.bool),
-        'gt_multi_part': ('multi_part', torch.bool),
-        'gt_bbox_tokens': ('bbox_tokens', torch.int64),
-        'gt_mask_tokens': ('mask_tokens', torch.int64),
-    }
-
-    def __init__(self, meta_keys: tuple[str, ...] = META_KEYS) -> None:
+    def __init__(self, meta_keys: tuple[str, ...] = META_FIELDS) -> None:
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:
         """Pack the sample."""
         gt_instances = InstanceData()
-        for key, (name, dtype) in self.mapping_table.items():
-            if key in results:
-                gt_instances[name] = torch.as_tensor(results[key], dtype=dtype)
-        if 'gt_masks' in results:
-            gt_instances['masks'] = results['gt_masks']
+        for field in (field for field in INSTANCE_FIELDS if field.name in results):
+            value = results[field.name]
+            if field.dtype is not None:
+                value = torch.as_tensor(value, dtype=getattr(torch, field.dtype))
+            gt_instances[field.packed] = value
         data_sample = DetDataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
         data_sample.gt_instances = gt_instances
         inputs = torch.from_numpy(np.ascontiguousarray(results['img'].transpose(2, 0, 1)))

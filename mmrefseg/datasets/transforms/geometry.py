@@ -10,7 +10,7 @@ from mmcv.image import imflip
 from mmcv.transforms import BaseTransform, Resize
 from mmdet.registry import TRANSFORMS
 
-from ..fields import flag_vanished_masks, keep_rows, rng_of
+from ..fields import flag_vanished_masks, keep_pairs, rng_of
 
 
 @TRANSFORMS.register_module()
@@ -218,7 +218,7 @@ class LargeScaleJitter(BaseTransform):
             results['scale_factor'] = (new_width / width, new_height / height)
             return results
         if jitter > 1 and (shares < self.min_kept).any():
-            keep_rows(results, shares >= self.min_kept)
+            keep_pairs(results, shares >= self.min_kept)
         flag_vanished_masks(results)
         return results
 

@@ -26,9 +26,7 @@ class LoadRefImage(LoadImageFromFile):
 
     Added Keys:
 
-    - img ((H, W, 3) uint8, BGR)
-    - img_shape, ori_shape ((H, W))
-    - scale_factor ((1.0, 1.0))
+    - img, img_shape, ori_shape, scale_factor
 
     Args:
         Those of mmcv's LoadImageFromFile: to_float32, color_type, imdecode_backend, backend_args.
@@ -106,13 +104,13 @@ class DrawExpression(BaseTransform):
 
     Required Keys:
 
-    - instances (list of N dicts with expressions and, optionally, sent_ids and ref_id)
+    - instances
     - rng (optional)
 
     Added Keys:
 
-    - expressions (list[str], N)
-    - sent_ids, ref_ids (list[int], N; -1 where the record has none)
+    - expressions
+    - sent_ids, ref_ids (-1 where the record has none)
     """
 
     def transform(self, results: dict) -> dict:
@@ -146,25 +144,21 @@ class DrawExpression(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadRefAnnotations(BaseTransform):
-    """Boxes and masks of the N objects, in the frame of the original image.
+    """Boxes and masks of the objects, in the frame of the original image (``docs/data.md``, "Fields of a
+    sample").
 
     Put it behind RefResize to evaluate in that frame (mmdet's convention: what is loaded later is not
     resized).
 
     Required Keys:
 
-    - instances (list of N dicts with bbox [x, y, w, h], category_id and, unless withheld, mask)
+    - instances
     - ori_shape
 
     Added Keys:
 
-    - gt_bboxes ((N, 4) x1, y1, x2, y2 inside the image, zeros for a record with no_target; float64, because
-      box tokens are made in it)
-    - gt_bboxes_labels ((N,) int64, the records' category_id, 0 without one)
-    - gt_masks (BitmapMasks of N; zeros where the mask is withheld)
-    - gt_has_mask ((N,) bool)
-    - gt_points (N times (K, 2) float32 or None: a pseudo mask's own contour)
-    - gt_multi_part ((N,) bool, several polygons; the originals' evaluation treats these as crowds)
+    - gt_bboxes (zeros for a record with no_target), gt_bboxes_labels
+    - gt_masks (zeros where the mask is withheld), gt_has_mask, gt_multi_part, gt_points
 
     Args:
         with_bbox (bool): Load boxes. Defaults to True.
