@@ -18,7 +18,7 @@ TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format demo demo-lavt demo-instances experiment check-pythons clean
+.PHONY: help install test lint format demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ experiment: install ## the paper's table in small, resumable, in work_dirs/exper
 
 check-pythons: install ## ask the package index: do all pins install on every Python that is accepted?
 	@$(BIN)/python $(REQUIREMENTS)/check_pythons.py $(ARGS)
+
+shipped-weights: install ## make the weights inside the package anew: train, score, write (half an hour)
+	@$(BIN)/python tools/model_converters/make_shipped_weights.py $(ARGS)
 
 clean: ## remove .venv, build outputs and caches; data/ and work_dirs/ stay
 	rm -rf $(VENV) build dist *.egg-info mmrefseg/.mim .pytest_cache .ruff_cache

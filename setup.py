@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parent
 PACKAGE = 'mmrefseg'
 PYTHONS = ('3.11', '3.12', '3.13', '3.14')
 MIM_CONTENT = ('configs', 'demo', 'tools', 'model-index.yml', 'dataset-index.yml')
+DATA = ('html', 'jinja', 'css', 'json', 'txt', 'yml', 'safetensors')
 NOT_MIM = shutil.ignore_patterns('__pycache__', '*.pyc')
 
 
@@ -66,7 +67,7 @@ setup(
     license_files=['LICENSE'],
     keywords='referring expression segmentation, instance segmentation, partial supervision, pseudo labels',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['**/*.html', '**/*.jinja', '**/*.css', '**/*.json', '**/*.txt', '**/*.yml']},
+    package_data={PACKAGE: [f'**/*.{ending}' for ending in DATA]},
     classifiers=[
         'License :: OSI Approved :: Apache Software License',
         'Operating System :: POSIX :: Linux',

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..compat.checkpoint import load_checkpoint_file
+from ..compat.key_map import KeyMap, MappedState
 from ..utils import UserInputError
 from .bert import bert_sizes
-from .key_map import KeyMap, MappedState
 from .report import ConversionReport, expected_shapes
 from .swin import swin_sizes
 

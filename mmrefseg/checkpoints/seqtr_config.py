@@ -8,8 +8,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from ..runs.places import shipped
 from ..utils import UserInputError
+from ..utils.places import shipped
 from .options import SEQTR_DATASETS
 from .report import expected_shapes
 from .seqtr import SeqTRNetwork

@@ -29,8 +29,9 @@ class Checkpoint(NamedTuple):
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> 'Checkpoint':
-        """What a prediction says."""
-        return cls(*map(record.get, cls._fields))
+        """What a prediction says; what is no text says nothing."""
+        values = map(record.get, cls._fields)
+        return cls(*(value if isinstance(value, str) else None for value in values))
 
     def is_same(self, other: 'Checkpoint') -> bool:
         """Whether both have the same content; where neither content is known, whether the names agree."""

@@ -26,7 +26,7 @@ def find_problem(record: Any) -> Problem | None:
     problem = _ids_problem(record) or _expressions_problem(record) or _size_problem(record)
     if problem or record.get('no_target'):
         return problem
-    problem = _box_problem(record.get('bbox'), record['height'], record['width'])
+    problem = box_problem(record.get('bbox'), record['height'], record['width'])
     if problem or record.get('mask') is None:
         return problem
     return mask_problem(record['mask'], record['height'], record['width'])
@@ -63,6 +63,27 @@ def named(record: Any, where: str) -> str:
         return where
     ids = ', '.join(f'{key} {record[key]}' for key in ('ref_id', 'image_id') if key in record)
     return f'{where} ({ids})' if ids else where
+
+
+def box_problem(box: Any, height: int, width: int) -> Problem | None:
+    """What is wrong with a box of an image of ``height`` x ``width`` pixels, or ``None``."""
+    expected = '[x, y, width, height] in pixels'
+    if not isinstance(box, list | tuple) or len(box) != 4 or not all(isinstance(v, Real) for v in box):
+        return Problem(_have('bbox', box), expected, 'write the box again')
+    if not math.isfinite(sum(box)):
+        return Problem(f'bbox {list(box)}', 'finite numbers', 'write the box again')
+    x, y, w, h = box
+    if w <= 0 or h <= 0:
+        return Problem(
+            f'bbox {list(box)} without area', f'{expected} with a positive size', 'mend or remove it'
+        )
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        return Problem(
+            f'bbox {list(box)} outside the image',
+            f'a box that meets {width} x {height} pixels',
+            'mend or remove it',
+        )
+    return None
 
 
 def _ids_problem(record: dict) -> Problem | None:
@@ -107,26 +128,6 @@ def _size_problem(record: dict) -> Problem | None:
         size = record.get(key)
         if not isinstance(size, Real) or not size > 0 or size != int(size if math.isfinite(size) else 0):
             return Problem(_have(key, size), 'the size of the image in pixels', f'add its {key}')
-    return None
-
-
-def _box_problem(box: Any, height: int, width: int) -> Problem | None:
-    expected = '[x, y, width, height] in pixels'
-    if not isinstance(box, list | tuple) or len(box) != 4 or not all(isinstance(v, Real) for v in box):
-        return Problem(_have('bbox', box), expected, 'write the box again')
-    if not math.isfinite(sum(box)):
-        return Problem(f'bbox {list(box)}', 'finite numbers', 'write the box again')
-    x, y, w, h = box
-    if w <= 0 or h <= 0:
-        return Problem(
-            f'bbox {list(box)} without area', f'{expected} with a positive size', 'mend or remove it'
-        )
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        return Problem(
-            f'bbox {list(box)} outside the image',
-            f'a box that meets {width} x {height} pixels',
-            'mend or remove it',
-        )
     return None
 
 

@@ -1,5 +1,6 @@
 """Sentences to words, and words to indices."""
 
+import json
 import os
 import re
 from collections import Counter
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mmrefseg.utils import UserInputError, dump_json, load_json
+from mmrefseg.utils.places import is_shipped
 from mmrefseg.utils.safe_pickle import load_pickle
 
 PAD, UNK, CLS = range(3)
@@ -181,13 +183,17 @@ class Vocabulary:
 
         Args:
             path: What :meth:`save` wrote; a json list of words, or dict of words and indices; the originals'
-                ``token_to_ix.pkl``; or a text file with one word a line.
+                ``token_to_ix.pkl``; a text file with one word a line; or exported weights, which hold theirs
+                (``mmrefseg://NAME``, ``.safetensors``).
             tokenizer (str | None): Defaults to None (the file's, else ``'simple'``).
             max_tokens (int | None): Defaults to None (the file's, else 15).
 
         Raises:
             UserInputError: If the file is missing or holds something else.
         """
+        if is_shipped(path) or Path(path).suffix == '.safetensors':
+            known = _metadata_of(path)
+            return cls(known['words'], tokenizer or known['tokenizer'], max_tokens or known['max_tokens'])
         path = Path(path)
         if not path.is_file():
             raise UserInputError.of(
@@ -256,6 +262,20 @@ def build_vocabulary(
     if ann_file is not None:
         return Vocabulary.build(ann_file, tokenizer or 'simple', max_tokens or 15, min_count)
     return Vocabulary(words, tokenizer or 'simple', max_tokens or 15)
+
+
+def _metadata_of(path: str | os.PathLike) -> dict:
+    """``words``, ``tokenizer`` and ``max_tokens`` of exported weights."""
+    from ..compat.checkpoint import load_checkpoint_file  # brings torch
+
+    metadata = load_checkpoint_file(path)['meta']['safetensors']
+    try:
+        words, max_tokens = json.loads(metadata['words']), int(metadata['max_tokens'])
+        return {'words': words, 'max_tokens': max_tokens, 'tokenizer': metadata['tokenizer']}
+    except (KeyError, ValueError):
+        raise UserInputError.of(
+            str(path), 'weights that do not say which words they know', 'a vocabulary', 'name another file'
+        ) from None
 
 
 def _expressions_of(file: str | os.PathLike, splits: Sequence[str] | None) -> Iterable[str]:

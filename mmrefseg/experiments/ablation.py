@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..runs.places import shipped
 from ..utils import atomic_write, dump_json, load_json
+from ..utils.places import shipped
 from .stages import Stage
 from .study import BOX_FRAME, PARTIAL_RES, READOUTS, PartialStudy
 

@@ -7,9 +7,9 @@ import cv2
 from rich.table import Table
 
 from ..datasets.annotations import load_split
-from ..runs.places import shipped
 from ..structures.masks import to_bitmap
 from ..utils import load_json
+from ..utils.places import shipped
 from ..visualization.drawing import draw_case, save_grid
 from .stages import Stage, python
 from .study import epochs_of, refshapes_options

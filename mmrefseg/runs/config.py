@@ -20,6 +20,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from ..compat.checkpoint import load_checkpoint_file
 from ..compat.downloads import read_downloads_safely
 from ..utils.errors import UserInputError, did_you_mean
+from ..utils.places import is_shipped, shipped_weights
 from .batch_norm import replace_sync_batch_norm
 from .options import check_config
 
@@ -166,11 +167,13 @@ def start_from(config: Config, checkpoint: str | None) -> None:
     """Start from the weights of ``checkpoint``, or of the config's ``load_from``, which must be there.
 
     Raises:
-        UserInputError: If there is no such file.
+        UserInputError: If there is no such file, or no such weights in the package.
     """
     if checkpoint is not None:
         config.load_from = checkpoint
     source = config.get('load_from')
+    if source and is_shipped(source):
+        shipped_weights(source)
     if not source or '://' in source or Path(source).is_file():
         return
     todo = 'check the path'

@@ -1,7 +1,7 @@
 """Collect the words of annotation files and, if wanted, their vectors.
 
 python tools/dataset_converters/build_vocab.py --ann data/annotations/refcoco-unc/instances.json \
-    --out data/annotations/refcoco-unc/vocab.json --vectors spacy:en_core_web_md
+    --out data/annotations/refcoco-unc/vocab.json --vectors glove:data/weights/glove.6B.300d.txt
 """
 
 import argparse

@@ -11,8 +11,8 @@ import argparse
 
 from mmrefseg.checkpoints.options import add_conversion_options
 from mmrefseg.runs.options import check_config, check_file
-from mmrefseg.runs.places import shipped
 from mmrefseg.utils import UserInputError, cli
+from mmrefseg.utils.places import shipped
 
 CONFIG = 'configs/cascade_rcnn/cascade-mask-rcnn_resnest50_fpn_tiny-voc.py'
 

@@ -1,5 +1,5 @@
 # As many steps whatever the annotation file holds: a config with 1 % of the masks trains as long as one with all.
-max_iters = 750
+max_iters = 500
 lr = 1e-3
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')

@@ -7,10 +7,12 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.fileio import get as read_file
 
+from mmrefseg.structures.boxes import clip_boxes, xywh_to_xyxy
 from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap
 from mmrefseg.utils import UserInputError
 
 from ..fields import rng_of, where_of
+from ..validation import box_problem
 
 
 @TRANSFORMS.register_module()
@@ -180,7 +182,7 @@ class LoadRefAnnotations(BaseTransform):
         """Load the annotations.
 
         Raises:
-            UserInputError: If a box or a mask is wrong (see :mod:`.annotations`).
+            UserInputError: If a box, a mask or a pseudo mask's contour is wrong.
         """
         instances = results['instances']
         height, width = results['ori_shape'][:2]
@@ -237,22 +239,10 @@ def read_box(bbox: list[float], height: int, width: int, where: str) -> np.ndarr
     Raises:
         UserInputError: If it is not four finite numbers, has no area or lies outside of the image.
     """
-    try:
-        x, y, w, h = box = np.asarray(bbox, np.float64)
-    except (TypeError, ValueError):
-        box = np.array([np.nan])
-    if not np.isfinite(box).all():
-        raise UserInputError.of(
-            where, f'bbox {bbox}', 'four finite numbers x, y, width, height', 'mend or remove the record'
-        )
-    if w <= 0 or h <= 0 or x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        raise UserInputError.of(
-            where,
-            f'bbox {bbox}',
-            f'a box of positive width and height that overlaps the image of {width} x {height} pixels',
-            'mend or remove the record (boxes are x, y, width, height)',
-        )
-    return np.clip([x, y, x + w, y + h], 0, np.tile([width - 1, height - 1], 2))
+    problem = box_problem(bbox, height, width)
+    if problem:
+        raise UserInputError.of(where, *problem)
+    return clip_boxes(xywh_to_xyxy(bbox), height, width)
 
 
 def read_points(points: list[float] | None, where: str) -> np.ndarray | None:

@@ -4,6 +4,7 @@ from .dataset_epoch_hook import DatasetEpochHook, set_dataset_epoch
 from .epoch_seed_hook import EpochSeedHook, seed_everything
 from .name_checkpoint_hook import NameCheckpointHook, begin_metrics
 from .rich_progress_hook import RichProgressHook
+from .train_only_hook import TrainOnlyHook
 from .visualization_hook import RefVisualizationHook
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     'NameCheckpointHook',
     'RefVisualizationHook',
     'RichProgressHook',
+    'TrainOnlyHook',
     'begin_metrics',
     'compare_state_dicts',
     'link_file',
