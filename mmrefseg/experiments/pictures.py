@@ -10,7 +10,7 @@ from ..apis import RefSegInferencer
 from ..datasets.annotations import load_split
 from ..datasets.refshapes import PRESETS, make_picture
 from ..runs.config import load_config
-from ..structures.masks import to_array
+from ..structures.masks import to_bitmap
 from ..visualization.drawing import draw_case, save_grid
 from .study import PartialStudy, Variant
 
@@ -68,7 +68,7 @@ def _case(infer: RefSegInferencer, image: np.ndarray, record: Mapping) -> np.nda
     return draw_case(
         image,
         expression,
-        truth_mask=to_array(record['mask'], record['height'], record['width']),
+        truth_mask=to_bitmap(record['mask'], record['height'], record['width']),
         truth_box=[x, y, x + w, y + h],
         mask=found.masks[0].numpy(),
         box=found.bboxes[0].numpy(),

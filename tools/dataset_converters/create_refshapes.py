@@ -69,7 +69,7 @@ def main() -> None:
     print(f'annotations: {result.annotations}\nimages: {result.images}')
     if args.preview:
         # matplotlib takes a second to import and only the preview needs it
-        from mmrefseg.datasets.refshapes.preview import draw_preview
+        from mmrefseg.datasets.refshapes.render import draw_preview
 
         draw_preview(result.annotations / 'instances.json', result.images, Path(args.preview))
         print(f'preview: {args.preview}')
