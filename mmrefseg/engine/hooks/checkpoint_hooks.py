@@ -15,9 +15,8 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from mmrefseg.utils import UserInputError
-
-from ...utils import file_sha256
+from ...utils import UserInputError, file_sha256
+from ...utils.places import is_shipped, shipped_weights
 
 
 @dataclass(frozen=True)
@@ -316,7 +315,7 @@ def begin_metrics(metrics: Iterable[BaseMetric], load_from: str | None) -> None:
         return
     sha256 = None
     if load_from and get_rank() == 0:  # the file may be large, and others on the same disk
-        path = Path(load_from).expanduser()
+        path = shipped_weights(load_from) if is_shipped(load_from) else Path(load_from).expanduser()
         sha256 = file_sha256(path) if path.is_file() else None
     for metric in waiting:
         metric.begin(load_from, sha256)
