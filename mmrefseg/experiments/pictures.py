@@ -8,7 +8,7 @@ import numpy as np
 
 from ..apis import RefSegInferencer
 from ..datasets.annotations import load_split
-from ..datasets.refshapes import PRESETS, make_picture
+from ..datasets.refshapes import PRESETS, make_image
 from ..runs.config import load_config
 from ..structures.masks import to_bitmap
 from ..visualization.drawing import draw_case, save_grid
@@ -25,7 +25,7 @@ def draw_first_masks(path: Path, count: int) -> None:
     infer = RefSegInferencer()
     cases = []
     for index in range(count):
-        image, about = make_picture(0, 'testA', index, PRESETS['small'])
+        image, about = make_image(0, 'testA', index, PRESETS['small'])
         said = next(item for item in about['objects'] if item['expressions'])
         record = {**said, 'height': about['height'], 'width': about['width'], 'mask': said['segmentation']}
         cases.append(_case(infer, image, record))

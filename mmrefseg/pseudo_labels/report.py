@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..evaluation.functional import intersection_and_union, summarise_masks
+from ..evaluation.functional.summary import intersection_and_union, summarise_masks
 from ..structures.masks import mask_problem, to_rle
 from .projection import WORST
 from .selection import Outcome, Selector

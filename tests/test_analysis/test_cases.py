@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmrefseg.analysis import choosing
+from mmrefseg.analysis import groups
 from mmrefseg.analysis.cases import Case, collect_cases
-from mmrefseg.analysis.density import density, histogram
 from mmrefseg.analysis.groups import AREA_EDGES, IOU_EDGES, all_groupings, interval_labels, interval_of
+from mmrefseg.analysis.plots import density, histogram
 from mmrefseg.analysis.study import FailureStudy
 from mmrefseg.analysis.words import ATTRIBUTE_WORDS, POSITION_WORDS, count_words, kinds_of, words_of
 from mmrefseg.evaluation.prediction_file import pair_predictions
@@ -182,15 +182,15 @@ def many_cases(ious) -> list[Case]:
 
 def test_choosing():
     cases = many_cases([0.9, 0.05, 0.45, 0.0, 0.3, 0.7, 0.0, 0.5])
-    assert [case.index for case in choosing.worst(cases, 3)] == [6, 3, 1]  # of equals, the larger first
-    assert [case.index for case in choosing.median(cases, 2)] == [4, 2]
-    assert [case.index for case in choosing.failures(cases, 0.5)] == [1, 2, 3, 4, 6]
-    assert [case.index for case in choosing.low_group(cases, 0.5, 0.1)] == [1, 3, 6]
-    assert [case.index for case in choosing.high_group(cases, 0.5, 0.4)] == [2]
-    chosen = choosing.draw(cases, 3, seed=180)
-    assert chosen == choosing.draw(cases, 3, seed=180) and len({case.index for case in chosen}) == 3
-    assert len(choosing.draw(cases, 99, seed=1)) == 8
-    assert any(choosing.draw(cases, 3, seed=s) != chosen for s in range(5))
+    assert [case.index for case in groups.worst(cases, 3)] == [6, 3, 1]  # of equals, the larger first
+    assert [case.index for case in groups.median(cases, 2)] == [4, 2]
+    assert [case.index for case in groups.failures(cases, 0.5)] == [1, 2, 3, 4, 6]
+    assert [case.index for case in groups.low_group(cases, 0.5, 0.1)] == [1, 3, 6]
+    assert [case.index for case in groups.high_group(cases, 0.5, 0.4)] == [2]
+    chosen = groups.draw(cases, 3, seed=180)
+    assert chosen == groups.draw(cases, 3, seed=180) and len({case.index for case in chosen}) == 3
+    assert len(groups.draw(cases, 99, seed=1)) == 8
+    assert any(groups.draw(cases, 3, seed=s) != chosen for s in range(5))
 
 
 def test_histogram_and_density():

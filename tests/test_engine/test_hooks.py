@@ -15,16 +15,15 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmrefseg.engine.hooks import (
+from mmrefseg.engine.hooks import RefVisualizationHook, RichProgressHook
+from mmrefseg.engine.hooks.checkpoint_hooks import (
     CheckpointCheckHook,
     CheckpointLinkHook,
     NameCheckpointHook,
-    RefVisualizationHook,
-    RichProgressHook,
     compare_state_dicts,
     link_file,
-    seed_everything,
 )
+from mmrefseg.engine.hooks.epoch_hooks import seed_everything
 from mmrefseg.utils import UserInputError, file_sha256
 from mmrefseg.visualization.local_visualizer import RefVisualizer
 

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from mmrefseg.datasets.transforms import LoadRefAnnotations
-from mmrefseg.evaluation.metrics.res_metric import RESMetric
+from mmrefseg.evaluation.metrics.ref_metrics import RESMetric
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
 from mmrefseg.runs.testing import describe_model, set_metric_options
 from mmrefseg.structures.masks import mask_problem, to_bitmap

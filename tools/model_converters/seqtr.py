@@ -54,7 +54,7 @@ def main() -> None:
 
 def write_converted(args: argparse.Namespace, vocabulary: Vocabulary | None) -> None:
     """Convert a file that is there."""
-    from mmrefseg.checkpoints.seqtr_conversion import convert
+    from mmrefseg.checkpoints.seqtr import convert
     from mmrefseg.checkpoints.writing import config_beside
 
     conversion = convert(args.src, args.dataset, vocabulary, args.weights)

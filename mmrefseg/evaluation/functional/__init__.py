@@ -12,10 +12,12 @@ from .generalized import (
     summarise_generalized,
     t_acc,
 )
-from .masks import intersection_and_union, iou_of_counts, legacy_iou_of_counts
 from .protocols import PROTOCOLS, Pair, Scores, apply_protocol, score_pairs, unique_pairs
 from .summary import (
     IOU_THRESHOLDS,
+    intersection_and_union,
+    iou_of_counts,
+    legacy_iou_of_counts,
     mean,
     mean_of_batch_means,
     precision_at,

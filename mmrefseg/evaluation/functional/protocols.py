@@ -9,8 +9,15 @@ import numpy as np
 from ...structures.boxes import paired_box_iou
 from ...structures.rle import RLE, areas, vote
 from ...utils import UserInputError
-from .masks import intersection_and_union, iou_of_counts, legacy_iou_of_counts
-from .summary import mean_of_batch_means, summarise_boxes, summarise_legacy, summarise_masks
+from .summary import (
+    intersection_and_union,
+    iou_of_counts,
+    legacy_iou_of_counts,
+    mean_of_batch_means,
+    summarise_boxes,
+    summarise_legacy,
+    summarise_masks,
+)
 
 PROTOCOLS = ('sentence', 'cat', 'avg')
 
