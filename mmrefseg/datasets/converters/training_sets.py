@@ -25,8 +25,8 @@ def sample_masks(
         ratios: Percentages above 0 and at most 100.
         seed: Seed of the shuffle.
         unit: ``'object'``: ``round(ratio / 100 * objects)`` objects keep their mask (at least 1; one more
-            where the last annotation has two refs). ``'image'``: all masks of ``round(ratio / 100 *
-            images)`` images.
+            where the last annotation has two refs). ``'image'``: all masks of ``round(ratio / 100 * images)``
+            images.
         where: File and split, for messages.
 
     Returns:
