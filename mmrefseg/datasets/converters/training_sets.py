@@ -16,9 +16,8 @@ def sample_masks(
 ) -> dict[float, list[dict]]:
     """Withhold masks outside a random sample, for several sizes of sample.
 
-    The objects are shuffled once, and each sample is the beginning of that order: drawn without
-    replacement, the smaller samples lie within the larger. Refs to one and the same annotation (same
-    image, same box) are kept or withheld together, so that a withheld mask is nowhere in the result.
+    The objects are shuffled once, and each sample is the beginning of that order: the smaller samples lie
+    within the larger. Refs to one annotation (same image, same box) are kept or withheld together.
 
     Args:
         records: Normalized records of the training split.
