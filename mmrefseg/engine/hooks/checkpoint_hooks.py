@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from mmrefseg.utils import UserInputError
 
 from ...utils import file_sha256
+from ...utils.places import is_shipped, shipped_weights
 
 
 @dataclass(frozen=True)
@@ -305,8 +306,8 @@ def begin_metrics(metrics: Iterable[BaseMetric], load_from: str | None) -> None:
 
     Args:
         metrics: Of the test.
-        load_from: What the weights are loaded from; what is no file of this machine (an address) is named
-            and not hashed.
+        load_from: What the weights are loaded from; what is no file of this machine (an address, but for
+            weights inside the package) is named and not hashed.
 
     Raises:
         UserInputError: If a metric refuses to begin.
@@ -316,7 +317,7 @@ def begin_metrics(metrics: Iterable[BaseMetric], load_from: str | None) -> None:
         return
     sha256 = None
     if load_from and get_rank() == 0:  # the file may be large, and others on the same disk
-        path = Path(load_from).expanduser()
+        path = shipped_weights(load_from) if is_shipped(load_from) else Path(load_from).expanduser()
         sha256 = file_sha256(path) if path.is_file() else None
     for metric in waiting:
         metric.begin(load_from, sha256)
