@@ -13,7 +13,7 @@ from mmengine.dist import get_rank
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from mmrefseg.utils import UserInputError
 
@@ -297,7 +297,8 @@ class NameCheckpointHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Once the weights are loaded."""
-        trained = runner.iter > 0
+        # asking for runner.iter would build the training, and read its data, in every test
+        trained = isinstance(runner._train_loop, BaseLoop) and runner.iter > 0
         begin_metrics(runner.test_evaluator.metrics, None if trained else runner._load_from)
 
 
