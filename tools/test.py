@@ -37,11 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds between two windows of --show')
     parser.add_argument('--tta', action='store_true', help="the config's test-time augmentation")
-    parser.add_argument(
-        '--fuse-conv-bn',
-        action='store_true',
-        help='fold batch norms into convolutions and lay tensors out channels last: faster, the same results',
-    )
     add_instance_options(parser)
     add_run_options(parser)
     return parser

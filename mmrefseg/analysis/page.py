@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
-from ..datasets.image_paths import ImagePaths
+from ..datasets.images import ImagePaths
 from ..structures.rle import decode_mask
 from ..utils import UserInputError
 from ..visualization.drawing import PREDICTION, TRUTH, draw_overlay

@@ -7,7 +7,7 @@ import cv2
 from rich.table import Table
 
 from ..datasets.annotations import load_split
-from ..structures.masks import to_array
+from ..structures.masks import to_bitmap
 from ..utils import load_json
 from ..utils.places import shipped
 from ..visualization.drawing import draw_case, save_grid
@@ -153,8 +153,8 @@ class LavtDemo:
                 draw_case(
                     cv2.imread(str(self.images / record['file_name']))[..., ::-1],
                     record['expressions'][0],
-                    truth_mask=to_array(record['mask'], *size),
-                    mask=to_array(mask, *size),
+                    truth_mask=to_bitmap(record['mask'], *size),
+                    mask=to_bitmap(mask, *size),
                     score=score,
                 )
             )

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from ..evaluation.tables import precision_tables
 from ..utils.errors import UserInputError, did_you_mean
-from .config import innermost_datasets, set_fuse_conv_bn
+from .config import innermost_datasets
 
 PREFIX_OPTION = 'jsonfile_prefix'  # mmdet 2.x's word for outfile_prefix
 
@@ -29,7 +29,7 @@ def change_for_testing(config: Config, args: argparse.Namespace, metric_options:
 
     Args:
         config: Changed.
-        args: ``which_set``, ``options``, ``format_only``, ``show``, ``show_dir``, ``fuse_conv_bn``, ``tta``.
+        args: ``which_set``, ``options``, ``format_only``, ``show``, ``show_dir``, ``tta``.
         metric_options: Arguments of the metric that have a flag of their own.
 
     Raises:
@@ -44,8 +44,6 @@ def change_for_testing(config: Config, args: argparse.Namespace, metric_options:
         set_format_only(config, args.options)
     if args.show or args.show_dir:
         set_pictures(config, args)
-    if args.fuse_conv_bn:
-        set_fuse_conv_bn(config)
     if args.tta:
         set_tta(config)
 

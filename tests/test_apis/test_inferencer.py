@@ -9,8 +9,8 @@ import torch
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.checkpoints.shipped import DEFAULT, Provenance
-from mmrefseg.datasets.refshapes import PRESETS, make_picture
-from mmrefseg.structures.masks import to_array
+from mmrefseg.datasets.refshapes import PRESETS, make_image
+from mmrefseg.structures.masks import to_bitmap
 from mmrefseg.utils import UserInputError
 from mmrefseg.utils.places import shipped
 from mmrefseg.visualization.drawing import mask_iou
@@ -26,9 +26,9 @@ print(json.dumps(found.masks.tolist()))
 
 def described(index):
     """A picture of RefShapes (RGB), its first sentences, and the masks that they mean."""
-    picture, about = make_picture(0, 'testA', index, PRESETS['small'])
+    picture, about = make_image(0, 'testA', index, PRESETS['small'])
     said = [item for item in about['objects'] if item['expressions']]
-    masks = [to_array(item['segmentation'], *picture.shape[:2]) for item in said]
+    masks = [to_bitmap(item['segmentation'], *picture.shape[:2]) for item in said]
     return picture, [item['expressions'][0] for item in said], masks
 
 

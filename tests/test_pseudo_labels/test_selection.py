@@ -145,7 +145,7 @@ def test_vote_is_the_majority():
 
 
 def test_bad_masks_name_the_prediction():
-    with pytest.raises(UserInputError, match=r'ref_id 7, sent_id 1: found a mask of size \[80, 60\]'):
+    with pytest.raises(UserInputError, match=r'ref_id 7, sent_id 1: found an RLE of size \[80, 60\]'):
         decide([prediction(0, EXACT), prediction(1, EXACT.T)])
     broken = prediction(1, EXACT)
     broken['segmentation']['counts'] += '0'

@@ -15,9 +15,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
-from mmrefseg.utils import UserInputError
-
-from ...utils import file_sha256
+from ...utils import UserInputError, file_sha256
 from ...utils.places import is_shipped, shipped_weights
 
 

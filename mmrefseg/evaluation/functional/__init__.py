@@ -1,17 +1,8 @@
 """Pure functions: pairs of masks or boxes -> numbers. They know nothing of models, configs or processes."""
 
 from ...structures.boxes import clip_boxes, paired_box_iou, xywh_to_xyxy, xyxy_to_xywh
-from ...structures.rle import (
-    checked_rle,
-    decode_mask,
-    encode_mask,
-    resize_mask,
-    resize_rle,
-    rle_runs,
-    to_json_rle,
-    to_rle,
-    vote,
-)
+from ...structures.masks import to_rle
+from ...structures.rle import decode_mask, encode_mask, resize_mask, resize_rle, to_json_rle, vote
 from .generalized import (
     GeneralizedCounts,
     ciou,
@@ -43,7 +34,6 @@ __all__ = [
     'Pair',
     'Scores',
     'apply_protocol',
-    'checked_rle',
     'ciou',
     'clip_boxes',
     'decode_mask',
@@ -60,7 +50,6 @@ __all__ = [
     'precision_at',
     'resize_mask',
     'resize_rle',
-    'rle_runs',
     'score_pairs',
     'summarise_boxes',
     'summarise_generalized',

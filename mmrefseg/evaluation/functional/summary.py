@@ -4,9 +4,8 @@ import math
 from collections.abc import Hashable, Sequence
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from ...structures.rle import RLE
+from ...structures.rle import RLE, areas, intersection_areas
 
 EMPTY_UNION = {'zero': 0.0, 'one': 1.0}
 
@@ -30,17 +29,13 @@ def intersection_and_union(
         raise ValueError(
             f'found {len(predictions)} predictions for {len(targets)} targets, expected one each'
         )
-    intersections = np.zeros(len(predictions), np.int64)
-    unions = np.zeros(len(predictions), np.int64)
     for index, (prediction, target) in enumerate(zip(predictions, targets, strict=True)):
         if list(prediction['size']) != list(target['size']):
             raise ValueError(
                 f'pair {index}: found sizes {prediction["size"]} and {target["size"]}, expected one size'
             )
-        areas = coco_mask.area([prediction, target]).astype(np.int64)
-        intersections[index] = coco_mask.area(coco_mask.merge([prediction, target], intersect=True))
-        unions[index] = areas.sum() - intersections[index]
-    return intersections, unions
+    intersections = intersection_areas(predictions, targets)
+    return intersections, areas(predictions) + areas(targets) - intersections
 
 
 def iou_of_counts(intersections: np.ndarray, unions: np.ndarray, empty_union: str = 'zero') -> np.ndarray:

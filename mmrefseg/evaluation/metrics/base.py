@@ -10,7 +10,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from ...structures.boxes import xywh_to_xyxy, xyxy_to_xywh
-from ...structures.rle import encode_mask, resize_mask, to_json_rle
+from ...structures.rle import encode_mask, resize_mask
 from ...utils import UserInputError, dump_json
 from ..functional import Pair, Scores, score_pairs, unique_pairs
 
@@ -175,7 +175,7 @@ def prediction_records(sample: dict) -> list[dict]:
     for index, (ref_id, sent_id) in enumerate(sample_ids(sample)):
         record = {'ref_id': ref_id, 'sent_id': sent_id, 'image_id': plain_id(sample.get('img_id'))}
         if masks is not None:
-            record['segmentation'] = to_json_rle(encode_mask(resize_mask(masks[index], height, width)))
+            record['segmentation'] = encode_mask(resize_mask(masks[index], height, width))
         if boxes is not None:
             record['bbox'] = boxes[index].tolist()
         if scores is not None:

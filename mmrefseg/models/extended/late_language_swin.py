@@ -41,7 +41,6 @@ class LateLanguageSwin(BaseModule):
         visual_words: Read the last C + 1 channels of the words as weights and bias of a classifier of cells,
             as ``WordEncoder(visual_dims=C)`` gives them: each cell receives the words by how well they fit
             it (a sigmoid each, where the attention's softmax only tells which fits best).
-        fused_attention: See :class:`WindowAttention`; plain products are faster for windows this small.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -55,7 +54,6 @@ class LateLanguageSwin(BaseModule):
         mlp_ratio: float = 2.0,
         language_channels: int = 128,
         visual_words: bool = False,
-        fused_attention: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -77,7 +75,6 @@ class LateLanguageSwin(BaseModule):
                 merging=False,
                 mlp_ratio=mlp_ratio,
                 shift_single_window=False,
-                fused=fused_attention,
             )
             for c, depth in zip(channels, depths, strict=True)
         )

@@ -132,8 +132,7 @@ class SeqTRRoIHead(SeqTRHead):
 
         Contours from cells have no logits to keep.
         """
-        embed = self._embedder(memory)
-        boxes = self._generate_boxes(self.decoder.start(memory, self.predictor), embed, bins, keep_logits)
+        boxes = self._generate_boxes(self.start(memory), bins, keep_logits)
         closer, frame = self.look_closer(memory, boxes.tokens)
         inside = None if bins is None else frame.to_box(bins)
         if self.contours_from == 'cells':
@@ -155,7 +154,6 @@ class SeqTRRoIHead(SeqTRHead):
     def _generate_in_frame(self, closer: Memory, bins: Tensor | None, keep_logits: bool) -> GeneratedSequence:
         """Contours in the bins of their frames."""
         choice = TokenChoice(self.codec.end_token, first_end=6, bins=bins)
-        state = self.decoder.start(closer, self.predictor, BOX_PLACES)
         start = self._start('mask', closer.tokens.shape[0])
         steps = self.num_mask_tokens + 1
-        return generate(self._step, self._embedder(closer), start, state, steps, choice, keep_logits)
+        return generate(self.start(closer, BOX_PLACES), start, steps, choice, keep_logits)

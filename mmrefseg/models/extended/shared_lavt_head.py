@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
-from ..heads.lavt_head import _MaskHead, upsample
+from ..heads.lavt_head import MaskHead, upsample
 from .shared_map import SharedMap
 
 
 @MODELS.register_module()
-class SharedLAVTHead(_MaskHead):
+class SharedLAVTHead(MaskHead):
     """From the coarse maps to the finest: upsample, concatenate, convolve; then two logits.
 
     A convolution of concatenated maps is the sum of a convolution of each. The one of the picture's own map
@@ -49,7 +49,7 @@ class SharedLAVTHead(_MaskHead):
         dice_loss: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(None, dice_loss, False, init_cfg)
+        super().__init__(None, dice_loss, init_cfg)
         self.pixel_weight = pixel_weight
         self.cell_weight = cell_weight
         self.cell_positive_weight = cell_positive_weight

@@ -1,7 +1,7 @@
-"""Partially masked training sets: a few objects keep their mask, the others keep only their box."""
+"""Training sets made from others: a few objects keep their mask, or several sets become one."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...utils import UserInputError
@@ -18,7 +18,7 @@ def sample_masks(
 
     The objects are shuffled once, and each sample is the beginning of that order: drawn without
     replacement, the smaller samples lie within the larger. Refs to one and the same annotation (same
-    picture, same box) are kept or withheld together, so that a withheld mask is nowhere in the result.
+    image, same box) are kept or withheld together, so that a withheld mask is nowhere in the result.
 
     Args:
         records: Normalized records of the training split.
@@ -26,7 +26,7 @@ def sample_masks(
         seed: Seed of the shuffle.
         unit: ``'object'``: ``round(ratio / 100 * objects)`` objects keep their mask (at least 1; one more
             where the last annotation has two refs). ``'image'``: all masks of ``round(ratio / 100 *
-            images)`` pictures.
+            images)`` images.
         where: File and split, for messages.
 
     Returns:
@@ -77,7 +77,7 @@ def _image_key(record: dict) -> tuple:
 
 
 def _weights(records: list[dict], keys: list[Any], unit: str) -> dict[Any, int]:
-    """How much each unit that has a mask counts: an annotation its refs, a picture one."""
+    """How much each unit that has a mask counts: an annotation its refs, an image one."""
     weights: dict[Any, int] = {}
     for key, record in zip(keys, records, strict=True):
         if record.get('mask') is not None:
@@ -98,3 +98,68 @@ def _first(order: list[Any], weights: dict[Any, int], wanted: int) -> set[Any]:
 
 def _withhold(record: dict) -> dict:
     return {key: value for key, value in record.items() if not (key in _TELLTALE or key.startswith('mask'))}
+
+
+def guess_source(name: str) -> str:
+    """SeqTR's name for where the images of a data set come from."""
+    for start, source in (('refcoco', 'coco'), ('referit', 'saiaprtc12'), ('flickr', 'flickr'), ('vg', 'vg')):
+        if name.startswith(start):
+            return source
+    return name
+
+
+def mix_datasets(
+    datasets: Mapping[str, dict[str, list[dict]]], sources: Mapping[str, str] | None = None
+) -> tuple[dict[str, list[dict]], dict[str, int]]:
+    """Join training sets; keep the other splits apart under names of their own.
+
+    RefCOCO, RefCOCO+ and RefCOCOg divide the same COCO images in different ways: a training image of
+    one is often a test image of another. Images that any data set tests on are left out of the mixed
+    training set.
+
+    Args:
+        datasets: Normalized splits by name of the data set, e.g. ``'refcoco-unc'``.
+        sources: ``data_source`` by name, for records that have none; see :func:`guess_source`.
+
+    Returns:
+        The splits ``train`` and ``<split>_<name>`` (``val_refcoco_unc``...), and the number of training
+        objects left out by name. In ``train`` ref_id and sent_ids count from 0; ``source_dataset`` and
+        ``source_ref_id`` tell where an object came from.
+
+    Raises:
+        UserInputError: If no training object is left.
+    """
+    sources = sources or {}
+    tested = set()
+    mixed: dict[str, list[dict]] = {'train': []}
+    for name, splits in datasets.items():
+        source = sources.get(name, guess_source(name))
+        for split, records in splits.items():
+            for record in records:
+                record.setdefault('data_source', source)
+            if split != 'train':
+                mixed[f'{split}_{name.replace("-", "_")}'] = records
+                tested.update((record['data_source'], record['image_id']) for record in records)
+    dropped = {}
+    for name, splits in datasets.items():
+        records = splits.get('train', [])
+        kept = [record for record in records if (record['data_source'], record['image_id']) not in tested]
+        dropped[name] = len(records) - len(kept)
+        for record in kept:
+            mixed['train'].append(_renumbered(record, name, mixed['train']))
+    if not mixed['train']:
+        raise UserInputError.of(
+            'mix', 'no training object left', 'some', 'add a data set with a split "train"'
+        )
+    return mixed, dropped
+
+
+def _renumbered(record: dict, name: str, before: list[dict]) -> dict:
+    first = before[-1]['sent_ids'][-1] + 1 if before else 0
+    return {
+        **record,
+        'ref_id': len(before),
+        'sent_ids': list(range(first, first + len(record['expressions']))),
+        'source_dataset': name,
+        'source_ref_id': record['ref_id'],
+    }

@@ -1,8 +1,10 @@
-"""Where each cell of a map lies when the map is cut into windows, as index tables.
+"""Swin's window attention with index tables of where each cell of a map lies when it is cut into windows.
 
-With them, partition, shift, padding and their reversal are one indexing each way.
+With them, partition, shift, padding and their reversal are one indexing each way, padded cells are not
+projected, and only the windows at the seam of a shift need a mask.
 
-Letters: B pictures, H W cells of the map, S window side, N = S * S cells of a window, K windows of a picture.
+Letters: B images, H W cells of the map, C channels, A heads, S window side, N = S * S cells of a window,
+K windows of an image.
 """
 
 from functools import lru_cache
@@ -12,6 +14,40 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..layers.swin import WindowAttention, cut_windows, shift_regions
+from .base import Accelerated, is_inferring
+
+
+class IndexedWindows(Accelerated):
+    """Of :class:`WindowAttention`, without gradients; position biases are kept, the seam's mask added."""
+
+    accelerates = (WindowAttention,)
+
+    def forward(self, x: Tensor, shift: int = 0) -> Tensor:
+        """(B, H, W, C) -> (B, H, W, C)."""
+        if not is_inferring(x):
+            return self.plain(x, shift)
+        module, (b, h, w, c) = self.module, x.shape
+        n = module.window_size**2
+        order = window_order(b, h, w, module.window_size, shift, x.device)
+        qkv = module.qkv(x).view(b * h * w, 3 * c).index_select(0, order.take)
+        if len(order.padded):
+            qkv[order.padded] = module.qkv.bias  # the projection of a padded cell, which is zero
+        q, key, value = qkv.view(-1, n, 3, module.num_heads, c // module.num_heads).permute(2, 0, 3, 1, 4)
+        parts = []
+        for kind, part, separated in order.groups:
+            bias = self._bias(shift, kind, separated)
+            found = F.scaled_dot_product_attention(q[part], key[part], value[part], attn_mask=bias)
+            parts.append(found.transpose(1, 2))
+        x = (parts[0] if len(parts) == 1 else torch.cat(parts)).reshape(-1, c)
+        return module.proj(x.index_select(0, order.back)).view(b, h, w, c)
+
+    def _bias(self, shift: int, kind: int, separated: Tensor | None) -> Tensor:
+        """(1, A, N, N)."""
+        module = self.module
+        table = [module.relative_position_bias_table]
+        return self.derived((shift, kind), lambda: module.position_bias(separated), table)
+
 
 class WindowGroup(NamedTuple):
     """Windows in a row through which the seam of the shift runs in the same way.
@@ -19,7 +55,7 @@ class WindowGroup(NamedTuple):
     Attributes:
         kind: 0 without a seam, 1 with one from top to bottom, 2 from left to right, 3 with both.
         windows: Which of the K * B.
-        separated: (N, N) bool, pairs of cells that are no neighbours in the picture; ``None`` without a seam.
+        separated: (N, N) bool, pairs of cells that are no neighbours in the image; ``None`` without a seam.
     """
 
     kind: int
@@ -43,23 +79,6 @@ class WindowOrder(NamedTuple):
     groups: tuple[WindowGroup, ...]
 
 
-def into_windows(x: Tensor, size: int) -> Tensor:
-    """(H, W) -> (K, N), H and W multiples of ``size``."""
-    rows, columns = x.shape[0] // size, x.shape[1] // size
-    return x.view(rows, size, columns, size).transpose(1, 2).reshape(rows * columns, size * size)
-
-
-def shift_regions(rows: int, columns: int, size: int, shift: int, device: torch.device) -> Tensor:
-    """(K, N) number of the part of the picture that each cell of a shifted map comes from."""
-
-    def band(count: int) -> Tensor:
-        """0 before the last window, 1 and 2 on its two sides of the seam."""
-        position = torch.arange(count * size, device=device)
-        return (position >= (count - 1) * size).long() + (position >= count * size - shift).long()
-
-    return into_windows(3 * band(rows)[:, None] + band(columns), size)
-
-
 @lru_cache(maxsize=64)
 def window_order(
     number: int, height: int, width: int, size: int, shift: int, device: torch.device
@@ -77,7 +96,7 @@ def window_order(
     cells = torch.arange(height * width, device=device).view(height, width)
     cells = F.pad(cells, (0, -width % size, 0, -height % size), value=-1).roll((-shift, -shift), (0, 1))
     rows, columns = cells.shape[0] // size, cells.shape[1] // size
-    windows = into_windows(cells, size)
+    windows = cut_windows(cells[None, :, :, None], size)[0, ..., 0]  # (K, N)
     groups = (WindowGroup(0, slice(None), None),)
     if shift:
         at = torch.arange(rows * columns, device=device)
@@ -87,8 +106,8 @@ def window_order(
         windows = windows[order]
         regions = shift_regions(rows, columns, size, shift, device)[order]
         groups = _group(kind[order], regions, number)
-    pictures = torch.arange(number, device=device)[:, None] * (height * width)
-    take = torch.where(windows[:, None] < 0, -1, windows[:, None] + pictures).flatten()
+    images = torch.arange(number, device=device)[:, None] * (height * width)
+    take = torch.where(windows[:, None] < 0, -1, windows[:, None] + images).flatten()
     real = (take >= 0).nonzero()[:, 0]
     back = torch.empty(number * height * width, dtype=torch.long, device=device)
     back[take[real]] = real

@@ -1,24 +1,145 @@
-"""Large-scale jitter as SeqTR and Partial-RES use it."""
+"""Steps that resize, crop or mirror an image with its boxes, masks and sentences."""
 
 import random
+import re
 
 import cv2
 import mmcv
 import numpy as np
-from mmcv.transforms import BaseTransform
+from mmcv.image import imflip
+from mmcv.transforms import BaseTransform, Resize
 from mmdet.registry import TRANSFORMS
 
-from .rows import flag_vanished_masks, keep_rows, rng_of
+from ..fields import flag_vanished_masks, keep_pairs, rng_of
+
+
+@TRANSFORMS.register_module()
+class RefResize(Resize):
+    """Resize the image, and the boxes (in float64) and masks that are already loaded.
+
+    Required Keys:
+
+    - img
+    - gt_bboxes, gt_masks, gt_has_mask (optional)
+
+    Modified Keys:
+
+    - img, img_shape, scale_factor ((w, h))
+    - gt_bboxes, gt_masks, gt_points
+    - gt_has_mask (False where no pixel of a mask is left)
+
+    Args:
+        scale (tuple[int, int]): (width, height) to fit into or, without keep_ratio, to resize to, in pixels.
+            Defaults to (640, 640).
+        keep_ratio (bool): Keep the aspect ratio. Defaults to True.
+        kwargs: The other arguments of mmcv's Resize.
+    """
+
+    def __init__(self, scale: tuple[int, int] = (640, 640), keep_ratio: bool = True, **kwargs) -> None:
+        super().__init__(scale=scale, keep_ratio=keep_ratio, **kwargs)
+
+    def transform(self, results: dict) -> dict:
+        """Resize."""
+        results = super().transform(results)
+        if 'gt_masks' in results:
+            masks = results['gt_masks']
+            # BitmapMasks.rescale loses the image's size when there is no mask, resize does not.
+            results['gt_masks'] = masks.resize(results['img_shape'][:2])
+            flag_vanished_masks(results)
+        if 'gt_points' in results:
+            factor = np.array(results['scale_factor'], np.float32)
+            results['gt_points'] = [
+                None if points is None else points * factor for points in results['gt_points']
+            ]
+        return results
+
+
+SWAPPED_WORDS = (('left', 'right'), ('leftmost', 'rightmost'))
+
+
+@TRANSFORMS.register_module()
+class RefFlip(BaseTransform):
+    """Mirror an image left to right, and swap left and right in its sentences.
+
+    TransVG's augmentation (Deng et al., ICCV 2021), between LoadRefAnnotations and EncodeContour. Without the
+    swap, sentences that name sides become wrong. Words are whole words in any case; what a
+    sentence reads in the image (text, clocks) stays wrong.
+
+    Required Keys:
+
+    - img, expressions
+    - gt_bboxes, gt_masks, gt_points (optional)
+    - rng (optional)
+
+    Modified Keys:
+
+    - img, expressions, gt_bboxes, gt_masks, gt_points
+
+    Added Keys:
+
+    - flip (bool), flip_direction (``'horizontal'`` or None)
+
+    Args:
+        prob (float): Share of the samples that are mirrored. Defaults to 0.5.
+        swapped_words (tuple[tuple[str, str], ...]): Pairs of words that change places.
+    """
+
+    def __init__(self, prob: float = 0.5, swapped_words: tuple[tuple[str, str], ...] = SWAPPED_WORDS) -> None:
+        self.prob = prob
+        self.swapped_words = tuple(map(tuple, swapped_words))
+        self._other = {one: two for pair in self.swapped_words for one, two in (pair, pair[::-1])}
+        self._pattern = re.compile(r'\b(' + '|'.join(map(re.escape, self._other)) + r')\b', re.IGNORECASE)
+
+    def transform(self, results: dict) -> dict:
+        """Mirror, or leave everything as it is."""
+        results['flip'] = rng_of(results).random() < self.prob
+        results['flip_direction'] = 'horizontal' if results['flip'] else None
+        if not results['flip']:
+            return results
+        width = results['img'].shape[1]
+        results['img'] = np.ascontiguousarray(imflip(results['img']))
+        results['expressions'] = [self.swap(text) for text in results['expressions']]
+        if 'gt_bboxes' in results:
+            boxes = results['gt_bboxes'].copy()
+            # boxes end at the last pixel, as SeqTR's
+            boxes[:, [0, 2]] = np.clip(width - boxes[:, [2, 0]], 0, width - 1)
+            results['gt_bboxes'] = boxes
+        if 'gt_masks' in results:
+            results['gt_masks'] = results['gt_masks'].flip('horizontal')
+        if 'gt_points' in results:
+            results['gt_points'] = [mirrored(points, width) for points in results['gt_points']]
+        return results
+
+    def swap(self, text: str) -> str:
+        """The sentence that is true of the mirrored image; capitals as they were."""
+
+        def other(match: re.Match) -> str:
+            word = match.group()
+            swapped = self._other[word.lower()]
+            return swapped.upper() if word.isupper() else swapped.title() if word.istitle() else swapped
+
+        return self._pattern.sub(other, text)
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(prob={self.prob}, swapped_words={self.swapped_words})'
+
+
+def mirrored(points: np.ndarray | None, width: int) -> np.ndarray | None:
+    """A contour (K, 2) mirrored: it starts at the same point and runs around in the same sense as before."""
+    if points is None:
+        return None
+    points = np.roll(points[::-1], 1, axis=0)
+    return np.stack([width - points[:, 0], points[:, 1]], axis=1)
 
 
 @TRANSFORMS.register_module()
 class LargeScaleJitter(BaseTransform):
-    """Resize by a random factor and, where that makes the picture too large, crop around the objects.
+    """Resize by a random factor and, where that makes the image too large, crop around the objects.
 
     The factor is drawn between ``jitter_min`` and ``jitter_max`` and is relative to the keep-ratio resize
     whose longer side is ``out_max_size``. Beyond 1, a window of that resize's size is drawn until it keeps
     enough of the objects: first 0.9 of them in ``tries`` tries, then 0.8, ..., then 0.5; else the best window
-    so far if it keeps at least ``min_kept``; else the picture is resized without jitter. What a window keeps
+    so far if it keeps at least ``min_kept``; else the image is resized without jitter. What a window keeps
     is the mean over the N objects of the share of each box (or mask) inside of it. Objects of which the
     window keeps less than ``min_kept`` are dropped together with their expressions; a sample of one object is
     never dropped.
@@ -45,7 +166,7 @@ class LargeScaleJitter(BaseTransform):
         crop_by (str): ``'bbox'`` or ``'mask'`` (the box of objects without a mask). The originals go by the
             box when they train REC or multi-task, else by the mask. Defaults to ``'bbox'``; without boxes it
             is the mask.
-        legacy (bool): Reproduce the originals: giving up returns the unscaled picture with the scaled
+        legacy (bool): Reproduce the originals: giving up returns the unscaled image with the scaled
             ``img_shape`` and scale factors of 1; boxes are moved by the fractional offset of the last window
             that was drawn, which is not always the one that is used; ``scale_factor`` is the ratio of sizes
             after the window; a box that misses the window in both directions counts as kept; nothing is
@@ -97,7 +218,7 @@ class LargeScaleJitter(BaseTransform):
             results['scale_factor'] = (new_width / width, new_height / height)
             return results
         if jitter > 1 and (shares < self.min_kept).any():
-            keep_rows(results, shares >= self.min_kept)
+            keep_pairs(results, shares >= self.min_kept)
         flag_vanished_masks(results)
         return results
 
@@ -158,7 +279,7 @@ class LargeScaleJitter(BaseTransform):
             scaled['gt_masks'] = scaled['gt_masks'].crop(np.array([x, y, x + width, y + height]))
 
     def _give_up(self, results: dict, scaled: dict) -> dict:
-        """No window keeps enough: resize without jitter (the originals return the picture as it came)."""
+        """No window keeps enough: resize without jitter (the originals return the image as it came)."""
         if self.legacy:
             results['img_shape'] = scaled['img_shape']
             results['scale_factor'] = (1.0, 1.0)
@@ -207,5 +328,5 @@ class _KeptShares:
         if not self.legacy:
             side = np.maximum(side, 0)
         area = (end - start).prod(axis=1)
-        # A box of one pixel at the picture's border has no area once it is clipped.
+        # A box of one pixel at the image's border has no area once it is clipped.
         return np.where(area > 0, side.prod(axis=1) / np.where(area > 0, area, 1), inside)

@@ -1,11 +1,11 @@
-"""Samples of masks: how many, nested, withheld for good, and a function of the seed."""
+"""Samples of masks (how many, nested, withheld for good, a function of the seed), and mixed sets."""
 
 import copy
 import json
 
 import pytest
 
-from mmrefseg.datasets.converters import sample_masks
+from mmrefseg.datasets.converters import mix_datasets, sample_masks
 from mmrefseg.utils import UserInputError
 
 
@@ -106,3 +106,34 @@ def test_objects_without_a_mask_in_the_source():
 def test_wrong_arguments(arguments):
     with pytest.raises(UserInputError):
         sample_masks(make_records(10), arguments[0], 0, arguments[1])
+
+
+def test_mixing_leaves_out_what_any_set_tests_on():
+    def records(name, images):
+        return [
+            {'image_id': image, 'ref_id': number, 'expressions': ['a', 'b'], 'sent_ids': [7, 9], 'name': name}
+            for number, image in enumerate(images)
+        ]
+
+    datasets = {
+        'refcoco-unc': {'train': records('rt', [1, 2, 3]), 'val': records('rv', [4])},
+        'refcocog-umd': {'train': records('gt', [4, 5, 2]), 'val': records('gv', [3])},
+        'flickr30k': {'train': records('ft', [3, 4]), 'test': records('fe', [1])},
+    }
+    mixed, dropped = mix_datasets(datasets)
+    assert dropped == {'refcoco-unc': 1, 'refcocog-umd': 1, 'flickr30k': 0}
+    train = mixed['train']
+    assert [(r['name'], r['image_id']) for r in train] == [
+        ('rt', 1),
+        ('rt', 2),
+        ('gt', 5),
+        ('gt', 2),
+        ('ft', 3),
+        ('ft', 4),
+    ]
+    assert [r['ref_id'] for r in train] == list(range(6))
+    assert [i for r in train for i in r['sent_ids']] == list(range(12))
+    assert (train[3]['source_dataset'], train[3]['source_ref_id']) == ('refcocog-umd', 2)
+    assert [r['data_source'] for r in train] == ['coco'] * 4 + ['flickr'] * 2
+    assert set(mixed) == {'train', 'val_refcoco_unc', 'val_refcocog_umd', 'test_flickr30k'}
+    assert mixed['val_refcocog_umd'][0]['ref_id'] == 0
