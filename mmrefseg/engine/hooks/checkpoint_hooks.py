@@ -13,7 +13,7 @@ from mmengine.dist import get_rank
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
 from ...utils import UserInputError, file_sha256
 from ...utils.places import is_shipped, shipped_weights
@@ -295,7 +295,8 @@ class NameCheckpointHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Once the weights are loaded."""
-        trained = runner.iter > 0
+        # asking for runner.iter would build the training, and read its data, in every test
+        trained = isinstance(runner._train_loop, BaseLoop) and runner.iter > 0
         begin_metrics(runner.test_evaluator.metrics, None if trained else runner._load_from)
 
 
@@ -304,8 +305,8 @@ def begin_metrics(metrics: Iterable[BaseMetric], load_from: str | None) -> None:
 
     Args:
         metrics: Of the test.
-        load_from: What the weights are loaded from; what is no file of this machine (an address) is named
-            and not hashed.
+        load_from: What the weights are loaded from; what is no file of this machine (an address, but for
+            weights inside the package) is named and not hashed.
 
     Raises:
         UserInputError: If a metric refuses to begin.
