@@ -4,7 +4,7 @@ import json
 
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 
-NEW = ('head.roi_memory.', 'head.mask_cell_loss.', 'head.task_embedding.')
+NEW = ('head.roi_memory.', 'head.mask_cell_head.', 'head.task_embedding.')
 
 
 def test_segmentation_starts_from_comprehension(stages):
@@ -13,7 +13,7 @@ def test_segmentation_starts_from_comprehension(stages):
     report = next(line for line in stages.logs['m100'].splitlines() if 'tensors of the model' in line)
     assert stages.best('rec') in report
     trained = load_checkpoint_file(str(stages.tools.folder / stages.best('m100')))['state_dict']
-    # a network of boxes has nothing that looks closer at them, and need not tell two tasks apart
+    # a network of boxes has no features of RoIs, and need not tell two tasks apart
     new = [name for name in trained if name.startswith(NEW)]
     fitting, in_model = (
         int(report.split(word)[0].split()[-1]) for word in (' of the', ' tensors of the model')

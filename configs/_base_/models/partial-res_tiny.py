@@ -52,10 +52,12 @@ model = dict(
         point_modulation=True,
         position_in_content=True,
         loss=dict(type='SequenceGaussianLabelLoss', num_bins=num_bins, sigma=2.5),
-        cell_loss=dict(type='BoxCellLoss', loss_weight=6.0),
     ),
-    # RefShapes' ten shapes have the category ids 1 to 10.
-    category_loss=dict(type='CellCategoryLoss', in_channels=256, num_categories=11),
-    fused_cell_loss=dict(type='BoxCellLoss', embed_dims=256, loss_weight=3.0),
-    word_loss=dict(type='WordLoss', in_channels=256),
+    auxiliary_heads=[
+        # RefShapes' ten shapes have the category ids 1 to 10.
+        dict(type='CellCategoryHead', in_channels=256, num_categories=11),
+        dict(type='WordHead', in_channels=256),
+        dict(type='BoxCellHead', features='fused', in_channels=256, loss_weight=3.0),
+        dict(type='BoxCellHead', features='encoded', in_channels=128, loss_weight=6.0),
+    ],
 )

@@ -30,14 +30,7 @@ class _MaskHead(BaseModule):
             ``activate=False``); none by default, as in LAVT's code.
         channels_last: In evaluation, run the convolutions in the channels-last layout.
         init_cfg: mmengine's initialisation config.
-
-    Attributes:
-        low_resolution_loss: Whether :meth:`loss` takes logits as they are; else at the size of the input.
-        cell_weight: Of a loss on the expressions' coarse maps; none here.
     """
-
-    low_resolution_loss = False
-    cell_weight = 0.0
 
     def __init__(
         self, loss: dict | None, dice_loss: dict | None, channels_last: bool, init_cfg: dict | None
@@ -52,6 +45,17 @@ class _MaskHead(BaseModule):
         if self.channels_last and not self.training:
             layout = torch.channels_last
         return [feat.contiguous(memory_format=layout) for feat in feats]
+
+    def loss_from_maps(self, feats: Sequence[Tensor], target: Tensor, has_mask: Tensor) -> dict[str, Tensor]:
+        """:meth:`loss` of the logits that the maps give, upsampled, over the expressions that have a mask.
+
+        Args:
+            feats: Maps of M expressions, finest first.
+            target: (M, H, W) in the size of the input, 1 inside the object.
+            has_mask: (M,) bool; the target of others does not count.
+        """
+        logits = upsample(self(feats), target.shape[-2:])
+        return self.loss(logits[has_mask], target[has_mask])
 
     def loss(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Losses of logits (M, 2, H, W) against masks (M, H, W), 1 inside the object.
