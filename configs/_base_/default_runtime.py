@@ -14,6 +14,7 @@ default_hooks = dict(
     epoch_seed=dict(type='EpochSeedHook'),
     checkpoint_check=dict(type='CheckpointCheckHook'),
     checkpoint_link=dict(type='CheckpointLinkHook'),
+    name_checkpoint=dict(type='NameCheckpointHook'),
     progress=dict(type='RichProgressHook'),
 )
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
@@ -23,6 +24,7 @@ visualizer = dict(type='RefVisualizer', vis_backends=[dict(type='LocalVisBackend
 
 load_from = None
 resume = False
+accelerate = True  # the same results but for rounding, faster: docs/benchmarks.md
 
 # `tools/train.py` and `tools/test.py` put gloo in place of nccl where there is no GPU.
 env_cfg = dict(

@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from pycocotools import mask as coco_mask
-
 from ..evaluation.functional import Pair, apply_protocol, score_pairs
-from ..structures.rle import to_rle
+from ..structures.masks import to_rle
+from ..structures.rle import areas, intersection_areas, ious
 from .words import ATTRIBUTE_WORDS, POSITION_WORDS, count_words, words_of
 
 # Shares of areas by which a failure is named.
@@ -95,7 +93,7 @@ def collect_cases(
     for index, (pair, row) in enumerate(zip(pairs, score_pairs(pairs).rows, strict=True)):
         record = records[pair.ref_id]
         expressions, kind = _asked(record, pair.sent_id, protocol)
-        area, predicted = (int(value) for value in coco_mask.area([pair.target, pair.prediction]))
+        area, predicted = areas([pair.target, pair.prediction]).tolist()
         cases.append(
             Case(
                 index=index,
@@ -141,14 +139,14 @@ def outcome_of(pair: Pair, iou: float, threshold: float, others: Sequence[dict])
     """
     if iou >= threshold:
         return 'found'
-    area, predicted = (int(value) for value in coco_mask.area([pair.target, pair.prediction]))
+    area, predicted = areas([pair.target, pair.prediction]).tolist()
     if not predicted:
         return 'empty'
     if others:
-        best = float(np.max(coco_mask.iou([pair.prediction], list(others), [0] * len(others))))
+        best = float(ious([pair.prediction], others).max())
         if best >= threshold and best > iou:
             return 'another object'
-    common = int(coco_mask.area(coco_mask.merge([pair.prediction, pair.target], intersect=True)))
+    common = int(intersection_areas([pair.prediction], [pair.target])[0])
     if not common:
         return 'elsewhere'
     if common >= _MOSTLY * predicted:

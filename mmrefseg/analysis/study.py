@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.functional import summarise_masks
+from ..evaluation.functional.summary import summarise_masks
 from ..utils import atomic_write, dump_json
-from . import choosing
+from . import groups
 from .cases import Case
 from .groups import Grouping, all_groupings
 from .plots import plot_cumulative, plot_density, plot_grouping
@@ -46,9 +46,9 @@ class FailureStudy:
     def __post_init__(self) -> None:
         if not self.cases:
             raise ValueError('a study needs at least one case')
-        self.failures = choosing.failures(self.cases, self.threshold)
-        self.low_group = choosing.low_group(self.cases, self.threshold, self.low)
-        self.high_group = choosing.high_group(self.cases, self.threshold, self.high)
+        self.failures = groups.failures(self.cases, self.threshold)
+        self.low_group = groups.low_group(self.cases, self.threshold, self.low)
+        self.high_group = groups.high_group(self.cases, self.threshold, self.high)
         self.groupings: list[Grouping] = all_groupings(self.cases, self.threshold, self.categories)
 
     @property
@@ -130,10 +130,10 @@ class FailureStudy:
             seed: Of the random ones.
         """
         sections = {
-            'The worst': choosing.worst(self.cases, count),
-            'Around the median': choosing.median(self.cases, count),
-            f'At random: IoU below {self.low:g}': choosing.draw(self.low_group, count, seed),
-            f'At random: IoU above {self.high:g}, and failed': choosing.draw(self.high_group, count, seed),
+            'The worst': groups.worst(self.cases, count),
+            'Around the median': groups.median(self.cases, count),
+            f'At random: IoU below {self.low:g}': groups.draw(self.low_group, count, seed),
+            f'At random: IoU above {self.high:g}, and failed': groups.draw(self.high_group, count, seed),
         }
         return {title: members for title, members in sections.items() if members}
 
@@ -145,7 +145,7 @@ class FailureStudy:
         Args:
             count: Of cases in each section.
             seed: Of the random ones.
-            paint: Draws cases; see :func:`mmrefseg.analysis.pictures.draw_cases`.
+            paint: Draws cases; see :func:`mmrefseg.analysis.page.draw_cases`.
         """
         return [
             (title, list(zip(members, paint(members), strict=True)))

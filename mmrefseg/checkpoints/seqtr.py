@@ -1,14 +1,26 @@
-"""Checkpoints of SeqTR and Partial-RES: what network they hold, and its parameters under our names."""
+"""Checkpoints of SeqTR and Partial-RES: which network they are, their keys, and the config they run with."""
 
+import copy
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
+from ..compat.checkpoint import load_checkpoint_file
+from ..compat.key_map import KeyMap
+from ..datasets.vocabulary import Vocabulary
 from ..utils import UserInputError
-from .key_map import KeyMap
-from .report import ConversionReport
+from ..utils.places import shipped
+from .options import SEQTR_DATASETS
+from .report import ConversionReport, expected_shapes
+from .writing import config_beside, write_checkpoint, write_config
 
 SEQTR_KEYS = KeyMap(
     [
@@ -169,3 +181,202 @@ def convert_state(
         notes[SEQTR_KEYS.rename(PLACES)] = f'the first {count} of {len(state[PLACES])} places'
         state[PLACES] = state[PLACES][:count].clone()
     return ConversionReport.compare(SEQTR_KEYS(state), expected, notes, dropped)
+
+
+def conventions_of(network: SeqTRNetwork) -> dict[str, bool]:
+    """Switches of our model that the weights were trained under, for ``meta['conventions']``.
+
+    Whoever loads the weights into a model with other settings is warned by :class:`CheckpointCheckHook`.
+    """
+    conventions = {'language_model.legacy_padding': True}
+    return conventions | ({'head.legacy': True} if network.family == 'partial_res' else {})
+
+
+def base_config(network: SeqTRNetwork, dataset: str) -> str:
+    """The shipped config of the same network and task on a data set: ``mmrefseg::FOLDER/FILE.py``.
+
+    Raises:
+        UserInputError: If there is none.
+    """
+    stage = 'rec' if network.predicts == 'rec' else 'm100'
+    stem = {
+        'seqtr': f'seqtr/seqtr_darknet53_{network.predicts}_',
+        'partial_res': f'partial_res/partial-res_darknet53_{stage}_',
+    }[network.family]
+    there = [name for name in SEQTR_DATASETS if shipped(f'configs/{stem}{name}.py').is_file()]
+    if dataset not in there:
+        raise UserInputError.of(
+            f'--dataset {dataset}',
+            f'no config for {network.original} ({network.task}) on it',
+            f'one of {", ".join(there)}',
+            'choose another',
+        )
+    return f'mmrefseg::{stem}{dataset}.py'
+
+
+def settings(network: SeqTRNetwork, base: str, vocabulary: dict | None) -> dict[str, Any]:
+    """What differs from the base config.
+
+    Args:
+        network: What the checkpoint holds.
+        base: From :func:`base_config`.
+        vocabulary: Config of the vocabulary; None leaves the data set's.
+    """
+    head = dict(
+        codec=dict(num_bins=network.num_bins, legacy=True),
+        num_encoder_layers=network.num_encoder_layers,
+        num_decoder_layers=network.num_decoder_layers,
+        with_box=network.predicts != 'res',
+        with_mask=network.predicts != 'rec',
+        task_prompt=network.family == 'partial_res',
+        legacy=True,
+    )
+    if network.num_points:
+        head['codec']['num_points'] = network.num_points
+    # The checkpoint brings the word vectors, frozen as the original's are; any table of their size will do.
+    language = dict(vectors=f'random:{network.word_channels}', legacy_padding=True)
+    if vocabulary is not None:
+        language['vocabulary'] = dict(_delete_=True, **vocabulary)
+    model = dict(backbone=dict(init_cfg=None, norm_eval=False), language_model=language, head=head)
+    loaders = inherit(base).train_dataloader.to_dict()
+    return dict(model=model, train_dataloader=_difference(loaders, _with_codec(loaders, head['codec'])))
+
+
+def inherit(base: str, more: dict | None = None) -> Config:
+    """A config that inherits from ``base``, loaded."""
+    text = f'_base_ = {base!r}\n' + ''.join(f'{key} = {value!r}\n' for key, value in (more or {}).items())
+    return Config.fromstring(text, '.py')
+
+
+def expected_of(config: Config, num_words: int) -> dict[str, tuple[int, ...]]:
+    """Key -> shape of a config's model, with a vocabulary of so many words in place of its own."""
+    model = copy.deepcopy(config.model.to_dict())
+    model['language_model']['vocabulary'] = dict(words=[f'w{index}' for index in range(num_words - 3)])
+    with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
+        return expected_shapes(MODELS.build(model))
+
+
+def plain_text(config: Config) -> str:
+    """A whole config as Python text, for a checkpoint's ``meta['cfg']``."""
+    return ''.join(f'{key} = {value!r}\n' for key, value in config.to_dict().items())
+
+
+def _with_codec(node: Any, codec: dict) -> Any:
+    """A copy of a config in which every ``EncodeContour`` has these settings in its codec."""
+    if isinstance(node, list | tuple):
+        return [_with_codec(value, codec) for value in node]
+    if not isinstance(node, dict):
+        return node
+    if node.get('type') == 'EncodeContour':
+        return {**node, 'codec': {**node['codec'], **codec}}
+    return {key: _with_codec(value, codec) for key, value in node.items()}
+
+
+def _difference(old: dict, new: dict) -> dict:
+    """What a config must say to turn ``old`` into ``new``, which has the same keys (lists go as a whole)."""
+    return {
+        key: _difference(value, new[key]) if isinstance(value, dict) else new[key]
+        for key, value in old.items()
+        if value != new[key]
+    }
+
+
+@dataclass
+class SeqTRConversion:
+    """A converted checkpoint that is not written yet.
+
+    Attributes:
+        report: What went where, and the weights.
+        network: What the checkpoint holds.
+        weights: ``'ema'`` or ``'raw'``.
+        base: The shipped config that its own inherits from.
+        vocabulary: The words, or None for those of the base config.
+        source: Name of the file that it came from.
+    """
+
+    report: ConversionReport
+    network: SeqTRNetwork
+    weights: str
+    base: str
+    vocabulary: Vocabulary | None
+    source: str
+
+    def config(self) -> Config:
+        """The whole config, with the words in it."""
+        words = None
+        if self.vocabulary is not None:
+            words = dict(words=self.vocabulary.words, tokenizer=self.vocabulary.tokenizer.name)
+        return inherit(self.base, settings(self.network, self.base, words))
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the checkpoint, and beside it the config and the vocabulary under the same name.
+
+        Whatever reads the config finds the vocabulary and the checkpoint wherever the three files lie
+        together. The checkpoint's ``meta['cfg']`` is the same config with the words in it, so that the
+        checkpoint alone is enough too.
+        """
+        path = Path(path)
+        write_checkpoint(
+            path,
+            self.report.state,
+            cfg=plain_text(self.config()),
+            original=self.network.original,
+            task=self.network.task,
+            weights=self.weights,
+            source=self.source,
+            conventions=conventions_of(self.network),
+        )
+        file = None
+        if self.vocabulary is not None:
+            words_path = path.with_suffix('.vocab.json')
+            self.vocabulary.save(words_path)
+            file = dict(file='{{ fileDirname }}/' + words_path.name)
+        write_config(
+            config_beside(path),
+            f'{self.network.original} ({self.network.task}), {self.weights} weights of {self.source}, '
+            'with the conventions that it was trained with.',
+            self.base,
+            settings(self.network, self.base, file) | dict(load_from='{{ fileDirname }}/' + path.name),
+        )
+
+
+def convert(source: str | os.PathLike, *args, **kwargs) -> SeqTRConversion:
+    """:func:`convert_checkpoint` of a file, which is opened with ``weights_only=True``."""
+    return convert_checkpoint(load_checkpoint_file(source), str(source), *args, **kwargs)
+
+
+def convert_checkpoint(
+    checkpoint: Mapping,
+    source: str,
+    dataset: str = 'refcoco-unc',
+    vocabulary: Vocabulary | None = None,
+    which: str | None = None,
+) -> SeqTRConversion:
+    """Convert a checkpoint of SeqTR or Partial-RES.
+
+    Args:
+        checkpoint: What the file holds.
+        source: The file's name.
+        dataset: What it was trained on: decides the config that its own inherits from.
+        vocabulary: The words in the original's order; None leaves those of that config.
+        which: ``'ema'`` or ``'raw'`` weights; None takes the moving average if there is one.
+
+    Returns:
+        The conversion; ask its ``report`` whether it is complete before writing it.
+
+    Raises:
+        UserInputError: If it is not such a checkpoint, or the vocabulary has another size.
+    """
+    state, weights = read_weights(checkpoint, source, which)
+    network = recognise(state, source)
+    base = base_config(network, dataset)
+    if vocabulary is not None and len(vocabulary) != network.num_words:
+        raise UserInputError.of(
+            source,
+            f'word vectors of {network.num_words} words',
+            f'{len(vocabulary)}, as in the vocabulary',
+            'give the token_to_ix.pkl, or the annotation file, that it was trained with',
+        )
+    expected = expected_of(inherit(base, settings(network, base, None)), network.num_words)
+    report = convert_state(state, network, expected)
+    return SeqTRConversion(report, network, weights, base, vocabulary, Path(source).name)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..runs.places import shipped
 from ..utils import load_json
+from ..utils.places import shipped
 from .stages import Stage, python
 from .study import epochs_of
 

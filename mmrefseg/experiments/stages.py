@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ..runs.places import shipped
 from ..utils import UserInputError, dump_json, load_json
+from ..utils.places import shipped
 from .processes import start
 
-TRAIN_LINE = re.compile(r'Epoch\(train\)\s+\[(\d+)\]\[\s*(\d+)/(\d+)\]')
-TEST_LINE = re.compile(r'Epoch\((?:val|test)\)\s+\[\s*(\d+)/(\d+)\]')
+TRAIN_LINE = re.compile(r'(?:Epoch\(train\)\s+\[(\d+)\]|Iter\(train\)\s+)\[\s*(\d+)/(\d+)\]')
+TEST_LINE = re.compile(r'(?:Epoch|Iter)\((?:val|test)\)\s+\[\s*(\d+)/(\d+)\]')
 POLL_SECONDS = 0.1
 
 
@@ -28,7 +28,8 @@ class Stage:
         command: The program and its arguments.
         output: A file that the command makes; the stage is skipped where the file is already
             there and was made by this very command.
-        epochs: Epochs that a training runs, for the progress bar; 0 for other commands.
+        epochs: Epochs that a training runs, for the progress bar, 1 where it counts steps; 0 for other
+            commands.
     """
 
     name: str
@@ -53,7 +54,7 @@ class Stage:
         """The share of the stage that is done, read from a line of its log."""
         match = TRAIN_LINE.search(line)
         if match and self.epochs:
-            epoch, step, steps = map(int, match.groups())
+            epoch, step, steps = (int(number or 1) for number in match.groups())  # steps alone: one epoch
             return (epoch - 1 + step / steps) / self.epochs
         match = TEST_LINE.search(line)
         if match and not self.epochs:

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ..datasets.validation import mask_problem
-from ..evaluation.functional import intersection_and_union, summarise_masks
-from ..structures.rle import to_rle
+from ..evaluation.functional.summary import intersection_and_union, summarise_masks
+from ..structures.masks import mask_problem, to_rle
 from .projection import WORST
 from .selection import Outcome, Selector
 
@@ -96,7 +95,7 @@ def compare_with_truth(outcomes: Iterable[Outcome], full_objects: Iterable[dict]
             continue
         states.append(outcome.state)
         predictions.append(outcome.chosen.rle)
-        targets.append(to_rle(record['mask'], *size))
+        targets.append(to_rle(record['mask'], *size, check=None))
         terms.append(outcome.chosen.term)
     intersections, unions = intersection_and_union(predictions, targets)
     of_state = np.array(states, object)

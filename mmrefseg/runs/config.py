@@ -1,5 +1,6 @@
 """From a config file and options to a runner that can start."""
 
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import inspect
 import os
 import zipfile
@@ -8,26 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.dist import is_distributed
-from mmengine.registry import RUNNERS, init_default_scope
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmrefseg.compat.checkpoint import load_checkpoint_file
-from mmrefseg.compat.downloads import read_downloads_safely
-
-from ..utils.errors import UserInputError
+from ..compat.checkpoint import load_checkpoint_file
+from ..compat.downloads import read_downloads_safely
+from ..models.acceleration import accelerate
+from ..utils.errors import UserInputError, did_you_mean
+from ..utils.places import is_shipped, shipped_weights
 from .batch_norm import replace_sync_batch_norm
-from .tool_errors import did_you_mean
+from .options import check_config
 
 # Names at the top of a config that mmengine's Runner, mmdet and the tools read.
 RUNNER_KEYS = {
     *inspect.signature(Runner.__init__).parameters,
     *('find_unused_parameters', 'sync_bn', 'compile', 'activation_checkpointing', 'efficient_conv_bn_eval'),
-    *('custom_imports', 'runner_type', 'tta_model', 'tta_pipeline', 'backend_args'),
+    *('custom_imports', 'runner_type', 'tta_model', 'tta_pipeline', 'backend_args', 'accelerate'),
 } - {'self', 'cfg'}
 
 
@@ -41,10 +42,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     Raises:
         UserInputError: If the file is missing or wrong, or an option fits nothing in it.
     """
-    if not Path(path).is_file():
-        near = did_you_mean(Path(path).stem, {file.stem: file for file in _config_files(path)})
-        found = 'a folder' if Path(path).is_dir() else 'no such file'
-        raise UserInputError(f'{path}: found {found}{near}, expected a config file; check the path')
+    check_config(path)
     try:
         config = Config.fromfile(path)
     except Exception as error:  # a config is a program of the user's: any error in it is one of the input
@@ -150,30 +148,17 @@ def set_auto_scale_lr(config: Config) -> None:
     config.auto_scale_lr.enable = True
 
 
-def set_fuse_conv_bn(config: Config) -> None:
-    """Predict with folded batch norms, channels last, Winograd: ``model.test_cfg.fuse_conv_bn=True``.
-
-    Raises:
-        UserInputError: If the model knows no such thing.
-    """
-    init_default_scope(config.get('default_scope', 'mmdet'))
-    name = (config.get('model') or {}).get('type')
-    if not getattr(MODELS.get(name), 'fuses_conv_bn', False):
-        raise UserInputError.of(
-            '--fuse-conv-bn', f'a model of type {name!r}, which does without', 'SeqTR', 'leave the option out'
-        )
-    config.model.test_cfg = {**(config.model.get('test_cfg') or {}), 'fuse_conv_bn': True}
-
-
 def start_from(config: Config, checkpoint: str | None) -> None:
     """Start from the weights of ``checkpoint``, or of the config's ``load_from``, which must be there.
 
     Raises:
-        UserInputError: If there is no such file.
+        UserInputError: If there is no such file, or no such weights in the package.
     """
     if checkpoint is not None:
         config.load_from = checkpoint
     source = config.get('load_from')
+    if source and is_shipped(source):
+        shipped_weights(source)
     if not source or '://' in source or Path(source).is_file():
         return
     todo = 'check the path'
@@ -271,6 +256,8 @@ def choose_backend(config: Config) -> None:
 def build_runner(config: Config) -> Runner:
     """The runner of a finished config, reading checkpoints with the package's own messages.
 
+    Its model is accelerated (:func:`accelerate`), unless the config says ``accelerate = False``.
+
     Raises:
         UserInputError: If the config defines no model, or its launcher cannot work here.
     """
@@ -288,6 +275,8 @@ def build_runner(config: Config) -> Runner:
         runner.logger.info(
             f'SyncBN -> BN in {replaced} places of the config: there is nothing to synchronise.'
         )
+    if config.get('accelerate', True):
+        accelerate(runner.model)
     return runner
 
 
@@ -300,18 +289,6 @@ def close_processes() -> None:
 def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
     """mmengine's loader of local files (it shows the name after ``load_from_`` in its log)."""
     return load_checkpoint_file(os.path.expanduser(filename), map_location=map_location)
-
-
-def _config_files(path: str) -> list[Path]:
-    """Where a missing config may have been meant to be: its folder, and ``configs/`` near by."""
-    folders = [Path(path).parent, Path('configs'), Path(__file__).parents[2] / 'configs']
-    return [
-        file
-        for folder in folders
-        if folder.is_dir()
-        for file in folder.rglob('*.py')
-        if '.venv' not in file.parts
-    ]
 
 
 def _drop_absent_hooks(config: Config) -> None:

@@ -123,6 +123,6 @@ def test_many_regions_in_parts(features, monkeypatch):
         return pooled.detach(), gradient
 
     whole = pool()
-    monkeypatch.setattr('mmrefseg.compat.ops.roi_samples.MAX_ENTRIES', 1)
+    monkeypatch.setattr('mmrefseg.compat.ops.roi_align.MAX_ENTRIES', 1)
     for parts, at_once in zip(pool(), whole, strict=True):
         torch.testing.assert_close(parts, at_once)

@@ -7,6 +7,8 @@ import torch
 from mmdet.registry import MODELS
 from tiny_seqtr import PARTIAL, build_tiny, make_batch, tiny_config
 
+from mmrefseg.models.acceleration import accelerate, decelerate
+
 TASKS = {
     'rec': dict(with_box=True, with_mask=False),
     'res': dict(with_box=False, with_mask=True),
@@ -110,19 +112,34 @@ def test_prediction_has_one_row_per_expression_in_the_original_frame(task):
             assert (points >= 0).all() and (points <= torch.tensor([width, 2 * 64])).all()
 
 
+@pytest.mark.parametrize('change', [decelerate, accelerate])
 @pytest.mark.parametrize('switches', ABLATION)
-def test_cached_decoding_equals_recomputing_the_prefix(switches):
+def test_cached_decoding_equals_recomputing_the_prefix(switches, change):
     """Greedy decoding with caches against the plain way: the whole prefix again at every step."""
     model = build_tiny(**TASKS['res'], **switches)
     data = model.data_preprocessor(make_batch(), False)
     with torch.no_grad():
         memory = model.encode(batch_inputs=data['inputs'], batch_data_samples=data['data_samples'])
-        out = model.head.predict(memory, keep_logits=True).masks
-        head = model.head
+        out = change(model).head.predict(memory, keep_logits=True).masks
+        head = decelerate(model).head
         tokens = out.tokens[:, :-1]
         inputs, _, _ = head.build_sequence(None, tokens, memory)
         recomputed = torch.stack([head.decode(inputs[:, : n + 1], memory)[:, -1] for n in range(13)], 1)
     torch.testing.assert_close(out.logits, recomputed, rtol=1e-4, atol=1e-5)
+
+
+def test_several_places_at_once_behind_those_of_a_cache():
+    model = build_tiny(**TASKS['res'], **PARTIAL)
+    data, decoder = model.data_preprocessor(make_batch(), False), model.head.decoder
+    with torch.no_grad():
+        memory = model.encode(batch_inputs=data['inputs'], batch_data_samples=data['data_samples'])
+        x = torch.randn(4, 9, 32)
+        cache = decoder.start(first_place=2)
+        parts = [decoder(part, memory, cache=cache) for part in x.split((4, 1, 4), 1)]
+        assert cache.place == 11
+        torch.testing.assert_close(
+            torch.cat(parts, 1), decoder(x, memory, first_place=2), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_expressions_of_one_picture_share_the_backbone_and_do_not_mix():

@@ -2,7 +2,12 @@
 
 import json
 
+import pytest
+
 from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.experiments.stages import Stage
+
+from .conftest import REPO
 
 NEW = ('head.roi_memory.', 'head.mask_cell_head.', 'head.task_embedding.')
 
@@ -21,6 +26,27 @@ def test_segmentation_starts_from_comprehension(stages):
     assert fitting == in_model - len(new) - 1, report
     assert f'({len(new)} missing, 0 unexpected, 1 of another shape)' in report
     assert 'mismatched: head.decoder.position.weight' in stages.logs['m100']
+
+
+def test_partial_res_starts_from_the_same_comprehension(stages):
+    """Partial-RES takes all but the prompt and the longer sequence, and trains for steps, not epochs."""
+    config = str(REPO / 'configs/partial_res/partial-res_tiny_m100_refshapes.py')
+    few = (
+        *('train_dataloader.dataset.indices=8', 'val_dataloader.dataset.indices=2'),
+        *('train_cfg.max_iters=3', 'train_cfg.val_interval=3'),
+        *('default_hooks.checkpoint.interval=3', 'default_hooks.logger.interval=1'),
+    )
+    log = stages.tools.succeed('train.py', config, '--work-dir', 'plain', '--cfg-options', *few).stdout
+    report = next(line for line in log.splitlines() if 'tensors of the model' in line)
+    assert stages.best('rec') in report and '(1 missing, ' in report and ' 1 of another shape)' in report
+    assert 'missing: head.task_prompt.weight' in log
+    assert 'mismatched: head.decoder.position.weight' in log
+    stage = Stage('train', (), stages.tools.folder, epochs=1)
+    done = [share for share in map(stage.progress, log.splitlines()) if share is not None]
+    assert done == pytest.approx([1 / 3, 2 / 3, 1])
+    trained = load_checkpoint_file(str(stages.tools.folder / 'plain/best.pth'))
+    assert trained['meta']['iter'] == 3
+    assert not [name for name in trained['state_dict'] if name.startswith((*NEW, 'auxiliary_heads'))]
 
 
 def test_stage_before_is_missing(stages):

@@ -17,8 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.analysis.cases import collect_cases
-from mmrefseg.analysis.page import render_page
-from mmrefseg.analysis.pictures import PictureReader, draw_cases
+from mmrefseg.analysis.page import PictureReader, draw_cases, render_page
 from mmrefseg.analysis.study import FailureStudy
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.evaluation.functional import PROTOCOLS

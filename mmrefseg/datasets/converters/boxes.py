@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ...structures import masks
+from ...structures.rle import encode_mask
 from ...utils import UserInputError, load_json
+from ..images import ImageSizes
 from .conversion import Conversion
-from .image_sizes import ImageSizes
 
 # COCO's 80 categories have numbers up to 90; SimREC counts them from 0 without gaps.
 COCO_CATEGORY_IDS = tuple(sorted(set(range(1, 91)) - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}))
@@ -31,7 +31,7 @@ def read_simrec(
 
     Args:
         path: The json file.
-        sizes: Where the sizes of the pictures come from.
+        sizes: Where the sizes of the images come from.
         mask_folder: Folder of ``<mask_id>.npy`` bitmaps; without it the records have boxes only.
         skip_bad: Count and list bad records instead of stopping.
 
@@ -82,7 +82,7 @@ def _bitmap(path: Path) -> dict:
         raise UserInputError.of(
             str(path), f'an array of shape {array.shape}', '(height, width)', 'check the masks'
         )
-    return masks.from_array(array)
+    return encode_mask(array)
 
 
 def read_boxes_csv(
@@ -92,7 +92,7 @@ def read_boxes_csv(
 
     Args:
         paths: One file per split. ``bbox`` is "[x, y, width, height]".
-        sizes: Where the sizes of the pictures come from.
+        sizes: Where the sizes of the images come from.
         skip_bad: Count and list bad records instead of stopping.
 
     Raises:

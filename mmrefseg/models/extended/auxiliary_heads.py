@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ...datasets.vocabulary import SPECIAL_WORDS
 from ...utils import UserInputError
 from ..heads.auxiliary import AuxiliaryHead, AuxiliaryInputs
-from ..language_models.vocabulary import SPECIAL_WORDS
 
 
 @MODELS.register_module()

@@ -360,8 +360,7 @@ class BoxFrameHead(SeqTRHead):
 
         Contours from cells have no logits to keep.
         """
-        embed = self._embedder(memory)
-        boxes = self._generate_boxes(self.decoder.start(memory, self.predictor), embed, bins, keep_logits)
+        boxes = self._generate_boxes(self.start(memory), bins, keep_logits)
         roi, frame = self.roi_features(memory, boxes.tokens)
         inside = None if bins is None else frame.to_box(bins)
         if self.contours_from == 'cells':
@@ -383,7 +382,6 @@ class BoxFrameHead(SeqTRHead):
     def _generate_in_frame(self, roi: Memory, bins: Tensor | None, keep_logits: bool) -> GeneratedSequence:
         """Contours in the bins of their frames."""
         choice = TokenChoice(self.codec.end_token, first_end=6, bins=bins)
-        state = self.decoder.start(roi, self.predictor, BOX_POSITIONS)
         start = self._start('mask', roi.tokens.shape[0])
         steps = self.num_mask_tokens + 1
-        return generate(self._step, self._embedder(roi), start, state, steps, choice, keep_logits)
+        return generate(self.start(roi, BOX_POSITIONS), start, steps, choice, keep_logits)

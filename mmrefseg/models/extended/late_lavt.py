@@ -17,10 +17,10 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ...datasets.vocabulary import PAD, build_vocabulary
 from ...utils import UserInputError
-from ..heads.lavt_head import _MaskHead, upsample
-from ..language_models.tokenizers import TokenBatch, WordFeatures
-from ..language_models.vocabulary import PAD, build_vocabulary
+from ..heads.lavt_head import MaskHead, upsample
+from ..language_models.token_batch import TokenBatch, WordFeatures
 from ..layers.swin import SwinStage
 
 SHARED = 3  # stages of strides 4, 8 and 16
@@ -149,7 +149,6 @@ class LateLanguageSwin(BaseModule):
         visual_words: Read the last C + 1 channels of the words as weights and bias of a classifier of cells,
             as ``WordEncoder(visual_dims=C)`` gives them: each cell receives the words by how well they fit
             it (a sigmoid each, where the attention's softmax only tells which fits best).
-        fused_attention: See :class:`WindowAttention`; plain products are faster for windows this small.
         init_cfg: mmengine's initialisation config.
     """
 
@@ -163,7 +162,6 @@ class LateLanguageSwin(BaseModule):
         mlp_ratio: float = 2.0,
         language_channels: int = 128,
         visual_words: bool = False,
-        fused_attention: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -185,7 +183,6 @@ class LateLanguageSwin(BaseModule):
                 merging=False,
                 mlp_ratio=mlp_ratio,
                 shift_single_window=False,
-                fused=fused_attention,
             )
             for c, depth in zip(channels, depths, strict=True)
         )
@@ -311,7 +308,7 @@ def _coordinates(x: Tensor) -> Tensor:
 
 
 @MODELS.register_module()
-class SharedLAVTHead(_MaskHead):
+class SharedLAVTHead(MaskHead):
     """From the coarse maps to the finest: upsample, concatenate, convolve; then two logits.
 
     A convolution of concatenated maps is the sum of a convolution of each. The one of the image's own map
@@ -343,7 +340,7 @@ class SharedLAVTHead(_MaskHead):
         dice_loss: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(None, dice_loss, False, init_cfg)
+        super().__init__(None, dice_loss, init_cfg)
         self.pixel_weight = pixel_weight
         self.cell_weight = cell_weight
         self.cell_positive_weight = cell_positive_weight

@@ -6,7 +6,6 @@ prompt, co-content teacher forcing and point modulation: Partial-RES (Qu et al.,
 Letters: B pictures, M expressions, L sequence places, V token classes, C channels, H W grid.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +16,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..layers.memory import Memory, grid_padding
-from ..layers.partial_res import CoContent, StepwiseContent
-from ..layers.transformer import Decoder, DecodingState, Encoder
-from .sequence_generator import GeneratedSequence, TokenChoice, generate, sequence_score
+from ..layers.partial_res import CoContent
+from ..layers.transformer import Decoder, Encoder
+from .sequence_generator import Decoding, GeneratedSequence, TokenChoice, generate, sequence_score
 
 
 @dataclass
@@ -288,44 +287,37 @@ class SeqTRHead(BaseModule):
         Returns:
             Tokens and scores.
         """
-        embed = self._embedder(memory)
-        state = self.decoder.start(memory, self.predictor)
+        decoding = self.start(memory)
         boxes = masks = None
         if self.with_box:
-            boxes = self._generate_boxes(state, embed, bins, keep_logits)
+            boxes = self._generate_boxes(decoding, bins, keep_logits)
         if self.with_mask:
-            masks = self._generate_masks(state, embed, bins, keep_logits)
+            masks = self._generate_masks(decoding, bins, keep_logits)
         scored = masks if masks is not None else boxes
         return HeadPrediction(boxes, masks, sequence_score(scored, self.codec.end_token))
 
-    def _embedder(self, memory: Memory) -> Callable[[Tensor, int], Tensor]:
-        """What embeds decoded tokens (M,) at a place of their sequence: -> (M, C)."""
-        if self.co_content is None:
-            return lambda token, place: self.token_embedding(token)
-        content = StepwiseContent(self.co_content, memory)
-        return lambda token, place: self.token_embedding(token).add_(content(token, place))
-
-    def _step(self, x: Tensor, state: DecodingState) -> Tensor:
-        return state.predict(self.decoder.step(x, state))
+    def start(self, memory: Memory, first_place: int = 0) -> Decoding:
+        """Begin to decode sequences, whose first position has this place, step by step."""
+        return Decoding(self, memory, first_place)
 
     def _generate_boxes(
-        self, state: DecodingState, embed: Callable, known: Tensor | None, keep_logits: bool
+        self, decoding: Decoding, known: Tensor | None, keep_logits: bool
     ) -> GeneratedSequence:
-        start = self._start('box', state.memory.tokens.shape[0])
+        start = self._start('box', decoding.memory.tokens.shape[0])
         choice = TokenChoice(self.codec.end_token, first_end=None)
         known = known if self.multi_task else None
-        boxes = generate(self._step, embed, start, state, 4, choice, keep_logits, known)
+        boxes = generate(decoding, start, 4, choice, keep_logits, known)
         if self.multi_task:
-            self._step(embed(boxes.tokens[:, 3], 3), state)  # the box's end, whose logits nobody needs
+            decoding.step(decoding.embed(boxes.tokens[:, 3], 3))  # the box's end, whose logits nobody needs
         return boxes
 
     def _generate_masks(
-        self, state: DecodingState, embed: Callable, bins: Tensor | None, keep_logits: bool
+        self, decoding: Decoding, bins: Tensor | None, keep_logits: bool
     ) -> GeneratedSequence:
         first_end = 6 if not self.legacy else 4 if self.multi_task else 0
         choice = TokenChoice(self.codec.end_token, first_end, bins)
-        start = self._start('mask', state.memory.tokens.shape[0])
-        return generate(self._step, embed, start, state, self.num_mask_tokens + 1, choice, keep_logits)
+        start = self._start('mask', decoding.memory.tokens.shape[0])
+        return generate(decoding, start, self.num_mask_tokens + 1, choice, keep_logits)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """The multi-task head starts from a REC head: boxes keep the places they have there."""

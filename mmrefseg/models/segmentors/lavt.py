@@ -16,7 +16,7 @@ from torch import Tensor
 from ...utils import UserInputError
 from ..heads.auxiliary import AuxiliaryInputs, build_auxiliary_heads
 from ..heads.lavt_head import upsample
-from ..language_models.tokenizers import TokenBatch, join_tokens
+from ..language_models.token_batch import TokenBatch, join_tokens
 
 TEST_CFG = dict(frame='original', sentences='each', confine_to_box=False, chunk_size=None)
 CHOICES = dict(frame=('original', 'network'), sentences=('each', 'cat', 'cat_legacy', 'avg'))

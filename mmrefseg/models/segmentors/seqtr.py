@@ -16,7 +16,6 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...structures.polygons import vertices_to_mask
-from ..acceleration.folding import FoldedCopies
 from ..heads.auxiliary import AuxiliaryInputs, build_auxiliary_heads
 from ..heads.seqtr_head import HeadPrediction, ImageSizes
 from ..layers.memory import Memory
@@ -38,15 +37,11 @@ class SeqTR(BaseDetector):
             in the papers.
         data_preprocessor: Config; ``pad_size_divisor`` must be the codec's ``pad_divisor``.
         test_cfg: ``confine_to_box=True`` keeps vertices inside the ground-truth box
-            (for pseudo labels, where the box is known); ``fuse_conv_bn=True`` runs backbone and neck
-            with folded batch norms, channels last and Winograd's convolutions (the same results but for
-            rounding, in less time and more memory);
+            (for pseudo labels, where the box is known);
             ``legacy_rescale=True`` resizes the whole padded mask to the original picture, as the original
             does: where there is padding, that shifts the mask.
         init_cfg: mmengine's initialisation config.
     """
-
-    fuses_conv_bn = True  # what --fuse-conv-bn of tools/test.py asks for
 
     def __init__(
         self,
@@ -65,14 +60,8 @@ class SeqTR(BaseDetector):
         self.neck = MODELS.build(neck)
         self.head = MODELS.build(head)
         self.auxiliary_heads = build_auxiliary_heads(auxiliary_heads, self.language_model)
-        switches = dict(confine_to_box=False, fuse_conv_bn=False, legacy_rescale=False)
+        switches = dict(confine_to_box=False, legacy_rescale=False)
         self.test_cfg = switches | dict(test_cfg or {})
-        self._folded = FoldedCopies()
-
-    def train(self, mode: bool = True) -> 'SeqTR':
-        """Training mode, or evaluation mode."""
-        self._folded.drop()
-        return super().train(mode)
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Pictures (B, 3, H, W) -> three maps."""
@@ -84,12 +73,8 @@ class SeqTR(BaseDetector):
 
     def _extract(self, batch_inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The map that sentences are brought into, and the backbone's three."""
-        if not self.test_cfg['fuse_conv_bn'] or self.training or torch.is_grad_enabled():
-            maps = self.extract_feat(batch_inputs)
-            return self.neck.forward_vision(maps), maps
-        backbone, neck = self._folded(self.backbone, self.neck)
-        maps = backbone(batch_inputs.contiguous(memory_format=torch.channels_last))
-        return neck.forward_vision(maps), maps
+        maps = self.extract_feat(batch_inputs)
+        return self.neck.forward_vision(maps), maps
 
     def encode(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> Memory:
         """Everything before the decoder: the memory of all M expressions."""
