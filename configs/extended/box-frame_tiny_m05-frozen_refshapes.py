@@ -6,11 +6,8 @@ max_epochs = 12
 lr = 8e-4
 model = dict(
     # what only teaches frozen weights
-    category_loss=None,
-    fused_cell_loss=None,
-    word_loss=None,
+    auxiliary_heads=[],
     head=dict(
-        cell_loss=None,
         mask_weight=0.0,
         contours_from='cells',
         # a box starts from zeros, as in the boxes-only network
@@ -26,5 +23,5 @@ custom_hooks = [
     dict(
         type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.016, gamma=25, interval=4, update_buffers=True
     ),
-    dict(type='TrainOnlyHook', modules=['head.roi_memory', 'head.mask_cell_loss']),
+    dict(type='TrainOnlyHook', modules=['head.roi_memory', 'head.mask_cell_head']),
 ]

@@ -28,7 +28,7 @@ from .study import PartialStudy, epochs_of
 REC = 'configs/extended/box-frame_tiny_rec_refshapes.py'
 MASKS = 'configs/extended/box-frame_tiny_m05-frozen_refshapes.py'
 NETWORK = 'BoxFrame'
-MASK_KEYS = ('head.roi_memory', 'head.mask_cell_loss', 'head.task_embedding', 'head.decoder.position')
+MASK_KEYS = ('head.roi_memory', 'head.mask_cell_head', 'head.task_embedding', 'head.decoder.position')
 """What the network of masks has besides the one of boxes, or in another shape."""
 
 

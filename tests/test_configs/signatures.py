@@ -55,7 +55,7 @@ GIVEN = {
 }
 GIVEN |= {'save_dir', 'embed_dims', 'num_features'}
 # By the host code that calls it.
-HOST_GIVEN = {'nms': {'boxes', 'scores'}, 'WordLoss': {'vocabulary_size'}}
+HOST_GIVEN = {'nms': {'boxes', 'scores'}, 'MaskCellHead': {'in_channels'}}
 
 
 def types_of(config: dict) -> Iterator[tuple[str, str | None, dict]]:
