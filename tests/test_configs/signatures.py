@@ -108,6 +108,8 @@ def problem(node: dict, registry: str | None) -> str | None:
         accepted |= {'paramwise_cfg', 'constructor'}
     if registry == 'PARAM_SCHEDULERS':  # read by the runner
         accepted.add('convert_to_iter_based')
+    if registry == 'WEIGHT_INITIALIZERS':  # read by mmengine's initialize
+        accepted.add('override')
     unknown = node.keys() - accepted - {'type', '_scope_'}
     missing = required - node.keys() - GIVEN - HOST_GIVEN.get(node['type'], set())
     if unknown or missing:
