@@ -16,7 +16,7 @@ from ..structures.rle import decode_mask
 from ..utils import UserInputError
 from ..visualization.drawing import PREDICTION, TRUTH, draw_overlay
 from .cases import Case
-from .study import FailureStudy
+from .failure_study import FailureStudy
 
 GAP = 6
 SMALLEST_SIDE = 260

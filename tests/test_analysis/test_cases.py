@@ -7,9 +7,9 @@ import pytest
 
 from mmrefseg.analysis import groups
 from mmrefseg.analysis.cases import Case, collect_cases
+from mmrefseg.analysis.failure_study import FailureStudy
 from mmrefseg.analysis.groups import AREA_EDGES, IOU_EDGES, all_groupings, interval_labels, interval_of
 from mmrefseg.analysis.plots import density, histogram
-from mmrefseg.analysis.study import FailureStudy
 from mmrefseg.analysis.words import ATTRIBUTE_WORDS, POSITION_WORDS, count_words, kinds_of, words_of
 from mmrefseg.evaluation.prediction_file import pair_predictions
 from mmrefseg.structures.rle import encode_mask

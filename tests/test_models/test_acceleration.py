@@ -6,13 +6,13 @@ import pickle
 from collections import Counter
 
 import pytest
-import test_lavt
 import test_late_lavt
+import test_lavt
 import torch
 from golden_seqtr import load_golden
 from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
-from test_roi_head import ROI
+from test_box_frame import ROI
 from test_seqtr import run_loss, run_predict
 from tiny_seqtr import PARTIAL, build_tiny, make_batch, tiny_config
 from torch import nn

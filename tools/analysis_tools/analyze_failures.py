@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.analysis.cases import collect_cases
+from mmrefseg.analysis.failure_study import FailureStudy
 from mmrefseg.analysis.page import PictureReader, draw_cases, render_page
-from mmrefseg.analysis.study import FailureStudy
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.evaluation.functional import PROTOCOLS
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions

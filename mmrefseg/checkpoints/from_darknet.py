@@ -10,7 +10,7 @@ from mmcv.cnn import ConvModule
 from ..compat.key_map import MappedState
 from ..models.backbones.darknet53 import DarkNet53
 from ..utils import UserInputError
-from .report import ConversionReport, expected_shapes
+from .conversion_report import ConversionReport, expected_shapes
 
 # The order of a convolution's arrays in the file.
 FIELDS = ('bn.bias', 'bn.weight', 'bn.running_mean', 'bn.running_var', 'conv.weight')
