@@ -24,7 +24,7 @@ from mmrefseg.runs.options import parse_value
 from mmrefseg.runs.tool_errors import one_sentence
 from mmrefseg.utils import UserInputError, progress_bar
 from mmrefseg.visualization.drawing import draw_case, make_grid
-from mmrefseg.visualization.instances import ColorTracker, distinct_colors, draw_instances
+from mmrefseg.visualization.instance_drawing import ColorTracker, distinct_colors, draw_instances
 from mmrefseg.visualization.local_visualizer import cases_of
 
 WEIGHTS, DEVICE = 'MODEL.WEIGHTS', 'MODEL.DEVICE'  # detectron2's names

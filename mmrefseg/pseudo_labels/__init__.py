@@ -3,8 +3,8 @@
 Knows nothing of models: predictions come as files.
 """
 
-from .files import PredictionStore, prediction_files, write_annotations
 from .legacy import legacy_projection_term
+from .prediction_shards import PredictionStore, prediction_files, write_annotations
 from .projection import projection_term, projection_terms
 from .scoring import STRATEGIES, Candidate, agreement, choose_best, judge, vote_of_all
 from .selection import COMBINE, Outcome, Selector, select

@@ -10,7 +10,7 @@ from pseudo_data import make_objects, make_predictions, rectangle, to_json, writ
 from pycocotools import mask as coco_mask
 
 from mmrefseg.pseudo_labels import STRATEGIES, Selector, agreement, judge, projection_term, select
-from mmrefseg.pseudo_labels.files import PredictionStore, write_annotations
+from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, write_annotations
 from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
 from mmrefseg.utils import UserInputError
 

@@ -12,7 +12,12 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmrefseg.apis import InstanceInferencer
-from mmrefseg.visualization.instances import ColorTracker, distinct_colors, draw_instances, drawing_order
+from mmrefseg.visualization.instance_drawing import (
+    ColorTracker,
+    distinct_colors,
+    draw_instances,
+    drawing_order,
+)
 
 from .conftest import REPO
 
