@@ -252,11 +252,11 @@ def test_python_examples_were_found():
     assert sum('from mmrefseg' in block for block in blocks) >= 3
 
 
-def test_the_picture():
-    picture = ROOT / 'docs' / 'images' / 'refshapes.png'
-    assert picture.name in text_of(ROOT / 'README.md')
-    assert picture.stat().st_size < 300_000
-    with Image.open(picture) as image:
+def test_the_drawing():
+    drawing = ROOT / 'docs' / 'images' / 'refshapes.png'
+    assert drawing.name in text_of(ROOT / 'README.md')
+    assert drawing.stat().st_size < 300_000
+    with Image.open(drawing) as image:
         image.load()
         assert image.width >= 800
 

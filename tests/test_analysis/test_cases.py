@@ -15,7 +15,7 @@ from mmrefseg.evaluation.prediction_file import pair_predictions
 from mmrefseg.structures.rle import encode_mask
 
 SIZE = 20
-# Three objects of one picture, two of them of one category, and one alone in another picture.
+# Three objects of one image, two of them of one category, and one alone in another image.
 BOXES = {1: (0, 0, 10, 4), 2: (0, 10, 10, 4), 3: (14, 0, 4, 10), 4: (5, 5, 10, 10)}
 WORDS = {
     1: ['the top left red thing', 'upper box'],
@@ -108,7 +108,7 @@ def test_per_object():
     assert cases[0].expressions == tuple(WORDS[1]) and cases[0].words == 7
 
 
-def test_all_objects_of_the_picture_count_where_they_are_known():
+def test_all_objects_of_the_image_count_where_they_are_known():
     """COCO's file has objects that nothing refers to."""
     annotations = [{'image_id': 1, 'category_id': 5}] * 4 + [{'image_id': 2, 'category_id': 5}]
     cases = made_cases(instances={'annotations': annotations})

@@ -88,7 +88,7 @@ def test_a_longer_file_of_another_network_is_refused(tmp_path):
 
 
 def test_old_header(tmp_path):
-    """Before version 0.2 the count of pictures has four bytes; the original would read one number late."""
+    """Before version 0.2 the count of images has four bytes; the original would read one number late."""
     model = tiny_model()
     path = tmp_path / 'old.weights'
     path.write_bytes(np.array([0, 1, 0, 77], '<i4').tobytes() + flatten(model).tobytes())

@@ -61,8 +61,8 @@ def test_comprehension_weights_are_not_enough_to_test_segmentation(stages):
     assert 'head.decoder.position.weight' in sentence and '100%' in sentence
 
 
-def test_submission_and_pictures(stages):
-    """Every pair of five pictures: in the submission once, and one picture file an image."""
+def test_submission_and_images(stages):
+    """Every pair of five images: in the submission once, and one image file an image."""
     tools = stages.tools
     tools.succeed(
         'test.py', stages.config('m100'), stages.best('m100'), '--which-set', 'testB', '--format-only',
@@ -79,6 +79,6 @@ def test_submission_and_pictures(stages):
     images = {known[pair] for pair in pairs}
     assert len(images) == 5
     assert pairs == {pair for pair, image in known.items() if image in images}, (
-        'every expression of each picture'
+        'every expression of each image'
     )
     assert len(list((tools.folder / 'testB').glob('*/shown/*.png'))) == 5
