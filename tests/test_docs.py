@@ -18,8 +18,8 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmrefseg.experiments.report import demo_summary
-from mmrefseg.experiments.study import PartialStudy, Variant
+from mmrefseg.experiments.experiment_tables import demo_summary
+from mmrefseg.experiments.few_masks import PartialStudy, Variant
 from mmrefseg.utils import dump_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -252,11 +252,11 @@ def test_python_examples_were_found():
     assert sum('from mmrefseg' in block for block in blocks) >= 3
 
 
-def test_the_picture():
-    picture = ROOT / 'docs' / 'images' / 'refshapes.png'
-    assert picture.name in text_of(ROOT / 'README.md')
-    assert picture.stat().st_size < 300_000
-    with Image.open(picture) as image:
+def test_the_drawing():
+    drawing = ROOT / 'docs' / 'images' / 'refshapes.png'
+    assert drawing.name in text_of(ROOT / 'README.md')
+    assert drawing.stat().st_size < 300_000
+    with Image.open(drawing) as image:
         image.load()
         assert image.width >= 800
 
@@ -265,9 +265,11 @@ def test_keys_of_the_demo_summary(tmp_path):
     """docs/experiment.md explains every key of summary.json and no other."""
     study = PartialStudy(tmp_path, seed=3)
     numbers = {'miou': 60.0, 'oiou': 61.0, 'p50': 70.0, 'p90': 10.0, 'acc50': 80.0}
-    for name in ('rec', Variant(5).name, Variant(5, 'rpp').name):
-        study.work_dir(name).mkdir()
-        dump_json(numbers, study.scores(name))
+    variants = (Variant(5), Variant(5, 'rpp'))
+    files = [study.scores(variant.name, name) for variant in variants for name in study.network.readouts]
+    for path in (study.rec_scores, *files):
+        path.parent.mkdir(exist_ok=True)
+        dump_json(numbers, path)
     report = study.report(Variant(5, 'rpp'))
     os.makedirs(report.parent)
     dump_json({'accept_rate': 55.5, 'truth': {'accepted': {'miou': 77.7}}}, report)
@@ -275,5 +277,5 @@ def test_keys_of_the_demo_summary(tmp_path):
     page = text_of(ROOT / 'docs' / 'experiment.md')
     documented = page.split('`summary.json` (')[1].split('\n\n')[1]
     assert set(re.findall(r'^\| `(\w+)` \|', documented, re.MULTILINE)) == set(summary)
-    for key in summary['rpp']:
-        assert key in documented
+    for readout, scores in summary['rpp'].items():
+        assert all(word in documented for word in (readout, *scores))

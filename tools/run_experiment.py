@@ -1,9 +1,13 @@
-"""The paper's table in small: 1, 5 and 10 % of the masks, with and without pseudo masks, three seeds.
+"""The paper's table in small: 1, 5 and 10 % of the masks, with and without pseudo masks, by two networks.
 
     make experiment                            # hours on two cores; stop and start it as you like
+    make experiment ARGS="--networks partial-res --ratios 5"
+    make experiment ARGS=--ablation            # what each part of BoxFrame adds, one seed
 
-Every stage that is done is kept. After each seed the table so far is written to work_dirs/experiment:
-summary.json, table.md and miou.png.
+Both start from one boxes-only network. Every stage that is done is kept. After each seed the table so far is
+written to work_dirs/experiment: summary.json, table.md and miou.png; --ablation writes ablation.json and
+ablation.md. Seeds may run side by side (--seeds 0 in one terminal, --seeds 1 in another, each with
+OMP_NUM_THREADS=1); the same command with all of them then makes the table.
 """
 
 import argparse
@@ -11,10 +15,11 @@ import argparse
 from rich.console import Console
 from rich.markdown import Markdown
 
+from mmrefseg.experiments.ablation import Ablation
 from mmrefseg.experiments.arguments import positive, tool_parser
-from mmrefseg.experiments.report import markdown_table, write_experiment_report
+from mmrefseg.experiments.experiment_tables import markdown_table, write_experiment_report
+from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.experiments.study import SELECTIONS, PartialStudy, Variant
 from mmrefseg.utils import cli
 
 
@@ -25,39 +30,83 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         type=int,
         nargs='+',
         default=[0, 1, 2],
-        help='the table shows their mean and spread (default: 0 1 2)',
+        help='the table shows their mean and spread (default: 0 1 2); --ablation takes the first',
+    )
+    parser.add_argument(
+        '--networks',
+        nargs='+',
+        default=list(NETWORKS),
+        choices=list(NETWORKS),
+        help='in the order they run (default: both)',
     )
     parser.add_argument(
         '--ratios', type=int, nargs='+', default=[5, 1, 10], choices=(1, 5, 10), help='in the order they run'
     )
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument(
+        '--rec',
+        default=SHIPPED_REC,
+        metavar='CHECKPOINT',
+        help='the boxes-only network that all start from (default: %(default)s)',
+    )
+    start.add_argument(
+        '--from-scratch', action='store_true', help='train the boxes-only network too, one per seed'
+    )
+    parser.add_argument('--ablation', action='store_true', help='what each part of BoxFrame adds, instead')
     parser.add_argument(
-        '--long-epochs',
+        '--rec-epochs',
         type=positive,
         metavar='N',
-        help="epochs with all masks or with pseudo masks (default: the configs', as in the demo)",
+        help="with --ablation: epochs of the trainings from boxes only (default: the configs')",
     )
     return parser.parse_args(argv)
+
+
+def make_study(args: argparse.Namespace, seed: int, network: str) -> PartialStudy:
+    """One network with one seed; the networks of a seed share its sample and its boxes-only network."""
+    shared = args.folder / f'seed{seed}'
+    return PartialStudy(
+        shared / network,
+        seed,
+        args.size,
+        options=tuple(args.cfg_options),
+        network=NETWORKS.get(network, NETWORKS['box-frame']),
+        rec=None if args.from_scratch else args.rec,
+        shared=shared,
+    )
+
+
+def run_shared(study: PartialStudy) -> None:
+    """What the networks of a seed have in common."""
+    run_stages([study.data(), study.samples((1, 5, 10)), *study.rec()], study.shared / 'stages')
+
+
+def run_table(args: argparse.Namespace) -> str:
+    """Every network with every seed; returns the table."""
+    seeds, ratios = dict.fromkeys(args.seeds), dict.fromkeys(args.ratios)
+    studies = [make_study(args, seed, network) for network in args.networks for seed in seeds]
+    variants = [Variant(ratio, selection) for ratio in sorted(ratios) for selection in SELECTIONS]
+    variants.append(Variant(100))
+    for study in studies:
+        run_shared(study)
+        run_stages(study.stages(ratios), study.folder / 'stages')
+        summary = write_experiment_report(studies, variants, args.folder)
+    return markdown_table(summary)
+
+
+def run_ablation(args: argparse.Namespace) -> str:
+    """Every part with the first seed; returns the table."""
+    study = make_study(args, args.seeds[0], 'ablation')
+    ablation = Ablation(study, args.rec_epochs)
+    run_shared(study)
+    run_stages(list(ablation.stages()), study.folder / 'stages')
+    return ablation.write_report()
 
 
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    studies = [
-        PartialStudy(
-            args.folder / f'seed{seed}',
-            seed,
-            args.size,
-            options=tuple(args.cfg_options),
-            long_epochs=args.long_epochs,
-        )
-        for seed in dict.fromkeys(args.seeds)
-    ]
-    variants = [Variant(ratio, selection) for ratio in sorted(set(args.ratios)) for selection in SELECTIONS]
-    variants.append(Variant(100))
-    for study in studies:
-        run_stages(study.stages(dict.fromkeys(args.ratios)), study.folder / 'stages')
-        summary = write_experiment_report(studies, variants, args.folder)
-    Console().print(Markdown(markdown_table(summary)))
+    Console().print(Markdown(run_ablation(args) if args.ablation else run_table(args)))
 
 
 if __name__ == '__main__':

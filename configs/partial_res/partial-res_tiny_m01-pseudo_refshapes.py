@@ -2,7 +2,6 @@
 # `tools/test.py` with it writes one line per object and expression.
 _base_ = './partial-res_tiny_m100_refshapes.py'
 load_from = 'work_dirs/partial-res_tiny_m01_refshapes/best.pth'
-model = dict(head=dict(contours_from='cells'))
 prefix = 'work_dirs/partial-res_tiny_m01-pseudo_refshapes/pseudo'
 test_dataloader = dict(
     dataset=dict(
@@ -12,4 +11,4 @@ test_dataloader = dict(
         skip_predicted=prefix + '.rank*.jsonl',
     )
 )
-test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix, checkpoint=load_from)
+test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix)

@@ -1,6 +1,3 @@
-# Stage 3b: 5 % of the masks and the selected pseudo masks.
+# Stage 3b: 5 % of the masks and the accepted pseudo masks.
 _base_ = './partial-res_tiny_m100_refshapes.py'
-# Objects whose pseudo mask was not accepted still teach their boxes.
-train_dataloader = dict(
-    dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5_box_pick.json', require_masks=False)
-)
+train_dataloader = dict(dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5_box_pick.json'))

@@ -3,54 +3,12 @@ _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/partial-res_tiny.py',
     '../_base_/datasets/refshapes.py',
-    '../_base_/schedules/refshapes.py',
+    '../_base_/schedules/refshapes_steps.py',
 ]
-load_from = 'work_dirs/partial-res_tiny_rec_refshapes/best.pth'
-max_epochs = 3
-lr = 9e-4
-model = dict(
-    head=dict(
-        type='SeqTRRoIHead',
-        codec={{_base_.codec}},
-        with_mask=True,
-        map_channels=(32, 64),
-        mask_weight=3.0,
-        mask_cell_loss=dict(type='MaskCellLoss', loss_weight=3.0),
-    )
-)
-train_dataloader = dict(batch_size=8)
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-optim_wrapper = dict(
-    optimizer=dict(lr=lr),
-    # what writes contours starts from nothing, and the decoder from boxes
-    paramwise_cfg=dict(
-        custom_keys={
-            'backbone': dict(lr_mult=2.0),
-            'neck': dict(lr_mult=2.0),
-            'head.roi_memory': dict(lr_mult=4.0),
-            'head.mask_cell_loss': dict(lr_mult=4.0),
-            'head.decoder': dict(lr_mult=2.0),
-            'head.predictor': dict(lr_mult=2.0),
-            'head.token_embedding': dict(lr_mult=2.0),
-            'head.task_embedding': dict(lr_mult=2.0),
-        }
-    ),
-)
-# What the configs with few masks change in optim_wrapper: each contour counts, so what reads and writes them learns
-# faster still, and the backbone, which has seen all boxes, moves less.
-few_masks = dict(
-    optimizer=dict(lr=8e-4),
-    paramwise_cfg=dict(
-        custom_keys={
-            'backbone': dict(lr_mult=1.0),
-            'neck': dict(lr_mult=1.0),
-            'head.roi_memory': dict(lr_mult=6.0),
-            'head.mask_cell_loss': dict(lr_mult=6.0),
-        }
-    ),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
-]
-default_hooks = dict(checkpoint=dict(save_best='res/miou'))
+# The comprehension network that both networks on RefShapes share.
+load_from = 'work_dirs/box-frame_tiny_rec_refshapes/best.pth'
+model = dict(head=dict(codec={{_base_.codec}}))
+train_dataloader = dict(batch_size=8, sampler=dict(type='InfiniteSampler'))
+# Steps are counted, not epochs.
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval={{_base_.max_iters}}, save_best='res/miou'))
+log_processor = dict(by_epoch=False)

@@ -1,5 +1,6 @@
 """From a config file and options to a runner that can start."""
 
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import inspect
 import os
 import zipfile
@@ -15,13 +16,13 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmrefseg.compat.checkpoint import load_checkpoint_file
-from mmrefseg.compat.downloads import read_downloads_safely
-
+from ..compat.checkpoint import load_checkpoint_file
+from ..compat.downloads import read_downloads_safely
 from ..models.acceleration import accelerate
-from ..utils.errors import UserInputError
+from ..utils.errors import UserInputError, did_you_mean
+from ..utils.places import is_shipped, shipped_weights
 from .batch_norm import replace_sync_batch_norm
-from .tool_errors import did_you_mean
+from .options import check_config
 
 # Names at the top of a config that mmengine's Runner, mmdet and the tools read.
 RUNNER_KEYS = {
@@ -41,10 +42,7 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
     Raises:
         UserInputError: If the file is missing or wrong, or an option fits nothing in it.
     """
-    if not Path(path).is_file():
-        near = did_you_mean(Path(path).stem, {file.stem: file for file in _config_files(path)})
-        found = 'a folder' if Path(path).is_dir() else 'no such file'
-        raise UserInputError(f'{path}: found {found}{near}, expected a config file; check the path')
+    check_config(path)
     try:
         config = Config.fromfile(path)
     except Exception as error:  # a config is a program of the user's: any error in it is one of the input
@@ -154,11 +152,13 @@ def start_from(config: Config, checkpoint: str | None) -> None:
     """Start from the weights of ``checkpoint``, or of the config's ``load_from``, which must be there.
 
     Raises:
-        UserInputError: If there is no such file.
+        UserInputError: If there is no such file, or no such weights in the package.
     """
     if checkpoint is not None:
         config.load_from = checkpoint
     source = config.get('load_from')
+    if source and is_shipped(source):
+        shipped_weights(source)
     if not source or '://' in source or Path(source).is_file():
         return
     todo = 'check the path'
@@ -289,18 +289,6 @@ def close_processes() -> None:
 def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
     """mmengine's loader of local files (it shows the name after ``load_from_`` in its log)."""
     return load_checkpoint_file(os.path.expanduser(filename), map_location=map_location)
-
-
-def _config_files(path: str) -> list[Path]:
-    """Where a missing config may have been meant to be: its folder, and ``configs/`` near by."""
-    folders = [Path(path).parent, Path('configs'), Path(__file__).parents[2] / 'configs']
-    return [
-        file
-        for folder in folders
-        if folder.is_dir()
-        for file in folder.rglob('*.py')
-        if '.venv' not in file.parts
-    ]
 
 
 def _drop_absent_hooks(config: Config) -> None:

@@ -1,5 +1,6 @@
-"""What testing changes in a config: split, submission, pictures; and what it reports."""
+"""What testing changes in a config: split, submission, images; and what it reports."""
 
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import argparse
 import inspect
 import os
@@ -12,15 +13,39 @@ from mmdet.registry import DATASETS, METRICS
 from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from rich.console import Console
 from rich.table import Table
 
 from ..evaluation.tables import precision_tables
-from ..utils.errors import UserInputError
+from ..utils.errors import UserInputError, did_you_mean
 from .config import innermost_datasets
-from .tool_errors import did_you_mean
 
 PREFIX_OPTION = 'jsonfile_prefix'  # mmdet 2.x's word for outfile_prefix
+
+
+def change_for_testing(config: Config, args: argparse.Namespace, metric_options: dict[str, Any]) -> None:
+    """Bring the options of tools/test.py into a config.
+
+    Args:
+        config: Changed.
+        args: ``which_set``, ``options``, ``format_only``, ``show``, ``show_dir``, ``tta``.
+        metric_options: Arguments of the metric that have a flag of their own.
+
+    Raises:
+        UserInputError: If an option fits nothing in the config.
+    """
+    if args.which_set:
+        set_split(config, args.which_set)
+    set_metric_options(config, args.options)
+    for key, value in metric_options.items():
+        set_metric_options(config, {key: value}, flag=f'--{key.replace("_", "-")}: ')
+    if args.format_only:
+        set_format_only(config, args.options)
+    if args.show or args.show_dir:
+        set_images(config, args)
+    if args.tta:
+        set_tta(config)
 
 
 def set_split(config: Config, split: str) -> None:
@@ -116,7 +141,7 @@ def _adapt_model(config: Config, options: dict[str, Any]) -> None:
         test_cfg['frame'] = 'network'
 
 
-def set_pictures(config: Config, args: argparse.Namespace) -> None:
+def set_images(config: Config, args: argparse.Namespace) -> None:
     """Let the config's visualization hook draw: ``--show``, ``--show-dir`` and ``--wait-time``.
 
     Raises:
@@ -145,17 +170,15 @@ def set_tta(config: Config) -> None:
 
 
 def prediction_dump(path: str) -> DumpDetResults:
-    """A metric that writes all predictions to a pickle file, masks as run lengths.
-
-    Raises:
-        UserInputError: If the file's name does not end in .pkl or .pickle.
-    """
-    if not path.endswith(('.pkl', '.pickle')):
-        raise UserInputError.of(
-            f'--out {path}', 'another ending', '.pkl', 'for json use --format-only (predictions) or --json'
-        )
+    """A metric that writes all predictions to a pickle file (.pkl), masks as run lengths."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     return DumpDetResults(out_file_path=path)
+
+
+def build_test_metrics(runner: Runner) -> list[BaseMetric]:
+    """Build the test's metrics, which mmengine builds after the data set: what they refuse is said first."""
+    runner._test_evaluator = runner.build_evaluator(runner._test_evaluator)
+    return runner._test_evaluator.metrics
 
 
 def describe_metric(metric: BaseMetric) -> str:

@@ -1,20 +1,17 @@
 """Errors of the host packages that a user can mend, as one sentence."""
 
 import contextlib
-import difflib
 import errno
 import functools
 import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
-from mmengine.registry import Registry, root
-
-from ..utils.errors import UserInputError, cli
+from ..utils.errors import UserInputError, cli, did_you_mean
 
 WORKER_ERROR = re.compile(r'^Caught UserInputError in .*?^\S*UserInputError: (.*)', re.DOTALL | re.MULTILINE)
 NOT_REGISTERED = re.compile(r'(\S+) is not in the (\S+?)::(.+?) registry')
@@ -122,13 +119,6 @@ def _first_to_fail() -> bool:
     return True
 
 
-def did_you_mean(wrong: str, choices: Iterable[str], count: int = 3) -> str:
-    """`` (did you mean A, B?)`` with the nearest names, or nothing if none is near."""
-    by_lower = {choice.lower(): choice for choice in choices}
-    near = [by_lower[name] for name in difflib.get_close_matches(wrong.lower(), by_lower, count, cutoff=0.6)]
-    return f' (did you mean {", ".join(near)}?)' if near else ''
-
-
 def _unknown_type(name: str, registry_name: str) -> str:
     near = did_you_mean(name, _registered_names(registry_name))
     kind = registry_name.replace('_', ' ')
@@ -137,6 +127,8 @@ def _unknown_type(name: str, registry_name: str) -> str:
 
 def _registered_names(registry_name: str) -> set[str]:
     """Every name that the registries called ``registry_name`` know: mmengine's and its children's."""
+    from mmengine.registry import Registry, root  # brings torch: only an error needs it
+
     names: set[str] = set()
     pending = [
         value for value in vars(root).values() if isinstance(value, Registry) and value.name == registry_name

@@ -3,10 +3,9 @@
 import pytest
 import torch
 
-from mmrefseg.checkpoints.key_map import KeyMap
-from mmrefseg.checkpoints.report import ConversionReport
-from mmrefseg.checkpoints.writing import write_checkpoint
+from mmrefseg.checkpoints.conversion_report import ConversionReport, write_checkpoint
 from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.compat.key_map import KeyMap
 from mmrefseg.utils import UserInputError
 
 KEYS = KeyMap([(r'enc\.(\d+)\.(w|b)', r'encoder.\1.\2')], drop=[r'enc\.buffer'])

@@ -1,6 +1,7 @@
 """What the configs build: networks of the originals' size, and the originals' learning rate and average."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def counts(golden_dir):
     ('name', 'family', 'task', 'more'),
     [
         (stage('m100', 'refcocog-umd'), 'partial', 'res', 0),
-        (stage('m100'), 'partial', 'res', 12 * 256),  # counted with 12 points, built with 18: 12 more places
+        (stage('m100'), 'partial', 'res', 12 * 256),  # counted with 12 points, not 18: 12 positions more
         # The original's comprehension network keeps a prompt for masks that nothing trains.
         (stage('rec'), 'partial', 'rec', -256),
         ('seqtr_darknet53_rec_refcoco-unc', 'seqtr', 'rec', 0),
@@ -68,9 +69,58 @@ def test_every_other_full_size_network_builds():
         assert head.codec.num_points == load(name).model.head.codec.get('num_points', 18)
 
 
-@pytest.mark.parametrize('name', [name for name in PATHS if name.startswith('partial-res_tiny_')])
+@pytest.mark.parametrize(
+    'name', [name for name in PATHS if name.startswith(('partial-res_tiny_', 'box-frame_tiny_'))]
+)
 def test_tiny_networks_build(name):
     assert 1e5 < sum(p.numel() for p in build(name, 'cpu').parameters()) < 5e6
+
+
+def test_tiny_networks_start_from_one_checkpoint():
+    """All but positions of the sequence, the prompt of masks and the RoI's own comes from one REC network."""
+    shapes = {
+        name: {key: value.shape for key, value in build(f'{name}_refshapes').state_dict().items()}
+        for name in (
+            'box-frame_tiny_rec',
+            'box-frame_tiny_m100',
+            'partial-res_tiny_m100',
+            'partial-res_tiny_rec',
+        )
+    }
+    rec = shapes.pop('box-frame_tiny_rec')
+    position = 'head.decoder.position.weight'
+    new = {
+        name: {key for key in found if rec.get(key) != found[key]} - {position}
+        for name, found in shapes.items()
+    }
+    assert new['partial-res_tiny_m100'] == {'head.task_prompt.weight'} and not new['partial-res_tiny_rec']
+    apart = ('head.roi_memory.', 'head.mask_cell_head.', 'head.task_embedding.')
+    assert new['box-frame_tiny_m100'] and all(key.startswith(apart) for key in new['box-frame_tiny_m100'])
+
+
+@pytest.mark.parametrize('ratio', ['m01', 'm100'])
+def test_tiny_partial_res_takes_as_many_steps_whatever_it_learns_from(ratio):
+    """The rate rises for 50 steps and falls to a fiftieth at the last one."""
+    config = load(f'partial-res_tiny_{ratio}_refshapes')
+    steps = config.train_cfg.max_iters
+    assert config.train_cfg.type == 'IterBasedTrainLoop' and config.train_cfg.val_interval == steps
+    assert config.default_hooks.checkpoint.interval == steps and not config.default_hooks.checkpoint.by_epoch
+    wrapper = build_optim_wrapper(nn.Linear(2, 2), config.optim_wrapper.copy())
+    schedulers = [
+        PARAM_SCHEDULERS.build(item.copy(), default_args=dict(optimizer=wrapper))
+        for item in config.param_scheduler
+    ]
+    rates = []
+    for _ in range(steps):
+        rates.append(wrapper.get_lr()['lr'][0])
+        wrapper.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    peak = config.optim_wrapper.optimizer.lr
+    fallen = 0.02 + 0.98 * (1 + math.cos(math.pi * 50 / steps)) / 2  # by the cosine, when the rise ends
+    assert rates[0] == pytest.approx(0.1 * peak) and max(rates) == pytest.approx(fallen * peak, rel=2e-3)
+    assert rates.index(max(rates)) == pytest.approx(50, abs=2)
+    assert rates[-1] == pytest.approx(0.02 * peak, rel=0.05)
 
 
 @pytest.mark.parametrize(

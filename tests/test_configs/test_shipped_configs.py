@@ -1,6 +1,7 @@
 """Every shipped config: what it names exists, and the stages hang together."""
 
 import argparse
+import ast
 import importlib.util
 import json
 import re
@@ -9,22 +10,25 @@ import pytest
 import yaml
 from mmengine.registry import init_default_scope
 from shipped import DATASETS, PATHS, ROOT, STAGES, depth, load, stage
-from signatures import problem, types_of
+from signatures import RUNNER_KEYS, problem, types_of
+
+from mmrefseg.utils.places import is_shipped, shipped_weights
 
 init_default_scope('mmdet')
 ABLATION = ('baseline', 'token', 'token-content', 'token-content-points')
 
 
 def test_how_many():
-    """3 data sets x 11 stages, 4 of the ablation, 18 of SeqTR, and the tiny ones of RefShapes."""
+    """3 data sets x 11 stages, 4 of the ablation, 18 of SeqTR, and two networks x 11 stages of RefShapes."""
     full_size = {stage(name, dataset) for dataset in DATASETS for name in STAGES}
     ablation = {stage(f'm05-{name}') for name in ABLATION}
     seqtr = {name for name in PATHS if name.startswith('seqtr_darknet53_')}
-    tiny = {name for name in PATHS if name.startswith('partial-res_tiny_')}
+    tiny = {f'{network}_tiny_{name}_refshapes' for network in ('partial-res', 'box-frame') for name in STAGES}
     assert len(full_size) == 33
     assert full_size | ablation <= PATHS.keys()
     assert len(seqtr) == 18
-    assert {f'partial-res_tiny_{name}_refshapes' for name in ('rec', 'm100', 'm05')} <= tiny
+    assert tiny <= PATHS.keys()
+    assert len([name for name in PATHS if PATHS[name].parent == ROOT / 'extended/ablation']) == 10
     assert len(PATHS) == len([p for p in ROOT.rglob('*.py') if '_base_' not in p.parts]), (
         'two files of one name'
     )
@@ -59,6 +63,20 @@ def test_depth_of_inheritance(name):
     assert 2 <= depth(PATHS[name]) <= 3
 
 
+def test_every_variable_is_read():
+    """In its own file, or as ``_base_.NAME`` by another; what the runner takes is read by it."""
+    files = sorted(ROOT.rglob('*.py'))
+    by_children = set(re.findall(r'\b_base_\.(\w+)', '\n'.join(path.read_text() for path in files)))
+    count = 0
+    for path in files:
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)]
+        read = {node.id for node in nodes if isinstance(node.ctx, ast.Load)} | by_children | RUNNER_KEYS
+        variables = {node.id for node in nodes if isinstance(node.ctx, ast.Store)} - {'_base_'}
+        assert not variables - read, path
+        count += len(variables - RUNNER_KEYS)
+    assert len(files) > len(PATHS) and count > 100
+
+
 @pytest.mark.parametrize('name', PATHS)
 def test_opens_with_what_it_is(name):
     assert re.match(r'# [A-Z]\w', PATHS[name].read_text())
@@ -86,7 +104,7 @@ def test_one_codec(name):
 
 @pytest.mark.parametrize('name', [name for name in PATHS if '_darknet53_' in name])
 def test_tests_are_in_the_original_frame(name):
-    """Truth is loaded behind the resize; all expressions of a picture share its pass; 640 pixels."""
+    """Truth is loaded behind the resize; all expressions of an image share its pass; 640 pixels."""
     for loader in (load(name).val_dataloader, load(name).test_dataloader):
         dataset = loader.dataset
         types = [step.type for step in dataset.pipeline]
@@ -116,6 +134,9 @@ def test_ratio(name):
 def test_load_from():
     """Each stage starts from the best checkpoint of another shipped config, which keeps one."""
     starts = {name: load(name).load_from for name in PATHS if load(name).get('load_from')}
+    shipped = [name for name, start in starts.items() if is_shipped(start)]
+    assert shipped == ['box-frame_tiny_m05-frozen_refshapes']
+    assert all(shipped_weights(starts.pop(name)).is_file() for name in shipped)
     for name, start in starts.items():
         before = re.fullmatch(r'work_dirs/(.+)/best\.pth', start)[1]
         assert before in PATHS and before != name
@@ -151,12 +172,42 @@ def test_stage_3_is_what_the_selection_expects(dataset, ratio, repo_root):
     pseudo = load(stage(f'm{ratio:02d}-pseudo', dataset))
     retrain = load(stage(f'm{ratio:02d}-retrain', dataset))
     assert [pseudo.test_evaluator.outfile_prefix] == args.predictions
-    assert pseudo.test_evaluator.checkpoint == pseudo.load_from
+    assert 'checkpoint' not in pseudo.test_evaluator and pseudo.default_hooks.name_checkpoint
     assert pseudo.test_dataloader.dataset.skip_predicted == args.predictions[0] + '.rank*.jsonl'
     assert 'data/' + pseudo.test_dataloader.dataset.ann_file == args.annotations
     assert 'data/' + retrain.train_dataloader.dataset.ann_file == args.out
     assert pseudo.model.test_cfg.confine_to_box
     assert not retrain.model.get('test_cfg')
+
+
+@pytest.mark.parametrize('ratio', ['m01', 'm05', 'm10'])
+@pytest.mark.parametrize('kind', ['', '-retrain'])
+def test_tiny_partial_res_is_the_papers(ratio, kind):
+    """Its head, its loss and its additions; a child swaps the annotation file and nothing else."""
+    ceiling, child = (load(f'partial-res_tiny_{name}_refshapes').to_dict() for name in ('m100', ratio + kind))
+    child['train_dataloader']['dataset']['ann_file'] = ceiling['train_dataloader']['dataset']['ann_file']
+    assert child == ceiling
+    model, full = ceiling['model'], load(stage('m100')).model.to_dict()
+    assert model.keys() == full.keys()
+    same = (
+        'type',
+        'language_token',
+        'task_prompt',
+        'co_content',
+        'point_modulation',
+        'with_box',
+        'with_mask',
+    )
+    assert [model['head'][key] for key in (*same, 'loss')] == [full['head'][key] for key in (*same, 'loss')]
+    assert set(model['head']) - set(full['head']) == {'position_in_content'}
+    assert not model.get('test_cfg')
+
+
+@pytest.mark.parametrize('ratio', ['m01', 'm05', 'm10'])
+def test_tiny_partial_res_reads_its_own_contours(ratio):
+    pseudo = load(f'partial-res_tiny_{ratio}-pseudo_refshapes')
+    assert pseudo.model == load('partial-res_tiny_m100_refshapes').model
+    assert load(f'box-frame_tiny_{ratio}-pseudo_refshapes').model.head.contours_from == 'cells'
 
 
 def test_ablation():

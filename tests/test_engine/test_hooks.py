@@ -1,4 +1,4 @@
-"""Hooks: links, checks of checkpoints, seeds, the progress bar and pictures."""
+"""Hooks: links, checks of checkpoints, seeds, the progress bar and images."""
 
 import io
 import logging
@@ -15,16 +15,16 @@ from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmrefseg.engine.hooks import (
+from mmrefseg.engine.hooks import RefVisualizationHook, RichProgressHook
+from mmrefseg.engine.hooks.checkpoint_hooks import (
     CheckpointCheckHook,
     CheckpointLinkHook,
-    RefVisualizationHook,
-    RichProgressHook,
+    NameCheckpointHook,
     compare_state_dicts,
     link_file,
-    seed_everything,
 )
-from mmrefseg.utils import UserInputError
+from mmrefseg.engine.hooks.epoch_hooks import seed_everything
+from mmrefseg.utils import UserInputError, file_sha256
 from mmrefseg.visualization.local_visualizer import RefVisualizer
 
 
@@ -183,8 +183,8 @@ def test_no_progress_bar(tmp_path, enabled, rank, capsys):
     assert capsys.readouterr().err == ''
 
 
-def test_pictures_are_named_by_their_pair(tmp_path):
-    RefVisualizer.get_instance('test_pictures')
+def test_images_are_named_by_their_pair(tmp_path):
+    RefVisualizer.get_instance('test_images')
     cv2.imwrite(str(tmp_path / 'cat.png'), np.full((20, 30, 3), 128, np.uint8))
     samples = []
     for sent in (4, 5, 6):
@@ -195,8 +195,39 @@ def test_pictures_are_named_by_their_pair(tmp_path):
         )
         samples.append(sample)
     runner = make_runner(tmp_path / 'work', timestamp='now')
-    hook = RefVisualizationHook(draw=True, test_out_dir='shown', max_pictures=2)
+    hook = RefVisualizationHook(draw=True, test_out_dir='shown', max_images=2)
     hook.before_test(runner)
     hook.after_test_iter(runner, 0, outputs=samples)
     names = sorted(path.name for path in (tmp_path / 'work/now/shown').iterdir())
     assert names == ['cat_ref3_sent4.png', 'cat_ref3_sent5.png']
+
+
+class Asker:
+    """A metric that wants to know what was loaded."""
+
+    def __init__(self, begun=False):
+        self.begun, self.told = begun, []
+
+    def begin(self, checkpoint, sha256):
+        self.told.append((checkpoint, sha256))
+
+
+@pytest.mark.parametrize(
+    ('load_from', 'steps', 'expected'),
+    [
+        ('{folder}/a.pth', 0, ('{folder}/a.pth', True)),
+        ('{folder}/a.pth', 3, (None, False)),  # trained in this process
+        ('https://there/a.pth', 0, ('https://there/a.pth', False)),
+        (None, 0, (None, False)),
+    ],
+)
+def test_metrics_hear_what_was_loaded(tmp_path, load_from, steps, expected):
+    (tmp_path / 'a.pth').write_bytes(b'weights')
+    load_from, name = (text and text.format(folder=tmp_path) for text in (load_from, expected[0]))
+    asker, others = Asker(), [Asker(begun=True), object()]
+    evaluator = SimpleNamespace(metrics=[*others, asker])
+    NameCheckpointHook().before_test(
+        make_runner(tmp_path, _load_from=load_from, iter=steps, test_evaluator=evaluator)
+    )
+    assert asker.told == [(name, file_sha256(tmp_path / 'a.pth') if expected[1] else None)]
+    assert others[0].told == []

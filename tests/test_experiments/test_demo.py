@@ -20,14 +20,18 @@ def test_demo_leaves_summary_and_pictures_and_is_not_done_twice(repo_root, tmp_p
     assert done.returncode == 0, done.stderr[-2000:]
     summary = json.loads((tmp_path / 'work_dirs/demo/summary.json').read_text())
     assert set(summary) == {
-        'few_masks', 'rpp', 'rec_acc50', 'accept_rate', 'pseudo_miou', 'seconds', 'seed'
+        'network', 'few_masks', 'rpp', 'rec_acc50', 'accept_rate', 'pseudo_miou', 'seconds', 'seed'
     }  # fmt: skip
-    assert set(summary['few_masks']) == set(summary['rpp']) == {'miou', 'oiou', 'p50', 'p90'}
-    assert all(0 <= value <= 100 for key in ('few_masks', 'rpp') for value in summary[key].values())
+    assert summary['network'] == 'box-frame'
+    assert set(summary['few_masks']) == set(summary['rpp']) == {'decoder', 'cells'}
+    for key in ('few_masks', 'rpp'):
+        for scores in summary[key].values():
+            assert set(scores) == {'miou', 'oiou', 'p50', 'p90'}
+            assert all(0 <= value <= 100 for value in scores.values())
     assert '5 % + RPP' in done.stdout
     with Image.open(tmp_path / 'work_dirs/demo/pictures/predictions.png') as picture:
         assert picture.width > 400 and len(set(picture.convert('L').getdata())) > 50
     again = run_demo(repo_root, tmp_path)
     assert again.returncode == 0, again.stderr[-2000:]
-    assert again.stderr.count('done before') == 10
+    assert again.stderr.count('done before') == 12
     assert json.loads((tmp_path / 'work_dirs/demo/summary.json').read_text()) == summary

@@ -75,6 +75,9 @@ def test_progress_is_read_from_the_logs_of_the_tools(tmp_path):
     train = stage('train', tmp_path / 'x', '', epochs=4)
     assert train.progress('11/21 - INFO - Epoch(train)  [2][ 50/100]  lr: 1e-4') == pytest.approx(0.375)
     assert train.progress('Epoch(val) [4][13/13]') is None
+    steps = stage('steps', tmp_path / 'x', '', epochs=1)
+    assert steps.progress('11/28 - INFO - Iter(train) [ 50/200]  lr: 1e-4') == pytest.approx(0.25)
+    assert steps.progress('Iter(val) [13/13]') is None
     test = stage('test', tmp_path / 'x', '')
     assert test.progress('Epoch(test) [ 5/20]    eta: 0:00:01') == pytest.approx(0.25)
     assert test.progress('something else') is None

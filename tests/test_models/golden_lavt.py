@@ -10,8 +10,8 @@ from golden_seqtr import reference_weights
 from mmdet.registry import MODELS
 from PIL import Image
 
-from mmrefseg.checkpoints.lavt import LAVTNetwork, expected_lavt
-from mmrefseg.models.language_models.tokenizers import TokenBatch
+from mmrefseg.checkpoints.from_lavt import LAVTNetwork, expected_lavt
+from mmrefseg.models.language_models.token_batch import TokenBatch
 from mmrefseg.models.layers.swin import WindowAttention, relative_position_index
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -9,7 +9,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 import mmrefseg.registration  # noqa: F401
-from mmrefseg.models.language_models.tokenizers import TokenBatch, join_tokens
+from mmrefseg.models.language_models.token_batch import TokenBatch, join_tokens
 from mmrefseg.models.layers.language_gate import SwappedLanguageGate
 from mmrefseg.utils import UserInputError
 

@@ -9,18 +9,9 @@ import pytest
 from pseudo_data import make_objects, make_predictions, rectangle, to_json, write_lines
 from pycocotools import mask as coco_mask
 
-from mmrefseg.pseudo_labels import (
-    STRATEGIES,
-    PredictionStore,
-    Selector,
-    agreement,
-    compare_with_truth,
-    judge,
-    projection_term,
-    select,
-    summarise_selection,
-    write_annotations,
-)
+from mmrefseg.pseudo_labels import STRATEGIES, Selector, agreement, judge, projection_term, select
+from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, write_annotations
+from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
 from mmrefseg.utils import UserInputError
 
 BOX = [10, 10, 40, 30]
@@ -60,10 +51,11 @@ def test_rpp_keeps_the_expression_that_fills_the_box():
     outcome = decide([prediction(0, AWAY, score=0.9), prediction(1, EXACT, score=0.1), prediction(2, NARROW)])
     assert outcome.state == 'accepted' and outcome.value == pytest.approx(0, abs=1e-6)
     assert outcome.record['mask'] == to_json(EXACT)
-    assert outcome.record['mask_source'] == 'pseudo' and outcome.record['mask_expression'] == 'sentence 1'
+    assert outcome.record['mask_source'] == {'kind': 'pseudo', 'checkpoint': None, 'checkpoint_sha256': None}
+    assert outcome.record['mask_expression'] == 'sentence 1'
     assert outcome.record['mask_score'] == pytest.approx(1.0)
     assert set(outcome.record) - set(RECORD) == {
-        'mask', 'mask_source', 'mask_score', 'mask_rpp', 'mask_expression', 'mask_checkpoint',
+        'mask', 'mask_source', 'mask_score', 'mask_rpp', 'mask_expression',
     }  # fmt: skip
     assert 'mask' not in RECORD
 
@@ -144,7 +136,7 @@ def test_vote_is_the_majority():
 
 
 def test_bad_masks_name_the_prediction():
-    with pytest.raises(UserInputError, match=r'ref_id 7, sent_id 1: found a mask of size \[80, 60\]'):
+    with pytest.raises(UserInputError, match=r'ref_id 7, sent_id 1: found an RLE of size \[80, 60\]'):
         decide([prediction(0, EXACT), prediction(1, EXACT.T)])
     broken = prediction(1, EXACT)
     broken['segmentation']['counts'] += '0'
@@ -229,8 +221,9 @@ def test_the_truth_has_no_say(tmp_path):
             assert record == original
             own += 1
         elif 'mask' in record:
-            assert record['mask_source'] == 'pseudo' and json.dumps(record['mask']) in shown
-            assert record['mask'] != truth['mask'] and record['mask_checkpoint'] == 'best.pth'
+            source = {'kind': 'pseudo', 'checkpoint': 'best.pth', 'checkpoint_sha256': '0' * 16}
+            assert record['mask_source'] == source and json.dumps(record['mask']) in shown
+            assert record['mask'] != truth['mask']
             pseudo = {key: value for key, value in record.items() if not key.startswith('mask')}
             assert pseudo == original
         else:

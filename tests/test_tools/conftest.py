@@ -60,11 +60,19 @@ class Tools:
                     timeout=timeout,
                 )
         else:
-            request = dict(script=path, args=args, folder=str(self.folder), out=str(out), err=str(err))
-            self.server.stdin.write(json.dumps({**request, 'environment': environment}) + '\n')
-            self.server.stdin.flush()
-            code = int(self.server.stdout.readline())
+            code = self._ask(script=path, args=args, out=str(out), err=str(err), environment=environment)
         return subprocess.CompletedProcess([path, *args], code, out.read_text(), err.read_text())
+
+    def start(self, script: str, *args: str, log: str, **environment: str) -> int:
+        """Let ``tools/<script>`` run in the background, with its output in a file; returns its process id."""
+        log = str(self.folder / log)
+        request = dict(script=str(REPO / 'tools' / script), args=[str(arg) for arg in args], out=log, err=log)
+        return self._ask(**request, environment={**self.environment, **environment}, background=True)
+
+    def _ask(self, **request) -> int:
+        self.server.stdin.write(json.dumps({**request, 'folder': str(self.folder)}) + '\n')
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
 
     def close(self) -> None:
         """End the server, which has nothing to lose.
@@ -91,7 +99,7 @@ class Tools:
 
 
 def make_data(folder: Path) -> None:
-    """Pictures of one coloured rectangle each: 8 objects to train, 7 expressions in val, 1 in testA."""
+    """Images of one coloured rectangle each: 8 objects to train, 7 expressions in val, 1 in testA."""
     (folder / 'images').mkdir(parents=True)
     rng = np.random.default_rng(0)
     splits: dict[str, list] = {'train': [], 'val': [], 'testA': []}
@@ -139,9 +147,9 @@ def trained(tools) -> Path:
 
 
 class Stages:
-    """The first stages of Partial-RES at their smallest: shipped configs, RefShapes of a few pictures."""
+    """The first stages of BoxFrame at their smallest: shipped configs, RefShapes of a few images."""
 
-    # Sixteen pictures to train, five to test.
+    # Sixteen images to train, five to test.
     tiny = (
         *('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.dataset.indices=16'),
         *('val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=5'),
@@ -156,12 +164,12 @@ class Stages:
     @staticmethod
     def config(stage: str) -> str:
         """The shipped config of a stage."""
-        return str(REPO / f'configs/partial_res/partial-res_tiny_{stage}_refshapes.py')
+        return str(REPO / f'configs/extended/box-frame_tiny_{stage}_refshapes.py')
 
     @staticmethod
     def best(stage: str) -> str:
         """Where a stage leaves its best checkpoint."""
-        return f'work_dirs/partial-res_tiny_{stage}_refshapes/best.pth'
+        return f'work_dirs/box-frame_tiny_{stage}_refshapes/best.pth'
 
     def train(self, stage: str) -> str:
         """Train a stage into its own work directory; returns the log."""

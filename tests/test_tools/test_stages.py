@@ -2,9 +2,14 @@
 
 import json
 
-from mmrefseg.compat.checkpoint import load_checkpoint_file
+import pytest
 
-NEW = ('head.roi_memory.', 'head.mask_cell_loss.', 'head.task_embedding.')
+from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.experiments.stages import Stage
+
+from .conftest import REPO
+
+NEW = ('head.roi_memory.', 'head.mask_cell_head.', 'head.task_embedding.')
 
 
 def test_segmentation_starts_from_comprehension(stages):
@@ -13,7 +18,7 @@ def test_segmentation_starts_from_comprehension(stages):
     report = next(line for line in stages.logs['m100'].splitlines() if 'tensors of the model' in line)
     assert stages.best('rec') in report
     trained = load_checkpoint_file(str(stages.tools.folder / stages.best('m100')))['state_dict']
-    # a network of boxes has nothing that looks closer at them, and need not tell two tasks apart
+    # a network of boxes has no features of RoIs, and need not tell two tasks apart
     new = [name for name in trained if name.startswith(NEW)]
     fitting, in_model = (
         int(report.split(word)[0].split()[-1]) for word in (' of the', ' tensors of the model')
@@ -21,6 +26,27 @@ def test_segmentation_starts_from_comprehension(stages):
     assert fitting == in_model - len(new) - 1, report
     assert f'({len(new)} missing, 0 unexpected, 1 of another shape)' in report
     assert 'mismatched: head.decoder.position.weight' in stages.logs['m100']
+
+
+def test_partial_res_starts_from_the_same_comprehension(stages):
+    """Partial-RES takes all but the prompt and the longer sequence, and trains for steps, not epochs."""
+    config = str(REPO / 'configs/partial_res/partial-res_tiny_m100_refshapes.py')
+    few = (
+        *('train_dataloader.dataset.indices=8', 'val_dataloader.dataset.indices=2'),
+        *('train_cfg.max_iters=3', 'train_cfg.val_interval=3'),
+        *('default_hooks.checkpoint.interval=3', 'default_hooks.logger.interval=1'),
+    )
+    log = stages.tools.succeed('train.py', config, '--work-dir', 'plain', '--cfg-options', *few).stdout
+    report = next(line for line in log.splitlines() if 'tensors of the model' in line)
+    assert stages.best('rec') in report and '(1 missing, ' in report and ' 1 of another shape)' in report
+    assert 'missing: head.task_prompt.weight' in log
+    assert 'mismatched: head.decoder.position.weight' in log
+    stage = Stage('train', (), stages.tools.folder, epochs=1)
+    done = [share for share in map(stage.progress, log.splitlines()) if share is not None]
+    assert done == pytest.approx([1 / 3, 2 / 3, 1])
+    trained = load_checkpoint_file(str(stages.tools.folder / 'plain/best.pth'))
+    assert trained['meta']['iter'] == 3
+    assert not [name for name in trained['state_dict'] if name.startswith((*NEW, 'auxiliary_heads'))]
 
 
 def test_stage_before_is_missing(stages):
@@ -35,8 +61,8 @@ def test_comprehension_weights_are_not_enough_to_test_segmentation(stages):
     assert 'head.decoder.position.weight' in sentence and '100%' in sentence
 
 
-def test_submission_and_pictures(stages):
-    """Every pair of five pictures: in the submission once, and one picture file an image."""
+def test_submission_and_images(stages):
+    """Every pair of five images: in the submission once, and one image file an image."""
     tools = stages.tools
     tools.succeed(
         'test.py', stages.config('m100'), stages.best('m100'), '--which-set', 'testB', '--format-only',
@@ -53,6 +79,6 @@ def test_submission_and_pictures(stages):
     images = {known[pair] for pair in pairs}
     assert len(images) == 5
     assert pairs == {pair for pair, image in known.items() if image in images}, (
-        'every expression of each picture'
+        'every expression of each image'
     )
     assert len(list((tools.folder / 'testB').glob('*/shown/*.png'))) == 5

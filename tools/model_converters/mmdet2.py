@@ -9,18 +9,10 @@ the optimizer's state.
 
 import argparse
 
-import torch
-from mmdet.registry import MODELS
-from mmengine.registry import init_default_scope
-
-from mmrefseg.checkpoints.mmdet2 import read_mmdet2
-from mmrefseg.checkpoints.options import add_conversion_options
-from mmrefseg.checkpoints.report import ConversionReport, expected_shapes
-from mmrefseg.checkpoints.writing import write_checkpoint
-from mmrefseg.runs.batch_norm import replace_sync_batch_norm
-from mmrefseg.runs.config import load_config
-from mmrefseg.runs.places import shipped
+from mmrefseg.checkpoints.converter_options import add_conversion_options
+from mmrefseg.runs.options import check_config, check_file
 from mmrefseg.utils import UserInputError, cli
+from mmrefseg.utils.places import shipped
 
 CONFIG = 'configs/cascade_rcnn/cascade-mask-rcnn_resnest50_fpn_tiny-voc.py'
 
@@ -36,6 +28,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def expected(path: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the model of a config."""
+    import torch
+
+    from mmrefseg.checkpoints.conversion_report import expected_shapes
+    from mmrefseg.runs.batch_norm import replace_sync_batch_norm
+    from mmrefseg.runs.config import MODELS, init_default_scope, load_config
+
     config = load_config(path)
     if 'model' not in config:
         raise UserInputError.of(path, 'no model', 'the config of a detector', 'choose another')
@@ -49,6 +47,16 @@ def expected(path: str) -> dict[str, tuple[int, ...]]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     config = args.config or str(shipped(CONFIG))
+    check_file(args.src, 'weights of mmdet 2.x')
+    check_config(config)
+    convert(args, config)
+
+
+def convert(args: argparse.Namespace, config: str) -> None:
+    """Convert a file that is there."""
+    from mmrefseg.checkpoints.conversion_report import ConversionReport, write_checkpoint
+    from mmrefseg.checkpoints.from_mmdet2 import read_mmdet2
+
     checkpoint = read_mmdet2(args.src)
     why = dict.fromkeys(checkpoint.mapped.dropped, 'mmcv keeps the moving average under the plain names')
     report = ConversionReport.compare(checkpoint.mapped, expected(config), dropped=why)

@@ -1,0 +1,8 @@
+# Stage 3b: 10 % of the masks and the selected pseudo masks.
+_base_ = './box-frame_tiny_m100_refshapes.py'
+# Objects whose pseudo mask was not accepted still teach their boxes.
+train_dataloader = dict(
+    dataset=dict(
+        ann_file='annotations/refshapes_small/instances_sample_10_box_pick.json', require_masks=False
+    )
+)

@@ -1,0 +1,28 @@
+"""The command line options that all checkpoint converters share."""
+
+import argparse
+
+REFCOCO_FAMILY = ('refcoco-unc', 'refcocoplus-unc', 'refcocog-umd', 'refcocog-google')
+"""What LAVT's weights may have been trained on."""
+
+SEQTR_DATASETS = (*REFCOCO_FAMILY, 'referit', 'flickr30k', 'mixed')
+"""What SeqTR's weights may have been trained on."""
+
+
+def add_conversion_options(parser: argparse.ArgumentParser, source: str) -> None:
+    """Add ``SRC DST --allow --every-key``.
+
+    Args:
+        parser: The tool's.
+        source: What SRC is, for the help text.
+    """
+    parser.add_argument('src', metavar='SRC', help=source)
+    parser.add_argument('dst', metavar='DST', help='converted checkpoint to write (.pth)')
+    parser.add_argument(
+        '--allow',
+        nargs='+',
+        default=[],
+        metavar='KEY',
+        help='keys (theirs or ours, with * and ?) that may be missing, left over or of another shape',
+    )
+    parser.add_argument('--every-key', action='store_true', help='one line of the table for every key')

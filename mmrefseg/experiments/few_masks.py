@@ -1,0 +1,305 @@
+"""The stages of Partial-RES and of BoxFrame on RefShapes, as commands of the package's own tools.
+
+One boxes-only network (REC) starts everything else; then, for every share of masks, segmentation
+from these masks only, pseudo masks from all boxes, a selection, and retraining from the same
+boxes-only network.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..utils import UserInputError
+from ..utils.places import is_shipped, shipped
+from .stages import Stage, python
+
+SELECTIONS = {'masks_only': None, 'unselected': 'all', 'rpp': 'rpp'}
+"""What is trained on: the few masks alone, with all pseudo masks, with the selected ones."""
+
+READOUTS = {'decoder': (), 'cells': ('model.head.contours_from=cells',)}
+"""Config options by what the contour of a test is read from: the sequence that the decoder gives, or the
+dense mask of the box's cells."""
+
+SHIPPED_REC = 'mmrefseg://rec_tiny_refshapes'
+"""The boxes-only network on RefShapes that comes with the package."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that learns from few masks.
+
+    Attributes:
+        name: As its configs begin.
+        title: As tables call it.
+        configs: Where its configs lie; ``{}`` stands for the stage.
+        readouts: Keys of :data:`READOUTS` that it has.
+    """
+
+    name: str
+    title: str
+    configs: str
+    readouts: tuple[str, ...]
+
+    def config(self, stage: str) -> Path:
+        """The shipped config of a stage, such as ``rec`` or ``m05-retrain``."""
+        return shipped(self.configs.format(stage))
+
+
+PARTIAL_RES = Network(
+    'partial-res', 'Partial-RES', 'configs/partial_res/partial-res_tiny_{}_refshapes.py', ('decoder',)
+)
+BOX_FRAME = Network(
+    'box-frame', 'BoxFrame', 'configs/extended/box-frame_tiny_{}_refshapes.py', ('decoder', 'cells')
+)
+NETWORKS = {network.name: network for network in (PARTIAL_RES, BOX_FRAME)}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One number of the paper's table.
+
+    Attributes:
+        ratio: Percent of the objects that have a mask; 100 is the ceiling.
+        selection: A key of :data:`SELECTIONS`.
+    """
+
+    ratio: int
+    selection: str = 'masks_only'
+
+    @property
+    def name(self) -> str:
+        """For instance ``m05_rpp``."""
+        return f'm{self.ratio:02d}_{self.selection}'
+
+
+class PartialStudy:
+    """Commands and files of a study of one network with one seed.
+
+    Args:
+        folder: Where everything is written.
+        seed: Of the mask sample and of every training.
+        size: RefShapes size.
+        split: The split that the numbers are from.
+        options: ``key=value`` config options for every training (to make tests short).
+        network: The network.
+        rec: The checkpoint of the boxes-only network, a file or :data:`SHIPPED_REC`; None trains it.
+        shared: Where the mask sample and the boxes-only network of several studies with this seed
+            lie; ``folder`` if it is left out.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        size: str = 'small',
+        split: str = 'testA',
+        options: tuple[str, ...] = (),
+        network: Network = BOX_FRAME,
+        rec: str | None = None,
+        shared: Path | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.seed = seed
+        self.size = size
+        self.split = split
+        self.options = options
+        self.network = network
+        self.shared = self.folder if shared is None else Path(shared)
+        self.trains_rec = rec is None
+        self.rec_checkpoint = str(self.shared / 'rec' / 'best.pth') if rec is None else existing(rec)
+
+    @property
+    def size_options(self) -> list[str]:
+        """Config options that put another RefShapes size in place of the configs' ``small``.
+
+        Weights of the package keep their words, which are those of ``small``.
+        """
+        options = refshapes_options(self.size)
+        if options and is_shipped(self.rec_checkpoint):
+            vocabulary = 'model.language_model.vocabulary'
+            options += [f'{vocabulary}.ann_file=None', f'{vocabulary}.file={self.rec_checkpoint}']
+        return options
+
+    @property
+    def full_annotations(self) -> Path:
+        """All masks."""
+        return Path(f'data/annotations/refshapes_{self.size}/instances.json')
+
+    def sample(self, ratio: int) -> Path:
+        """The annotations in which ``ratio`` percent of the objects have a mask."""
+        return self.shared / 'annotations' / f'instances_sample_{ratio}.json'
+
+    def picked(self, variant: Variant) -> Path:
+        """The sample with pseudo masks."""
+        return self.folder / 'annotations' / f'instances_sample_{variant.ratio}_{variant.selection}_pick.json'
+
+    def report(self, variant: Variant) -> Path:
+        """What the selection says of itself."""
+        return self.picked(variant).with_name(f'{self.picked(variant).stem}_report.json')
+
+    def work_dir(self, name: str) -> Path:
+        """Where a network is trained."""
+        return self.folder / name
+
+    def checkpoint(self, variant: Variant) -> Path:
+        """The weights of a variant."""
+        return self.work_dir(variant.name) / 'best.pth'
+
+    @property
+    def rec_scores(self) -> Path:
+        """The test's numbers of the boxes-only network."""
+        return self.shared / 'rec' / f'{self.split}.json'
+
+    def scores(self, name: str, readout: str) -> Path:
+        """The test's numbers of a network by a key of :data:`READOUTS`."""
+        return self.work_dir(name) / f'{self.split}_{readout}.json'
+
+    def stages(self, ratios: Iterable[int]) -> list[Stage]:
+        """The paper's table but for what several studies share: the ceiling, and all of each ratio."""
+        stages = [*self.variant(Variant(100))]
+        for ratio in ratios:
+            stages += [*self.variant(Variant(ratio)), self.predict(ratio)]
+            for selection in ('rpp', 'unselected'):
+                stages += self.variant(Variant(ratio, selection))
+        return stages
+
+    def data(self) -> Stage:
+        """Make RefShapes."""
+        command = python('tools/dataset_converters/create_refshapes.py', '--size', self.size, '--seed', 0)
+        return Stage(f'RefShapes {self.size}', command, self.full_annotations)
+
+    def samples(self, ratios: tuple[int, ...]) -> Stage:
+        """Draw the nested samples."""
+        command = python(
+            'tools/dataset_converters/sample_masks.py', self.full_annotations, '--ratio', *ratios,
+            '--seed', self.seed, '--out-dir', self.sample(ratios[0]).parent,
+        )  # fmt: skip
+        return Stage('draw the masks that are known', command, self.sample(ratios[-1]))
+
+    def train(self, config: Path, work_dir: Path, label: str, start: str | None, *more: str) -> Stage:
+        """Train a network.
+
+        Args:
+            config: Its config file.
+            work_dir: Where it is trained.
+            label: What it is trained on.
+            start: The checkpoint that it starts from.
+            *more: ``key=value`` config options besides those of the study.
+        """
+        options = [*self.size_options, *self.options, *more]
+        command = python(
+            'tools/train.py', config, '--work-dir', work_dir, '--seed', self.seed,
+            *([] if start is None else ['--load-from', start]),
+            *(['--cfg-options', *options] if options else []),
+        )  # fmt: skip
+        return Stage(label, command, work_dir / 'best.pth', epochs=epochs_of(config, options))
+
+    def test(
+        self,
+        config: Path,
+        checkpoint: str | Path,
+        scores: Path,
+        label: str,
+        options: Iterable[str] = (),
+        split: str | None = None,
+    ) -> Stage:
+        """Score a network, into the folder of ``scores``, on the study's split if no other is named."""
+        changes = [*self.size_options, *options]
+        command = python(
+            'tools/test.py', config, checkpoint, '--which-set', split or self.split, '--json', scores,
+            '--work-dir', scores.parent, *(['--cfg-options', *changes] if changes else []),
+        )  # fmt: skip
+        return Stage(f'test: {label}', command, scores)
+
+    def rec(self) -> Iterator[Stage]:
+        """Stage 1, boxes only: trained if no checkpoint was given, and tested."""
+        config = BOX_FRAME.config('rec')  # both networks start from this one
+        if self.trains_rec:
+            yield self.train(config, self.shared / 'rec', 'boxes only (REC)', None)
+        yield self.test(config, self.rec_checkpoint, self.rec_scores, 'boxes only')
+
+    def variant(self, variant: Variant, readouts: Iterable[str] | None = None) -> Iterator[Stage]:
+        """Train and test one variant (its pseudo masks must have been predicted).
+
+        Args:
+            variant: Which.
+            readouts: What it is tested by; all that the network has if it is left out.
+        """
+        ratio = f'{variant.ratio} % of the masks'
+        stage, annotations, label = f'm{variant.ratio:02d}', self.sample(variant.ratio), ratio
+        if variant.ratio == 100:
+            stage, annotations, label = 'm100', self.full_annotations, 'all masks'
+        if variant.selection != 'masks_only':
+            stage, annotations = f'{stage}-retrain', self.picked(variant)
+            label = f'{ratio} + {"RPP" if variant.selection == "rpp" else "all pseudo masks"}'
+            yield self.pick(variant)
+        config, work_dir = self.network.config(stage), self.work_dir(variant.name)
+        more = f'train_dataloader.dataset.ann_file={annotations.resolve()}'
+        yield self.train(config, work_dir, label, self.rec_checkpoint, more)
+        for readout in self.network.readouts if readouts is None else readouts:
+            scores = self.scores(variant.name, readout)
+            title = f'{label}, {readout}'
+            yield self.test(config, self.checkpoint(variant), scores, title, READOUTS[readout])
+
+    def predict(self, ratio: int) -> Stage:
+        """Stage 3a: pseudo points from all boxes."""
+        variant = Variant(ratio)
+        work_dir = self.work_dir(variant.name)
+        command = python(
+            'tools/test.py', self.network.config(f'm{ratio:02d}-pseudo'), self.checkpoint(variant),
+            '--work-dir', work_dir, '--json', work_dir / 'pseudo_count.json',
+            '--cfg-options', *self.size_options, f'test_evaluator.outfile_prefix={work_dir / "pseudo"}',
+            f'test_dataloader.dataset.ann_file={self.sample(ratio).resolve()}',
+            'test_dataloader.dataset.skip_predicted=None',
+        )  # fmt: skip
+        return Stage(f'pseudo points from {ratio} % of the masks', command, work_dir / 'pseudo.rank0.jsonl')
+
+    def pick(self, variant: Variant) -> Stage:
+        """Stage 3a's selection."""
+        command = python(
+            'tools/choose_pseudo_data.py',
+            '--predictions', self.work_dir(Variant(variant.ratio).name) / 'pseudo',
+            '--annotations', self.sample(variant.ratio), '--full-annotations', self.full_annotations,
+            '--out', self.picked(variant), '--strategy', SELECTIONS[variant.selection],
+            '--report', self.report(variant),
+        )  # fmt: skip
+        name = f'select from {variant.ratio} % of the masks ({variant.selection})'
+        return Stage(name, command, self.report(variant))
+
+
+def existing(checkpoint: str) -> str:
+    """A checkpoint that was named by the user: an address of mmengine's, or a file that is there.
+
+    Raises:
+        UserInputError: If it is neither.
+    """
+    if '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise UserInputError.of(
+            f'--rec {checkpoint}', 'no such file', 'the checkpoint of a boxes-only network',
+            f'give one, or {SHIPPED_REC}',
+        )  # fmt: skip
+    return checkpoint
+
+
+def refshapes_options(size: str) -> list[str]:
+    """Config options that put another RefShapes size in place of the configs' ``small``."""
+    if size == 'small':
+        return []
+    ann_file = Path(f'data/annotations/refshapes_{size}/instances.json').resolve()
+    options = [f'model.language_model.vocabulary.ann_file={ann_file}']
+    for loader in ('train', 'val', 'test'):
+        dataset = f'{loader}_dataloader.dataset'
+        options.append(f'{dataset}.ann_file={ann_file}')
+        options.append(f'{dataset}.data_prefix.img_path=images/refshapes_{size}')
+    return options
+
+
+def epochs_of(path: str | Path, options: list[str]) -> int:
+    """Epochs of a training, from the options or its config; 1 where the config counts steps."""
+    from mmengine.config import Config
+
+    for option in reversed(options):  # the last one counts
+        key, _, value = option.partition('=')
+        if key == 'train_cfg.max_epochs':
+            return int(value)
+    return Config.fromfile(shipped(path)).train_cfg.get('max_epochs', 1)
