@@ -1,12 +1,15 @@
-# Two commands on a fresh machine (Linux, Python 3.10-3.12 with venv and pip): `make demo` and `make test`.
+# Two commands on a fresh machine (Linux, Python 3.11-3.14 with venv and pip): `make demo` and `make test`.
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# the first Python of a version that all pins have wheels for, with all that venv needs
-SUITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
-PYTHON ?= $(shell for p in python3 python3.12 python3.11 python3.10; do \
-	$$p -c '$(SUITS)' 2>/dev/null && echo $$p && break; done)
+# Python 3.11 to 3.14: the .venv that is there, else the first of these that has all that venv needs
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import venv, ensurepip; $(SUITS)' 2>/dev/null && echo $$p && break; done)
+BASE = $(or $(wildcard $(BIN)/python),$(PYTHON))
+ADVICE = $(if $(wildcard $(BIN)/python),remove it (make clean) and run this again,name \
+	one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.13)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 REQUIREMENTS := requirements
 INSTALL := $(PIP) install --quiet --no-build-isolation --constraint $(REQUIREMENTS)/constraints.txt
@@ -15,17 +18,18 @@ TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format demo demo-lavt demo-instances experiment clean
+.PHONY: help install test lint format demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv and install everything, at the versions of requirements/constraints.txt
 
 # Files that decide what is installed. An existing .venv is brought up to date, never made anew.
 $(STAMP): setup.py pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
-	@test -x $(BIN)/python || test -n "$(PYTHON)" || { \
-	  echo 'error: found no Python 3.10, 3.11 or 3.12 with venv and pip; name one: make PYTHON=/path/to/python3.11' >&2; \
+	@"$(BASE)" -c '$(SUITS)' 2>/dev/null || { \
+	  echo "error: found $$('$(BASE)' -V 2>/dev/null || echo none)$(if $(BASE), at $(BASE)),"\
+	    'expected Python 3.11 to 3.14 with venv and pip; $(ADVICE)' >&2; \
 	  exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo 'installing into $(VENV) (takes a few minutes the first time) ...'
@@ -52,7 +56,7 @@ format: install ## mend what ruff can mend, and format
 demo: install ## the main job on RefShapes: few masks, pseudo masks, a table and pictures in work_dirs/demo
 	@$(BIN)/python tools/run_demo.py $(ARGS)
 
-demo-lavt: install ## LAVT on RefShapes: train, four protocols, failures, in work_dirs/demo-lavt
+demo-lavt: install ## late LAVT on RefShapes: train, four protocols, failures, in work_dirs/demo-lavt
 	@$(BIN)/python tools/run_lavt_demo.py $(ARGS)
 
 demo-instances: install ## Mask R-CNN on RefShapes: train, AP of boxes and masks, pictures, in work_dirs/demo-instances
@@ -60,6 +64,12 @@ demo-instances: install ## Mask R-CNN on RefShapes: train, AP of boxes and masks
 
 experiment: install ## the paper's table in small, resumable, in work_dirs/experiment
 	@$(BIN)/python tools/run_experiment.py $(ARGS)
+
+check-pythons: install ## ask the package index: do all pins install on every Python that is accepted?
+	@$(BIN)/python $(REQUIREMENTS)/check_pythons.py $(ARGS)
+
+shipped-weights: install ## make the weights inside the package anew: train, score, write (half an hour)
+	@$(BIN)/python tools/model_converters/make_shipped_weights.py $(ARGS)
 
 clean: ## remove .venv, build outputs and caches; data/ and work_dirs/ stay
 	rm -rf $(VENV) build dist *.egg-info mmrefseg/.mim .pytest_cache .ruff_cache

@@ -8,7 +8,9 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 'mmrefseg'
+PYTHONS = ('3.11', '3.12', '3.13', '3.14')
 MIM_CONTENT = ('configs', 'demo', 'tools', 'model-index.yml', 'dataset-index.yml')
+DATA = ('html', 'jinja', 'css', 'json', 'txt', 'yml', 'safetensors')
 NOT_MIM = shutil.ignore_patterns('__pycache__', '*.pyc')
 
 
@@ -65,8 +67,13 @@ setup(
     license_files=['LICENSE'],
     keywords='referring expression segmentation, instance segmentation, partial supervision, pseudo labels',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    package_data={PACKAGE: ['**/*.html', '**/*.jinja', '**/*.css', '**/*.json', '**/*.txt', '**/*.yml']},
-    python_requires='>=3.10',
+    package_data={PACKAGE: [f'**/*.{ending}' for ending in DATA]},
+    classifiers=[
+        'License :: OSI Approved :: Apache Software License',
+        'Operating System :: POSIX :: Linux',
+        *(f'Programming Language :: Python :: {python}' for python in PYTHONS),
+    ],
+    python_requires='>=3.11,<3.15',
     install_requires=read_requirements('runtime') + HOST_PACKAGES,
     extras_require={
         'mim': read_requirements('mminstall'),

@@ -117,7 +117,7 @@ class Reading(Dataset):
     """Every sample of a RefSegDataset, taken apart."""
 
     def __init__(self, path: str) -> None:
-        from mmrefseg.datasets import RefSegDataset
+        from mmrefseg.datasets.ref_seg_dataset import RefSegDataset
 
         self.dataset = RefSegDataset(path, 'train', data_prefix=dict(img_path='images'), pipeline=[])
 

@@ -13,7 +13,7 @@ import torch
 import yardstick
 from common import build_model, make_parser, prepare, ratios, report, take_turns
 
-from mmrefseg.models.heads import ImageSizes
+from mmrefseg.models.heads.seqtr_head import ImageSizes
 
 
 def make_memory(model: torch.nn.Module, args) -> object:

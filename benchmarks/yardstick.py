@@ -23,10 +23,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmrefseg.models.heads import SeqTRHead
-from mmrefseg.models.layers import Decoder, Memory, MultiHeadAttention, PointModulation
-from mmrefseg.models.layers.point_modulation import SMCA_DIVISOR
-from mmrefseg.models.layers.transformer import DecoderLayer, EncoderLayer
+from mmrefseg.models.heads.seqtr_head import SeqTRHead
+from mmrefseg.models.layers.attention import MultiHeadAttention
+from mmrefseg.models.layers.memory import Memory
+from mmrefseg.models.layers.partial_res import SMCA_DIVISOR, PointModulation
+from mmrefseg.models.layers.transformer import Decoder, DecoderLayer, EncoderLayer
 
 
 def self_attention(

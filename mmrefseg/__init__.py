@@ -1,13 +1,15 @@
 """Referring and instance segmentation that learns from few masks, as an OpenMMLab plugin package.
 
-Importing the package makes the host packages work together (:mod:`mmrefseg.compat`) and registers every class
-that a config can name into mmdet's own registries.
+Importing it registers nothing and imports no torch. A config's
+``custom_imports = dict(imports=['mmrefseg.registration'])`` makes the host packages work together
+and registers every class that a config can name into mmdet's registries.
 """
 
-from . import compat  # isort: skip  (must run before anything imports mmdet)
-from .registration import register_all_modules
 from .version import __version__
 
-register_all_modules()
+__all__ = ['__version__', 'register_all_modules']
 
-__all__ = ['__version__', 'compat', 'register_all_modules']
+
+def register_all_modules() -> None:
+    """Register every class that a config can name; what ``import mmrefseg.registration`` does."""
+    from . import registration  # noqa: F401

@@ -8,6 +8,7 @@ import torch
 from mmengine.registry import DefaultScope
 
 import mmrefseg
+import mmrefseg.registration
 
 torch.set_num_threads(1)
 

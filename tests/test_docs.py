@@ -18,8 +18,8 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmrefseg.experiments import PartialStudy, Variant
 from mmrefseg.experiments.report import demo_summary
+from mmrefseg.experiments.study import PartialStudy, Variant
 from mmrefseg.utils import dump_json
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -8,9 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from mmrefseg.datasets import RefSegDataset, load_split
+from mmrefseg.datasets.annotations import load_split
+from mmrefseg.datasets.ref_seg_dataset import RefSegDataset
 from mmrefseg.datasets.transforms import LoadRefImage
-from mmrefseg.models.language_models.vocabulary import Vocabulary
+from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.utils import UserInputError
 from mmrefseg.utils.safe_pickle import load_pickle
 

@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.datasets.annotations import load_annotation_file, normalize_records
+from mmrefseg.datasets.predicted_pairs import Checkpoint
 from mmrefseg.datasets.validation import validate_records
 from mmrefseg.pseudo_labels import (
     COMBINE,
@@ -31,7 +32,7 @@ from mmrefseg.pseudo_labels import (
     write_annotations,
 )
 from mmrefseg.pseudo_labels.scoring import AGREEMENT_THRESHOLD
-from mmrefseg.utils import UserInputError, cli, dump_json, track
+from mmrefseg.utils import UserInputError, cli, dump_json, file_sha256, track
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -56,7 +57,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--combine', choices=COMBINE, default='best', help='one expression, or the vote of all'
     )
-    parser.add_argument('--checkpoint', help='name for mask_checkpoint, if the predictions do not say')
+    parser.add_argument('--checkpoint', help='what predicted, if the predictions do not say')
     args = parser.parse_args(argv)
     if (args.dataset is None or args.ratio is None) and (
         args.predictions is None or args.annotations is None
@@ -86,6 +87,11 @@ def fill_defaults(args: argparse.Namespace) -> None:
             raise UserInputError.of(
                 '--out', f'the file of --{kind.replace("_", "-")}', 'another file', 'rename it'
             )
+
+
+def named_checkpoint(path: str | None) -> Checkpoint:
+    """What ``--checkpoint`` names, with the hash of its content if it is a file."""
+    return Checkpoint.of_file(path, file_sha256(path) if path and os.path.isfile(path) else None)
 
 
 def load_objects(splits: dict[str, list], path: str, split: str) -> list[dict]:
@@ -155,12 +161,32 @@ def light_record(record: dict) -> dict:
     return {key: record[key] for key in ('ref_id', 'category_id', 'bbox', 'height', 'width')}
 
 
+def predicted_by(store: PredictionStore, selector: Selector) -> list[dict[str, Any]]:
+    """Which weights the predictions are of, and how many."""
+    return [
+        {**(source if any(source) else selector.checkpoint)._asdict(), 'predictions': number}
+        for source, number in store.checkpoints.most_common()
+    ]
+
+
+def mixture_note(store: PredictionStore) -> list[str]:
+    """A sentence if the predictions are not all of the same weights."""
+    first, *others = store.checkpoints or [Checkpoint()]
+    if all(first.is_same(other) for other in others):
+        return []
+    return [f'predictions of different checkpoints: {", ".join(map(str, store.checkpoints))}']
+
+
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     fill_defaults(args)
     selector = Selector(
-        args.strategy, args.threshold, args.agreement_threshold, args.combine, args.checkpoint
+        args.strategy,
+        args.threshold,
+        args.agreement_threshold,
+        args.combine,
+        named_checkpoint(args.checkpoint),
     )
     # Millions of small objects without cycles: looking for cycles would take half of the time.
     gc.disable()
@@ -170,7 +196,7 @@ def main(argv: list[str] | None = None) -> None:
         outcomes = write_picks(splits, objects, store, selector, args)
         unknown = store.ref_ids - {record['ref_id'] for record in objects}
         del splits, objects
-    notes = list(store.notes)
+    notes = [*store.notes, *mixture_note(store)]
     if unknown:
         notes.append(
             f'{len(unknown)} predicted objects are not in {args.annotations} (ref_id {min(unknown)}, ...).'
@@ -180,6 +206,7 @@ def main(argv: list[str] | None = None) -> None:
         'predictions': store.num_records,
         'duplicates': store.num_duplicates,
         'unknown_objects': len(unknown),
+        'checkpoints': predicted_by(store, selector),
         'notes': notes,
         'files': store.files,
         'annotations': args.annotations,

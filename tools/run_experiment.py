@@ -15,10 +15,11 @@ import argparse
 from rich.console import Console
 from rich.markdown import Markdown
 
-from mmrefseg.experiments import Ablation, PartialStudy, Variant, run_stages, write_experiment_report
+from mmrefseg.experiments.ablation import Ablation
 from mmrefseg.experiments.arguments import positive, tool_parser
-from mmrefseg.experiments.report import markdown_table
-from mmrefseg.experiments.study import NETWORKS, SELECTIONS, SHIPPED_REC
+from mmrefseg.experiments.report import markdown_table, write_experiment_report
+from mmrefseg.experiments.stages import run_stages
+from mmrefseg.experiments.study import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.utils import cli
 
 

@@ -10,9 +10,9 @@ the model zoos and leaves summary.json and pictures in work_dirs/demo-instances.
 from rich.console import Console
 
 from mmrefseg.evaluation.tables import precision_tables
-from mmrefseg.experiments import run_stages
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.instances import InstancesDemo
+from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import cli, dump_json, load_json
 
 

@@ -1,19 +1,20 @@
-"""LAVT on RefShapes in minutes: train, test by four protocols, study the failures.
+"""Late LAVT on RefShapes in minutes: train, test by four protocols, study the failures.
 
     make demo-lavt
     python tools/run_lavt_demo.py --seed 1 --folder work_dirs/demo-lavt_1
 
 Runs the package's own tools one after another (the log of each is beside what it makes), prints a table and
 leaves summary.json, pictures and failures/index.html in work_dirs/demo-lavt. What is done is not done again.
+Late LAVT is this package's own small network (docs/lavt.md), not the paper's.
 """
 
 import argparse
 
 from rich.console import Console
 
-from mmrefseg.experiments import LavtDemo, lavt_table, run_stages
 from mmrefseg.experiments.arguments import demo_parser
-from mmrefseg.experiments.lavt import PROTOCOLS
+from mmrefseg.experiments.lavt import PROTOCOLS, LavtDemo, lavt_table
+from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import cli, dump_json
 
 

@@ -2,27 +2,9 @@
 
 import argparse
 
+from mmrefseg.runs.options import KeyValueAction, add_run_options, check_config, check_file, parse_args
+from mmrefseg.runs.tool_errors import one_sentence, tool
 from mmrefseg.utils import UserInputError, dump_json
-from mmrefseg.utils.cli_options import KeyValueAction, add_run_options, parse_args
-from mmrefseg.utils.run_config import (
-    build_runner,
-    close_processes,
-    load_config,
-    set_fuse_conv_bn,
-    set_work_dir,
-    start_from,
-)
-from mmrefseg.utils.testing_config import (
-    prediction_dump,
-    print_table,
-    set_format_only,
-    set_metric_options,
-    set_pictures,
-    set_split,
-    set_tta,
-    summarize,
-)
-from mmrefseg.utils.tool_errors import one_sentence, tool
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -102,28 +84,47 @@ def main(argv: list[str] | None = None) -> None:
     """Test."""
     args = parse_args(build_parser(), argv)
     checkpoint = chosen_checkpoint(args)
-    dumps = [prediction_dump(args.out)] if args.out else []
+    check_config(args.config)
+    check_file(checkpoint, 'a checkpoint')
+    if args.out and not args.out.endswith(('.pkl', '.pickle')):
+        raise UserInputError.of(
+            f'--out {args.out}',
+            'another ending',
+            '.pkl',
+            'for json use --format-only (predictions) or --json',
+        )
+    test(args, checkpoint)
+
+
+def test(args: argparse.Namespace, checkpoint: str) -> None:
+    """Test with options whose files are there."""
+    from mmrefseg.engine.hooks import begin_metrics
+    from mmrefseg.runs.config import (  # after what needs no torch has been said
+        build_runner,
+        close_processes,
+        load_config,
+        set_work_dir,
+        start_from,
+    )
+    from mmrefseg.runs.testing import (
+        build_test_metrics,
+        change_for_testing,
+        prediction_dump,
+        print_table,
+        summarize,
+    )
+
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher
     config.resume = False
     set_work_dir(config, args.config, args.work_dir)
     start_from(config, checkpoint)
-    if args.which_set:
-        set_split(config, args.which_set)
-    set_metric_options(config, args.options)
-    for key, value in instance_options(args).items():
-        set_metric_options(config, {key: value}, flag=f'--{key.replace("_", "-")}: ')
-    if args.format_only:
-        set_format_only(config, args.options)
-    if args.show or args.show_dir:
-        set_pictures(config, args)
-    if args.fuse_conv_bn:
-        set_fuse_conv_bn(config)
-    if args.tta:
-        set_tta(config)
+    change_for_testing(config, args, instance_options(args))
     with one_sentence(args.config):
         runner = build_runner(config)
-        runner.test_evaluator.metrics.extend(dumps)
+        begin_metrics(build_test_metrics(runner), config.load_from)
+        if args.out:
+            runner.test_evaluator.metrics.append(prediction_dump(args.out))
         metrics = runner.test()
     if runner.rank == 0:
         print_table(config, runner.test_evaluator, metrics)

@@ -2,19 +2,8 @@
 
 import argparse
 
-from mmrefseg.utils.cli_options import add_run_options, parse_args
-from mmrefseg.utils.run_config import (
-    build_runner,
-    close_processes,
-    load_config,
-    resume_from,
-    set_amp,
-    set_auto_scale_lr,
-    set_seed,
-    set_work_dir,
-    start_from,
-)
-from mmrefseg.utils.tool_errors import one_sentence, tool
+from mmrefseg.runs.options import add_run_options, check_config, check_file, parse_args
+from mmrefseg.runs.tool_errors import one_sentence, tool
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,6 +39,28 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     """Train."""
     args = parse_args(build_parser(), argv)
+    check_config(args.config)
+    if args.load_from:
+        check_file(args.load_from, 'a checkpoint')
+    if args.resume not in (None, 'auto'):
+        check_file(args.resume, 'a checkpoint')
+    train(args)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train with options whose files are there."""
+    from mmrefseg.runs.config import (  # after what needs no torch has been said
+        build_runner,
+        close_processes,
+        load_config,
+        resume_from,
+        set_amp,
+        set_auto_scale_lr,
+        set_seed,
+        set_work_dir,
+        start_from,
+    )
+
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher
     set_work_dir(config, args.config, args.work_dir)

@@ -14,6 +14,7 @@ default_hooks = dict(
     epoch_seed=dict(type='EpochSeedHook'),
     checkpoint_check=dict(type='CheckpointCheckHook'),
     checkpoint_link=dict(type='CheckpointLinkHook'),
+    name_checkpoint=dict(type='NameCheckpointHook'),
     progress=dict(type='RichProgressHook'),
 )
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
@@ -31,5 +32,5 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'),
 )
 
-custom_imports = dict(imports=['mmrefseg'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmrefseg.registration'], allow_failed_imports=False)
 default_scope = 'mmdet'

@@ -6,4 +6,4 @@ custom_hooks = [
     dict(type='CheckpointLinkHook'),
     dict(type='RichProgressHook'),
 ]
-custom_imports = dict(imports=['mmrefseg'], allow_failed_imports=False)
+custom_imports = dict(imports=['mmrefseg.registration'], allow_failed_imports=False)

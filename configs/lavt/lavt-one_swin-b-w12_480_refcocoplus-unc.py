@@ -1,3 +1,3 @@
-# LAVT on RefCOCO+, under the name that its weights with the text encoder inside were published by: the same network and
-# recipe (ours always has the encoder inside), in a work directory of its own.
+# The same network and recipe as LAVT's on RefCOCO+, in a work directory of its own.
+# Under this name the weights with the text encoder inside were published (ours always has it inside).
 _base_ = './lavt_swin-b-w12_480_refcocoplus-unc.py'

@@ -1,6 +1,7 @@
 # LAVT as a pseudo-labeller: masks for all training objects of RefCOCO+, by what 5 % of the masks taught it.
 #   python tools/test.py THIS_FILE work_dirs/lavt_swin-b-w12_480_m05_refcocoplus-unc/best.pth
-#   python tools/choose_pseudo_data.py --ratio 5 --dataset refcocoplus-unc --predictions work_dirs/lavt_swin-b-w12_480_m05-pseudo_refcocoplus-unc/pseudo
+#   python tools/choose_pseudo_data.py --ratio 5 --dataset refcocoplus-unc \
+#       --predictions work_dirs/lavt_swin-b-w12_480_m05-pseudo_refcocoplus-unc/pseudo
 _base_ = './lavt_swin-b-w12_480_refcocoplus-unc.py'
 load_from = 'work_dirs/lavt_swin-b-w12_480_m05_refcocoplus-unc/best.pth'
 prefix = 'work_dirs/lavt_swin-b-w12_480_m05-pseudo_refcocoplus-unc/pseudo'
@@ -11,7 +12,7 @@ test_dataloader = dict(
         ann_file='annotations/refcocoplus-unc/instances_sample_5.json',
         split='train',
         skip_predicted=prefix + '.rank*.jsonl',  # a run that was stopped goes on
-        pipeline={{_base_.box_test_pipeline}},
+        pipeline=_base_.box_test_pipeline,
     )
 )
-test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix, checkpoint=load_from)
+test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix)

@@ -5,6 +5,7 @@ _base_ = [
     '../_base_/datasets/refcoco_480.py',
     '../_base_/schedules/lavt_40e.py',
 ]
+ann_file = 'annotations/refcoco-unc/instances.json'
 model = dict(
     # BERT's last two layers and its embeddings stay as they are.
     language_model=dict(trained_layers=10, train_embeddings=False),
@@ -13,11 +14,12 @@ model = dict(
 )
 # Pixels in two polygons of an object are background.
 train_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
+    *_base_.load_steps,
     dict(type='LoadRefAnnotations', overlap='background'),
-    dict(type='RefResize', scale=(480, 480), keep_ratio=False, backend='pillow'),
+    _base_.stretch,
     dict(type='PackRefInputs'),
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(dataset=dict(ann_file=ann_file, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(ann_file=ann_file))
+test_dataloader = val_dataloader
 default_hooks = dict(checkpoint=dict(save_best='res/oiou'))

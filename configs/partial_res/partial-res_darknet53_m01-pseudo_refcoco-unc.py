@@ -3,14 +3,14 @@
 _base_ = './partial-res_darknet53_m100_refcoco-unc.py'
 load_from = 'work_dirs/partial-res_darknet53_m01_refcoco-unc/best.pth'
 prefix = 'work_dirs/partial-res_darknet53_m01-pseudo_refcoco-unc/pseudo'
-# The true boxes are known here: points are looked for inside them.
+# The true boxes are known here: decoding is confined to them.
 model = dict(test_cfg=dict(confine_to_box=True))
 test_dataloader = dict(
     dataset=dict(
         ann_file='annotations/refcoco-unc/instances_sample_1.json',
         split='train',
         skip_predicted=prefix + '.rank*.jsonl',  # a run that was stopped goes on
-        pipeline={{_base_.box_test_pipeline}},
+        pipeline=_base_.box_test_pipeline,
     )
 )
-test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix, checkpoint=load_from)
+test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix)

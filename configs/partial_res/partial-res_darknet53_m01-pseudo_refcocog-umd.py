@@ -1,16 +1,16 @@
-# Stage 3a: pseudo points for all training objects of RefCOCOg, by the model of stage 2 (1 % of the masks):
+# Stage 3a: pseudo points for all training objects of RefCOCOg (UMD split), by the model of stage 2 (1 % of the masks):
 #   python tools/test.py THIS_FILE work_dirs/partial-res_darknet53_m01_refcocog-umd/best.pth
 _base_ = './partial-res_darknet53_m100_refcocog-umd.py'
 load_from = 'work_dirs/partial-res_darknet53_m01_refcocog-umd/best.pth'
 prefix = 'work_dirs/partial-res_darknet53_m01-pseudo_refcocog-umd/pseudo'
-# The true boxes are known here: points are looked for inside them.
+# The true boxes are known here: decoding is confined to them.
 model = dict(test_cfg=dict(confine_to_box=True))
 test_dataloader = dict(
     dataset=dict(
         ann_file='annotations/refcocog-umd/instances_sample_1.json',
         split='train',
         skip_predicted=prefix + '.rank*.jsonl',  # a run that was stopped goes on
-        pipeline={{_base_.box_test_pipeline}},
+        pipeline=_base_.box_test_pipeline,
     )
 )
-test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix, checkpoint=load_from)
+test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix)

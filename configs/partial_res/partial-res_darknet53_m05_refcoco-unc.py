@@ -1,3 +1,4 @@
 # Stage 2: 5 % of the masks of RefCOCO, from the weights of stage 1.
 _base_ = './partial-res_darknet53_m100_refcoco-unc.py'
-train_dataloader = dict(dataset=dict(ann_file='annotations/refcoco-unc/instances_sample_5.json'))
+ann_file = 'annotations/refcoco-unc/instances_sample_5.json'
+train_dataloader = dict(dataset=dict(ann_file=ann_file))

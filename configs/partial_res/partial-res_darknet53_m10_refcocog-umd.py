@@ -1,3 +1,4 @@
-# Stage 2: 10 % of the masks of RefCOCOg, from the weights of stage 1.
+# Stage 2: 10 % of the masks of RefCOCOg (UMD split), from the weights of stage 1.
 _base_ = './partial-res_darknet53_m100_refcocog-umd.py'
-train_dataloader = dict(dataset=dict(ann_file='annotations/refcocog-umd/instances_sample_10.json'))
+ann_file = 'annotations/refcocog-umd/instances_sample_10.json'
+train_dataloader = dict(dataset=dict(ann_file=ann_file))

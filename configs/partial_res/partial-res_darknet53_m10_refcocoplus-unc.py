@@ -1,3 +1,4 @@
 # Stage 2: 10 % of the masks of RefCOCO+, from the weights of stage 1.
 _base_ = './partial-res_darknet53_m100_refcocoplus-unc.py'
-train_dataloader = dict(dataset=dict(ann_file='annotations/refcocoplus-unc/instances_sample_10.json'))
+ann_file = 'annotations/refcocoplus-unc/instances_sample_10.json'
+train_dataloader = dict(dataset=dict(ann_file=ann_file))

@@ -11,4 +11,4 @@ test_dataloader = dict(
         skip_predicted=prefix + '.rank*.jsonl',
     )
 )
-test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix, checkpoint=load_from)
+test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix)

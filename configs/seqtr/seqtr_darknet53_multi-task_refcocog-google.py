@@ -2,17 +2,24 @@
 _base_ = [
     '../_base_/default_runtime.py',
     '../_base_/models/seqtr_darknet53.py',
+    '../_base_/datasets/refcoco_640.py',
     '../_base_/datasets/refcocog-google.py',
     '../_base_/schedules/seqtr_60e.py',
 ]
-model = dict(language_model={{_base_.language}}, head=dict(codec={{_base_.codec}}, with_box=True))
-train_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='LoadRefAnnotations'),
-    dict(type='RefResize', scale=(640, 640)),
-    dict(type='EncodeContour', codec={{_base_.codec}}),
-    dict(type='PackRefInputs'),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+model = dict(language_model=_base_.language, head=dict(codec=_base_.codec, with_box=True))
+train_dataloader = dict(
+    dataset=dict(
+        **_base_.source,
+        require_masks=True,
+        pipeline=[
+            *_base_.load_steps,
+            dict(type='LoadRefAnnotations'),
+            _base_.resize,
+            dict(type='EncodeContour', codec=_base_.codec),
+            dict(type='PackRefInputs'),
+        ],
+    )
+)
+val_dataloader = dict(dataset=_base_.source)
+test_dataloader = val_dataloader
 default_hooks = dict(checkpoint=dict(save_best='res/miou'))

@@ -10,15 +10,17 @@ model = dict(
         max_tokens=40,
     ),
 )
-train_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='LoadRefAnnotations', with_mask=False),
-    dict(type='RefResize', scale=(640, 640)),
-    dict(type='EncodeContour', codec={{_base_.codec}}),
-    dict(type='PackRefInputs'),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            *_base_.load_steps,
+            dict(type='LoadRefAnnotations', with_mask=False),
+            _base_.resize,
+            dict(type='EncodeContour', codec=_base_.codec),
+            dict(type='PackRefInputs'),
+        ]
+    )
+)
 train_cfg = dict(max_epochs=5)
 param_scheduler = [dict(type='MultiStepLR', milestones=[3], gamma=0.1, by_epoch=True)]
 custom_hooks = []

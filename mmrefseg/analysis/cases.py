@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..evaluation.functional import Pair, apply_protocol, score_pairs, to_rle
+from ..evaluation.functional import Pair, apply_protocol, score_pairs
+from ..structures.rle import to_rle
 from .words import ATTRIBUTE_WORDS, POSITION_WORDS, count_words, words_of
 
 # Shares of areas by which a failure is named.

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import gaussian_kde
 
 MOST_BINS = 50
 
@@ -38,6 +37,8 @@ def density(values: Sequence[float], points: int = 200) -> tuple[np.ndarray, np.
     Returns:
         Places (P,) and densities (P,), or None where it is not defined (fewer than two different values).
     """
+    from scipy.stats import gaussian_kde  # a second that a tool's --help does without
+
     values = np.asarray(values, np.float64)
     if len(np.unique(values)) < 2:
         return None

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..datasets.image_paths import ImagePaths
-from ..evaluation.functional import decode_mask
+from ..structures.rle import decode_mask
 from ..utils import UserInputError
 from ..visualization.drawing import PREDICTION, TRUTH, draw_overlay
 from .cases import Case

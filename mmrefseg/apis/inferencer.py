@@ -11,9 +11,11 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
+from ..checkpoints.shipped import DEFAULT, provenance_of
 from ..compat.checkpoint import load_checkpoint_file
+from ..runs.config import load_config, set_fuse_conv_bn
 from ..utils import UserInputError
-from ..utils.run_config import set_fuse_conv_bn
+from ..utils.places import shipped
 
 # What needs annotations has no place in inference.
 TRAINING_ONLY = {'DrawExpression', 'LoadRefAnnotations', 'EncodeContour', 'LoadRefImage'}
@@ -24,28 +26,40 @@ class RefSegInferencer:
 
     Example::
 
-        inferencer = RefSegInferencer('configs/partial_res/....py', 'work_dirs/.../best.pth')
-        sample = inferencer('street.jpg', ['the red car', 'man on the left'])
+        inferencer = RefSegInferencer()  # the package's own small weights, for pictures like RefShapes'
+        sample = inferencer('shapes.png', ['the red star', 'left circle'])
         sample.pred_instances.masks    # (2, H, W) bool
 
+        inferencer = RefSegInferencer('configs/partial_res/....py', 'work_dirs/.../best.pth')
+
     Args:
-        config: Config file, or a config that is loaded.
-        checkpoint: Weights of the config's model.
+        config: Config file, or a config that is loaded. Left out, the one that the checkpoint's own metadata
+            name, which shipped weights have.
+        checkpoint: Weights of the config's model: a file, or ``mmrefseg://NAME`` for weights inside the
+            package. Left out together with ``config``: BoxFrame trained on RefShapes, whose masks are read
+            from dense cells and were learned from 5 % of the masks (docs/weights.md). Its words are in its
+            metadata; no file of the data set is needed.
         device: Torch device; a GPU if there is one.
         fuse_conv_bn: Run SeqTR's convolutions with folded batch norms: faster, the same results.
 
     Raises:
-        UserInputError: If the checkpoint does not fit the model.
+        UserInputError: If the checkpoint does not fit the model, if there is a config without a checkpoint,
+            or a checkpoint alone that does not say what its config is.
     """
 
     def __init__(
         self,
-        config: str | os.PathLike | Config,
-        checkpoint: str | os.PathLike,
+        config: str | os.PathLike | Config | None = None,
+        checkpoint: str | os.PathLike | None = None,
         device: str | None = None,
         fuse_conv_bn: bool = False,
     ) -> None:
-        self.config = config if isinstance(config, Config) else Config.fromfile(config)
+        if checkpoint is None and config is not None:
+            raise UserInputError.of(
+                'checkpoint', 'none beside a config', 'both, or neither', 'give the weights of that config'
+            )
+        checkpoint = DEFAULT if checkpoint is None else checkpoint
+        self.config = _config_for(config, checkpoint)
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         if fuse_conv_bn:
             set_fuse_conv_bn(self.config)
@@ -86,3 +100,19 @@ class RefSegInferencer:
             results = self.load({**results, 'img_path': str(image)})
         with torch.no_grad():
             return self.model.test_step(pseudo_collate([self.pipeline(results)]))[0]
+
+
+def _config_for(config: str | os.PathLike | Config | None, checkpoint: str | os.PathLike) -> Config:
+    """The config, with the words of the weights where they hold them; its own are those of a data set."""
+    known = provenance_of(checkpoint)
+    if config is None and known is None:
+        raise UserInputError.of(
+            str(checkpoint), 'no metadata that name a config', 'a config', 'give the one it was trained with'
+        )
+    if config is None:
+        config = load_config(shipped(known.config))
+    elif not isinstance(config, Config):
+        config = Config.fromfile(config)
+    if known is not None:
+        config.model.language_model.vocabulary = dict(file=str(checkpoint))
+    return config

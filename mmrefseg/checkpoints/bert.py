@@ -8,55 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..compat.checkpoint import load_checkpoint_file
+from ..compat.bert import BERT_KEYS, read_bert_state
 from ..utils import UserInputError, atomic_write, dump_json
-from .key_map import KeyMap, MappedState
 from .report import ConversionReport, expected_shapes
-
-# The 2018 releases call a layer norm's weight gamma and its bias beta. What is not the encoder (pooler, heads
-# of the pretraining tasks, position numbers) is left out.
-_BODY = r'(?:bert\.)?((?:embeddings|encoder)\..*?)'
-BERT_KEYS = KeyMap(
-    [
-        (_BODY + r'LayerNorm\.gamma', r'\1LayerNorm.weight'),
-        (_BODY + r'LayerNorm\.beta', r'\1LayerNorm.bias'),
-        (_BODY, r'\1'),
-    ],
-    drop=[r'(?:bert\.)?embeddings\.position_ids', r'(?:bert\.)?pooler\..*', r'cls\..*'],
-)
-
-
-def read_bert_state(path: str | os.PathLike) -> dict[str, Tensor]:
-    """The tensors of a ``.safetensors`` file, or of a checkpoint that torch wrote.
-
-    Raises:
-        UserInputError: If the file is missing, broken, or would run code.
-    """
-    path = Path(path)
-    if path.suffix != '.safetensors':
-        state = load_checkpoint_file(path)
-        return state.get('state_dict', state.get('model', state))
-    if not path.is_file():
-        raise UserInputError.of(str(path), 'no such file', 'BERT weights', 'check the path')
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise UserInputError.of(
-            str(path), f'no safetensors file ({error})', 'one', 'download or copy it again'
-        ) from None
-
-
-def convert_bert(state: dict[str, Tensor]) -> MappedState:
-    """BERT's encoder under the names of ``transformers.BertModel``, whatever model it was saved in."""
-    return BERT_KEYS(state)
-
-
-def read_bert_weights(path: str | os.PathLike) -> dict[str, Tensor]:
-    """:func:`read_bert_state` under the names of ``transformers.BertModel``."""
-    return convert_bert(read_bert_state(path)).state
 
 
 def bert_sizes(state: Mapping[str, Tensor], prefix: str = '') -> dict[str, int]:
@@ -96,7 +50,7 @@ def make_bert_folder(
     from transformers import BertConfig, BertModel
 
     state = read_bert_state(source)
-    mapped = convert_bert(state)
+    mapped = BERT_KEYS(state)
     if 'embeddings.word_embeddings.weight' not in mapped.state:
         raise UserInputError.of(
             str(source), 'no embeddings.word_embeddings.weight', 'weights of BERT', 'check the file'

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from mmcv.cnn import ConvModule
 
+from ..compat.key_map import MappedState
 from ..models.backbones.darknet53 import DarkNet53
 from ..utils import UserInputError
-from .key_map import MappedState
 from .report import ConversionReport, expected_shapes
 
 # The order of a convolution's arrays in the file.

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from ..compat.checkpoint import load_checkpoint_file
+from ..compat.key_map import KeyMap, MappedState
 from ..utils import UserInputError
 from ..utils.safe_pickle import load_pickle
-from .key_map import KeyMap, MappedState
 
 STATISTIC = r'(weight|bias|running_mean|running_var)'
 BOTTOM_UP = r'(?:backbone\.bottom_up\.)?'

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor
 
 from ..compat.checkpoint import load_checkpoint_file
+from ..compat.key_map import KeyMap, MappedState
 from ..utils import UserInputError
 from .bert import bert_sizes
-from .key_map import KeyMap, MappedState
 from .report import ConversionReport, expected_shapes
 from .swin import swin_sizes
 
-DATASETS = ('refcoco-unc', 'refcocoplus-unc', 'refcocog-umd', 'refcocog-google')
 _SWIN = r'((?:patch_embed|layers\.\d+\.(?:blocks|downsample))\..*)'
 _BERT = r'((?:embeddings|encoder)\..*)'
 _BUFFERS = [r'.*\.relative_position_index', r'.*\.attn_mask', r'.*position_ids']

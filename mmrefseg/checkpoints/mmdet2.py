@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from ..compat.checkpoint import load_checkpoint_file
+from ..compat.key_map import KeyMap, MappedState
 from ..utils import UserInputError
-from .key_map import KeyMap, MappedState
 
 # mmcv's EMAHook keeps `ema_backbone_conv1_weight`; what it saves under the plain name is the average itself.
 MMDET2_KEYS = KeyMap([(r'(.+)', r'\1')], drop=[r'ema_.+'])

@@ -2,6 +2,12 @@
 
 import argparse
 
+REFCOCO_FAMILY = ('refcoco-unc', 'refcocoplus-unc', 'refcocog-umd', 'refcocog-google')
+"""What LAVT's weights may have been trained on."""
+
+SEQTR_DATASETS = (*REFCOCO_FAMILY, 'referit', 'flickr30k', 'mixed')
+"""What SeqTR's weights may have been trained on."""
+
 
 def add_conversion_options(parser: argparse.ArgumentParser, source: str) -> None:
     """Add ``SRC DST --allow --every-key``.

@@ -7,8 +7,8 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from ..compat.key_map import MappedState
 from ..utils import UserInputError
-from .key_map import MappedState
 
 SHOWN = 3  # keys that an error names
 

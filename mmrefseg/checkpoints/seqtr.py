@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
+from ..compat.key_map import KeyMap
 from ..utils import UserInputError
-from .key_map import KeyMap
 from .report import ConversionReport
 
 SEQTR_KEYS = KeyMap(

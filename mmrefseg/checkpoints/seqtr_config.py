@@ -9,14 +9,10 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from ..utils import UserInputError
-from ..utils.shipped import shipped
+from ..utils.places import shipped
+from .options import SEQTR_DATASETS
 from .report import expected_shapes
 from .seqtr import SeqTRNetwork
-
-DATASETS = (
-    *('refcoco-unc', 'refcocoplus-unc', 'refcocog-umd', 'refcocog-google'),
-    *('referit', 'flickr30k', 'mixed'),
-)
 
 
 def conventions_of(network: SeqTRNetwork) -> dict[str, bool]:
@@ -39,7 +35,7 @@ def base_config(network: SeqTRNetwork, dataset: str) -> str:
         'seqtr': f'seqtr/seqtr_darknet53_{network.predicts}_',
         'partial_res': f'partial_res/partial-res_darknet53_{stage}_',
     }[network.family]
-    there = [name for name in DATASETS if shipped(f'configs/{stem}{name}.py').is_file()]
+    there = [name for name in SEQTR_DATASETS if shipped(f'configs/{stem}{name}.py').is_file()]
     if dataset not in there:
         raise UserInputError.of(
             f'--dataset {dataset}',

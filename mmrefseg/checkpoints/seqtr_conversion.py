@@ -8,7 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..compat.checkpoint import load_checkpoint_file
-from ..models.language_models.vocabulary import Vocabulary
+from ..datasets.vocabulary import Vocabulary
 from ..utils import UserInputError
 from .report import ConversionReport
 from .seqtr import SeqTRNetwork, convert_state, read_weights, recognise

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..compat.checkpoint import load_checkpoint_file
+from ..compat.key_map import KeyMap
 from ..utils import UserInputError
-from .key_map import KeyMap
 from .report import ConversionReport, expected_shapes
 
 SWIN_KEYS = KeyMap(

@@ -1,5 +1,6 @@
 """Boxes and masks as sequences of coordinate tokens (SeqTR, ECCV 2022; Pix2Seq, ICLR 2022)."""
 
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import math
 
 import numpy as np

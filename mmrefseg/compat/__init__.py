@@ -8,13 +8,14 @@ from .versions import IncompatibleVersionError, check_versions
 
 check_versions()  # before the imports below, which would fail in their own words
 
-from .checkpoint import allow_mmengine_state, load_checkpoint_file  # noqa: E402
+from .checkpoint import allow_mmengine_state, know_package_weights, load_checkpoint_file  # noqa: E402
 from .configs import allow_package_configs  # noqa: E402
 from .noise import silence_known_warnings  # noqa: E402
 from .ops import MissingOperatorError, compiled_operators_installed, install_operators  # noqa: E402
 
 install_operators()
 allow_mmengine_state()
+know_package_weights()
 allow_package_configs()
 silence_known_warnings()
 

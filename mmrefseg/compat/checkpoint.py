@@ -4,7 +4,7 @@ From torch 2.6 on ``torch.load`` builds tensors and plain containers and
 nothing else, because a pickle can run any code. mmengine's own checkpoints
 also hold its log history and numpy scalars; :func:`allow_mmengine_state`
 names exactly those, so that they load and resume. Whatever else a file wants
-to import stays refused.
+to import stays refused. A ``.safetensors`` file holds tensors and strings only.
 """
 
 import os
@@ -18,8 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..utils import UserInputError
+from ..utils.places import SCHEME, is_shipped, shipped_weights
 
 STATISTICS = ('min', 'max', 'current', 'mean')
 NUMBERS = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
@@ -62,23 +64,30 @@ def load_checkpoint_file(
     """Open a checkpoint from anywhere without running code from it.
 
     Args:
-        path: A file written by ``torch.save``.
+        path: A file written by ``torch.save``, a ``.safetensors`` file, or the address of weights inside the
+            package, ``mmrefseg://NAME``.
         map_location: Where the tensors shall be.
         allow: Classes and functions that this file may build besides tensors, plain containers, numpy numbers
             and mmengine's log history, e.g. ``[argparse.Namespace]``.
 
     Returns:
-        What the file holds.
+        What the file holds. Of a ``.safetensors`` file: ``state_dict``, and its strings in
+        ``meta['safetensors']``.
 
     Raises:
-        UserInputError: If the file is missing, truncated, not a checkpoint, or wants to build anything else.
+        UserInputError: If the file is missing, truncated, not a checkpoint, or wants to build anything else,
+            or if the package has no weights of that name.
     """
+    if is_shipped(path):
+        return load_from_package(str(path), map_location)
     path = Path(path)
     if not path.is_file():
         found = 'a folder' if path.is_dir() else 'no such file'
         raise UserInputError.of(str(path), found, 'a checkpoint file', 'check the path')
     if path.stat().st_size == 0:
         raise UserInputError.of(str(path), 'an empty file', 'a checkpoint', 'download or copy it again')
+    if path.suffix == '.safetensors':
+        return _read_safetensors(path, map_location)
     try:
         with torch.serialization.safe_globals(list(allow)):
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
@@ -88,6 +97,44 @@ def load_checkpoint_file(
         found = f'a {type(checkpoint).__name__}'
         raise UserInputError.of(str(path), found, 'a dict with weights', 'check that it is a checkpoint')
     return checkpoint
+
+
+def load_from_package(filename: str, map_location: str | torch.device = 'cpu') -> dict[str, Any]:
+    """mmengine's loader of ``mmrefseg://NAME`` (it shows the name after ``load_from_`` in its log).
+
+    A file whose metadata say that it ``extends`` another holds only what comes on top of that one.
+
+    Raises:
+        UserInputError: If the package has no weights of that name.
+    """
+    checkpoint = load_checkpoint_file(shipped_weights(filename), map_location)
+    base = checkpoint['meta']['safetensors'].get('extends')
+    if base:
+        checkpoint['state_dict'] = (
+            load_from_package(base, map_location)['state_dict'] | checkpoint['state_dict']
+        )
+    return checkpoint
+
+
+def know_package_weights() -> None:
+    """Let ``load_from`` and ``init_cfg=dict(type='Pretrained')`` of any runner name ``mmrefseg://NAME``."""
+    CheckpointLoader.register_scheme(SCHEME, load_from_package, force=True)
+
+
+def _read_safetensors(path: Path, map_location: str | torch.device | None) -> dict[str, Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework='pt', device=str(map_location or 'cpu')) as file:
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no dict)
+            return {'state_dict': state, 'meta': {'safetensors': file.metadata() or {}}}
+    except SafetensorError as error:
+        raise UserInputError.of(
+            str(path),
+            f'a damaged file ({" ".join(str(error).split())[:120]})',
+            'a whole safetensors file',
+            'download or copy it again',
+        ) from None
 
 
 def _explain(path: Path, error: Exception) -> UserInputError:

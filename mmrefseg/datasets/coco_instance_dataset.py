@@ -1,5 +1,6 @@
 """Instances from a COCO file, of which a part can be held out for validation."""
 
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import contextlib
 import io
 import random

@@ -1,10 +1,47 @@
-"""Which pairs a stopped prediction run has already written."""
+"""What prediction shards say: which pairs a stopped run has already written, and by which weights."""
 
 import glob
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from ..utils import UserInputError
+
+# So many digits of a hash stay in every line: 64 bits.
+HASH_DIGITS = 16
+
+
+class Checkpoint(NamedTuple):
+    """The weights that predicted, as far as they are known; two fields of every prediction.
+
+    Attributes:
+        checkpoint: Where they were loaded from.
+        checkpoint_sha256: The first 16 hexadecimal digits of the file's SHA-256.
+    """
+
+    checkpoint: str | None = None
+    checkpoint_sha256: str | None = None
+
+    @classmethod
+    def of_file(cls, path: str | None, sha256: str | None) -> 'Checkpoint':
+        """Of a file and its whole hash, each None if it is not known."""
+        return cls(path, sha256 and sha256[:HASH_DIGITS])
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> 'Checkpoint':
+        """What a prediction says; what is no text says nothing."""
+        values = map(record.get, cls._fields)
+        return cls(*(value if isinstance(value, str) else None for value in values))
+
+    def is_same(self, other: 'Checkpoint') -> bool:
+        """Whether both have the same content; where neither content is known, whether the names agree."""
+        if self.checkpoint_sha256 or other.checkpoint_sha256:
+            return self.checkpoint_sha256 == other.checkpoint_sha256
+        return self.checkpoint == other.checkpoint
+
+    def __str__(self) -> str:
+        known = f' (sha256 {self.checkpoint_sha256})' if self.checkpoint_sha256 else ''
+        return f'{self.checkpoint or "an unknown checkpoint"}{known}'
 
 
 class NothingLeft(UserInputError):

@@ -1,5 +1,6 @@
 """Referring segmentation data in the working format: RefCOCO/+/g, ReferIt, Flickr30k, mixed, RefShapes."""
 
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import random
 from collections.abc import Callable, Sequence
 from typing import Any

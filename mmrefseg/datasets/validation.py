@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from pycocotools import mask as coco_mask
 
+from ..structures import rle
 from ..utils import UserInputError
-from . import rle
 
 
 class Problem(NamedTuple):

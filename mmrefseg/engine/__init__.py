@@ -1,3 +1,6 @@
+"""Hooks, optimizers and schedulers that mmengine lacks."""
+
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 from .hooks import *  # noqa: F403
 from .optimizers import *  # noqa: F403
 from .schedulers import *  # noqa: F403

@@ -12,10 +12,11 @@ from collections.abc import Hashable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from mmcv.image import rescale_size
 
+from ..structures.boxes import clip_boxes, xywh_to_xyxy
+from ..structures.rle import encode_mask, resize_rle, to_rle
 from ..utils import UserInputError, load_json
-from .functional import Pair, clip_boxes, encode_mask, resize_rle, to_rle, xywh_to_xyxy
+from .functional import Pair
 
 LAYOUT = 'a list of {"ref_id", "sent_id", "segmentation", "bbox"?}'
 # How many ids an error lists.
@@ -41,6 +42,8 @@ class Frame(NamedTuple):
             return height, width
         if not self.keep_ratio:
             return self.height, self.width
+        from mmcv.image import rescale_size  # brings torch, which only this case needs
+
         fitted = rescale_size((width, height), (self.width, self.height))
         return fitted[1], fitted[0]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.rle import area
+from ..structures.boxes import xyxy_to_xywh
+from ..structures.rle import area
 from ..utils import UserInputError, dump_json
-from .functional import xyxy_to_xywh
 
 # What mmdet 2.x and 3.x write for each instance, in its order.
 SUBMISSION_KEYS = ('image_id', 'bbox', 'score', 'category_id', 'segmentation')

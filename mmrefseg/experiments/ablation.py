@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..utils import atomic_write, dump_json, load_json
-from ..utils.shipped import shipped
+from ..utils.places import shipped
 from .stages import Stage
 from .study import BOX_FRAME, PARTIAL_RES, READOUTS, PartialStudy
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..utils import load_json
-from ..utils.shipped import shipped
+from ..utils.places import shipped
 from .stages import Stage, python
 from .study import epochs_of
 

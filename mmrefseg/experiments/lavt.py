@@ -1,4 +1,4 @@
-"""LAVT on RefShapes as commands of the package's own tools: train, four protocols, failures."""
+"""Late LAVT on RefShapes as commands of the package's own tools: train, four protocols, failures."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,14 +7,14 @@ import cv2
 from rich.table import Table
 
 from ..datasets.annotations import load_split
-from ..datasets.masks import to_array
+from ..structures.masks import to_array
 from ..utils import load_json
-from ..utils.shipped import shipped
+from ..utils.places import shipped
 from ..visualization.drawing import draw_case, save_grid
 from .stages import Stage, python
 from .study import epochs_of, refshapes_options
 
-CONFIG = 'configs/lavt/lavt_tiny_refshapes.py'
+CONFIG = 'configs/extended/late-lavt_tiny_refshapes.py'
 PROTOCOLS = {
     'sentence': ((), 'per sentence, original size'),
     'network': (('frame=network',), "per sentence, network's size (LAVT's own)"),
@@ -87,7 +87,7 @@ class LavtDemo:
             'tools/train.py', shipped(CONFIG), '--work-dir', self.folder / 'lavt', '--seed', self.seed,
             *(['--cfg-options', *options] if options else []),
         )  # fmt: skip
-        return Stage('train LAVT', command, self.checkpoint, epochs=epochs_of(CONFIG, options))
+        return Stage('train late LAVT', command, self.checkpoint, epochs=epochs_of(CONFIG, options))
 
     def _tool(self, *arguments: object) -> tuple[str, ...]:
         changes = refshapes_options(self.size)
@@ -113,7 +113,7 @@ class LavtDemo:
             'tools/analysis_tools/analyze_failures.py', self.predictions, '--ann', self.annotations,
             '--split', self.split, '--images', self.images, '--out', out, '--instances',
             self.annotations.parent / 'coco' / f'instances_{self.split}.json', '--title',
-            f'LAVT on RefShapes {self.size} {self.split}',
+            f'late LAVT on RefShapes {self.size} {self.split}',
         )  # fmt: skip
         return Stage('study the failures', command, out / 'index.html')
 
@@ -131,7 +131,7 @@ class LavtDemo:
             },
             'failures': failures['num_failures'],
             'sentences': failures['num_cases'],
-            'train_seconds': round(load_json(self.folder / 'stages' / 'train_lavt.json')['seconds'], 1),
+            'train_seconds': round(load_json(self.folder / 'stages' / 'train_late_lavt.json')['seconds'], 1),
             'seconds': round(seconds, 1),
             'seed': self.seed,
         }
@@ -165,7 +165,7 @@ class LavtDemo:
 
 def lavt_table(demo: LavtDemo, summary: dict) -> Table:
     """The demo's result for a terminal."""
-    table = Table(title=f'LAVT on RefShapes {demo.size} {demo.split}, trained on all masks')
+    table = Table(title=f'late LAVT on RefShapes {demo.size} {demo.split}, trained on all masks')
     table.add_column('protocol')
     for name in ('mIoU', 'oIoU', 'P@0.5', 'P@0.9'):
         table.add_column(name, justify='right')

@@ -1,15 +1,35 @@
-"""What a network of the study predicts, drawn."""
+"""What networks predict, drawn: those of a study, and the package's own weights before any training."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from ..apis import RefSegInferencer
 from ..datasets.annotations import load_split
-from ..datasets.masks import to_array
-from ..utils.run_config import load_config
+from ..datasets.refshapes import PRESETS, make_picture
+from ..runs.config import load_config
+from ..structures.masks import to_array
 from ..visualization.drawing import draw_case, save_grid
 from .study import PartialStudy, Variant
+
+
+def draw_first_masks(path: Path, count: int) -> None:
+    """Draw masks of the package's own weights on RefShapes' first test images, which needs no file of them.
+
+    Args:
+        path: The PNG to write.
+        count: How many expressions, the first of as many images.
+    """
+    infer = RefSegInferencer()
+    cases = []
+    for index in range(count):
+        image, about = make_picture(0, 'testA', index, PRESETS['small'])
+        said = next(item for item in about['objects'] if item['expressions'])
+        record = {**said, 'height': about['height'], 'width': about['width'], 'mask': said['segmentation']}
+        cases.append(_case(infer, image, record))
+    save_grid(cases, path)
 
 
 def draw_predictions(study: PartialStudy, variant: Variant, folder: Path, count: int) -> Path:
@@ -19,12 +39,13 @@ def draw_predictions(study: PartialStudy, variant: Variant, folder: Path, count:
         study: The finished study.
         variant: Whose network predicts.
         folder: Where ``predictions.png`` goes.
-        count: How many expressions, the first of as many pictures.
+        count: How many expressions, the first of as many images.
 
     Returns:
         The picture's path.
     """
     options = dict(option.split('=', 1) for option in study.size_options)
+    options = {key: None if value == 'None' else value for key, value in options.items()}
     config = load_config(study.network.config('m100'), options)
     infer = RefSegInferencer(config, study.checkpoint(variant))
     cases, seen = [], set()
@@ -32,19 +53,20 @@ def draw_predictions(study: PartialStudy, variant: Variant, folder: Path, count:
         if record['image_id'] in seen or len(cases) == count:
             continue
         seen.add(record['image_id'])
-        cases.append(_case(infer, study, record))
+        image = cv2.imread(f'data/images/refshapes_{study.size}/{record["file_name"]}')
+        cases.append(_case(infer, image[..., ::-1], record))
     path = folder / 'predictions.png'
     save_grid(cases, path)
     return path
 
 
-def _case(infer: RefSegInferencer, study: PartialStudy, record: dict):
-    path = Path(f'data/images/refshapes_{study.size}') / record['file_name']
+def _case(infer: RefSegInferencer, image: np.ndarray, record: Mapping) -> np.ndarray:
+    """A panel of the record's first expression; the image is (H, W, 3) uint8 RGB."""
     expression = record['expressions'][0]
-    found = infer(path, [expression]).pred_instances
+    found = infer(np.ascontiguousarray(image[..., ::-1]), [expression]).pred_instances
     x, y, w, h = record['bbox']
     return draw_case(
-        cv2.imread(str(path))[..., ::-1],
+        image,
         expression,
         truth_mask=to_array(record['mask'], record['height'], record['width']),
         truth_box=[x, y, x + w, y + h],

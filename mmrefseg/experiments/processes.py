@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 
 class Process(Protocol):
     """A command that runs."""
@@ -32,6 +30,8 @@ def start(command: Sequence[str], log: Path) -> Process:
         command: The program and its arguments.
         log: A file, written anew, for all that the command prints.
     """
+    import torch  # two seconds that a tool's --help does without
+
     log.write_bytes(b'')  # there is something to read before the process has begun to write
     forks = 'forkserver' in multiprocessing.get_all_start_methods() and not torch.cuda.is_available()
     if forks and command[0] == sys.executable and command[1].endswith('.py'):
@@ -51,7 +51,8 @@ class ForkedScript:
 
     def __init__(self, command: Sequence[str], log: Path) -> None:
         context = multiprocessing.get_context('forkserver')
-        context.set_forkserver_preload(['mmrefseg'])  # the first call starts the server
+        # the first call starts the server
+        context.set_forkserver_preload(['mmrefseg.registration', 'mmrefseg.runs.testing'])
         self._process = context.Process(target=_run_script, args=(command, log, dict(os.environ)))
         self._process.start()
 

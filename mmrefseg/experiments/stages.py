@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..utils import UserInputError, dump_json, load_json
-from ..utils.shipped import shipped
+from ..utils.places import shipped
 from .processes import start
 
 TRAIN_LINE = re.compile(r'(?:Epoch\(train\)\s+\[(\d+)\]|Iter\(train\)\s+)\[\s*(\d+)/(\d+)\]')

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..utils import UserInputError
-from ..utils.shipped import shipped
+from ..utils.places import is_shipped, shipped
 from .stages import Stage, python
 
 SELECTIONS = {'masks_only': None, 'unselected': 'all', 'rpp': 'rpp'}
@@ -110,8 +110,15 @@ class PartialStudy:
 
     @property
     def size_options(self) -> list[str]:
-        """Config options that put another RefShapes size in place of the configs' ``small``."""
-        return refshapes_options(self.size)
+        """Config options that put another RefShapes size in place of the configs' ``small``.
+
+        Weights of the package keep their words, which are those of ``small``.
+        """
+        options = refshapes_options(self.size)
+        if options and is_shipped(self.rec_checkpoint):
+            vocabulary = 'model.language_model.vocabulary'
+            options += [f'{vocabulary}.ann_file=None', f'{vocabulary}.file={self.rec_checkpoint}']
+        return options
 
     @property
     def full_annotations(self) -> Path:

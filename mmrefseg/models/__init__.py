@@ -1,7 +1,6 @@
-from .backbones import *  # noqa: F403
-from .detectron2 import *  # noqa: F403
-from .heads import *  # noqa: F403
-from .language_models import *  # noqa: F403
-from .losses import *  # noqa: F403
-from .necks import *  # noqa: F403
-from .segmentors import *  # noqa: F403
+"""The papers' networks: SeqTR, Partial-RES, LAVT and detectron2's Mask R-CNN.
+
+``extended`` is this package's own method, ``acceleration`` what makes the same networks faster.
+"""
+
+from .. import compat  # noqa: F401  (before anything imports mmdet)

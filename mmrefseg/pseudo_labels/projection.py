@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..datasets.rle import run_lengths
+from ..structures.rle import run_lengths
 
 # The originals' ``dice_coefficient`` adds it to the denominator.
 EPSILON = 1e-5
@@ -36,7 +36,7 @@ class Runs(NamedTuple):
 def decode_runs(counts: Sequence[str], areas: np.ndarray) -> Runs | None:
     """The run lengths of many compressed RLEs at once.
 
-    The code is that of :func:`mmrefseg.datasets.rle.run_lengths`, which does one and says what is wrong
+    The code is that of :func:`mmrefseg.structures.rle.run_lengths`, which does one and says what is wrong
     with it.
 
     Args:

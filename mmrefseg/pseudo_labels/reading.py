@@ -4,11 +4,13 @@ import glob
 import json
 import os
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import IO, Any
 
 import numpy as np
 
+from ..datasets.predicted_pairs import Checkpoint
 from ..utils import UserInputError, load_json
 
 TODO = 'remove the file and predict again'
@@ -57,6 +59,7 @@ class PredictionStore:
         files: What was read, in order.
         num_records: Distinct predictions.
         num_duplicates: Predictions that another one has replaced.
+        checkpoints: How many predictions say that they are of each (those replaced included).
         notes: What the user should know, in sentences.
 
     Raises:
@@ -67,6 +70,7 @@ class PredictionStore:
     def __init__(self, files: Iterable[str]) -> None:
         self.notes: list[str] = []
         self.files = list(files)
+        self.checkpoints: Counter[Checkpoint] = Counter()
         self._handles: dict[int, IO[bytes]] = {}
         self._lists: dict[int, list[dict]] = {}
         # ref_id, sent_id, file, and byte offset (or position in a json list) of every prediction read.
@@ -74,6 +78,7 @@ class PredictionStore:
         for number, path in enumerate(self.files):
             for where, record in self._scan(number, path):
                 places.extend((*_ids(record, path), number, where))
+                self.checkpoints[Checkpoint.of_record(record)] += 1
         table = np.frombuffer(places, np.int64).reshape(-1, 4)
         # A stable sort keeps the order of reading among equals, of which the last one stays.
         table = table[np.lexsort((table[:, 1], table[:, 0]))]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ..datasets.validation import mask_problem
-from ..evaluation.functional import intersection_and_union, summarise_masks, to_rle
+from ..evaluation.functional import intersection_and_union, summarise_masks
+from ..structures.rle import to_rle
 from .projection import WORST
 from .selection import Outcome, Selector
 

@@ -7,8 +7,8 @@ from typing import NamedTuple, NoReturn
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..evaluation.functional import to_json_rle, to_rle, vote
-from ..evaluation.functional.rle import RLE
+from ..datasets.predicted_pairs import Checkpoint
+from ..structures.rle import RLE, to_json_rle, to_rle, vote
 from ..utils import UserInputError
 from .projection import WORST, decode_runs, projection_term, projection_terms
 
@@ -23,7 +23,7 @@ class Candidate(NamedTuple):
         agreement: Mean IoU with the masks of the object's other expressions, in [0, 1]; 1 if it is alone.
         empty: Whether the mask has no pixel.
         expression: The sentence, or None.
-        checkpoint: What predicted it, or None.
+        source: What predicted it.
         points: The contour it was drawn from, x, y, x, y, ... in pixels, or None.
     """
 
@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
     agreement: float
     empty: bool
     expression: str | Sequence[str] | None
-    checkpoint: str | None
+    source: Checkpoint
     points: Sequence[float] | None = None
 
 
@@ -102,7 +102,7 @@ def judge(records: Sequence[dict], predictions: Sequence[Sequence[dict]]) -> lis
     Args:
         records: The objects: ``ref_id, height, width, bbox`` (the true box x, y, w, h in pixels).
         predictions: For each object, ``{"ref_id", "sent_id", "segmentation", "score"?, "expression"?,
-            "checkpoint"?, "points"?}`` in a fixed order.
+            "checkpoint"?, "checkpoint_sha256"?, "points"?}`` in a fixed order.
 
     Returns:
         For each object, a candidate per prediction.
@@ -136,7 +136,7 @@ def judge(records: Sequence[dict], predictions: Sequence[Sequence[dict]]) -> lis
                 agreed,
                 next(areas) == 0,
                 prediction.get('expression'),
-                prediction.get('checkpoint'),
+                Checkpoint.of_record(prediction),
                 prediction.get('points'),
             )
             for prediction, rle, agreed in zip(of_object, rles, agreement(rles), strict=True)
@@ -181,7 +181,7 @@ def vote_of_all(candidates: Sequence[Candidate], bbox: Sequence[float]) -> Candi
         _mean([candidate.agreement for candidate in candidates]),
         empty,
         [candidate.expression for candidate in candidates],
-        candidates[0].checkpoint,
+        candidates[0].source,
     )
 
 

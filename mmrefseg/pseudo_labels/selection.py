@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..evaluation.functional import to_json_rle
+from ..datasets.predicted_pairs import Checkpoint
+from ..structures.rle import to_json_rle
 from ..utils import UserInputError
 from .reading import PredictionStore
 from .scoring import AGREEMENT_THRESHOLD, STRATEGIES, Candidate, choose_best, judge, vote_of_all
@@ -51,7 +52,7 @@ class Selector:
         agreement_threshold: The second threshold of ``'rpp+agreement'``.
         combine: ``'best'`` keeps the mask of the expression that the strategy prefers, ``'vote'`` the
             pixels that at least half of the expressions' masks hold.
-        checkpoint: Name for ``mask_checkpoint`` where the predictions do not say.
+        checkpoint: What predicted, where the predictions do not say.
 
     Raises:
         UserInputError: If an argument is out of its range.
@@ -63,7 +64,7 @@ class Selector:
         threshold: float | None = None,
         agreement_threshold: float = AGREEMENT_THRESHOLD,
         combine: str = 'best',
-        checkpoint: str | None = None,
+        checkpoint: Checkpoint = Checkpoint(),
     ) -> None:
         if strategy not in STRATEGIES:
             raise UserInputError.of(
@@ -115,15 +116,15 @@ class Selector:
 
     def _with_mask(self, record: dict, chosen: Candidate) -> dict:
         quality = self.strategy.quality(chosen)
+        source = chosen.source if any(chosen.source) else self.checkpoint
         points = {} if chosen.points is None else {'mask_points': chosen.points}
         return {
             **record,
             'mask': to_json_rle(chosen.rle),
-            'mask_source': 'pseudo',
+            'mask_source': {'kind': 'pseudo', **source._asdict()},
             'mask_score': None if math.isnan(quality) else quality,
             'mask_rpp': chosen.term,
             'mask_expression': chosen.expression,
-            'mask_checkpoint': chosen.checkpoint or self.checkpoint,
             **points,
         }
 

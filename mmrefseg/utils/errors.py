@@ -1,8 +1,9 @@
 """What a user can get wrong, said in one sentence."""
 
+import difflib
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class UserInputError(ValueError):
@@ -38,3 +39,10 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
         sys.exit(code or 0)
 
     return run
+
+
+def did_you_mean(wrong: str, choices: Iterable[str], count: int = 3) -> str:
+    """`` (did you mean A, B?)`` with the nearest names, or nothing if none is near."""
+    by_lower = {choice.lower(): choice for choice in choices}
+    near = [by_lower[name] for name in difflib.get_close_matches(wrong.lower(), by_lower, count, cutoff=0.6)]
+    return f' (did you mean {", ".join(near)}?)' if near else ''

@@ -1,19 +1,31 @@
-"""Writing files so that nothing is lost: a temporary name, then a move."""
+"""Writing files so that nothing is lost: a temporary name, then a move; locks; what a file holds."""
 
 import contextlib
+import fcntl
+import hashlib
 import json
 import os
-import tempfile
+import signal
+import socket
+import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from .errors import UserInputError
 
+# Temporary files that this process is writing, for the handler of SIGTERM.
+_unfinished: set[Path] = set()
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     """Open a temporary file beside ``path`` and move it into place on success.
+
+    A new file gets the permissions that the umask leaves, one that was there keeps its own; of a symbolic
+    link, the target is written. The temporary file ``.<name>.<number>.tmp`` goes if the block raises or the
+    process is ended by SIGTERM; what a killed process has left goes with the next write to the same file.
 
     Args:
         path: Where the file shall be. Its folder is made if it is missing.
@@ -22,17 +34,164 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     Yields:
         The open file. If the block raises, ``path`` keeps what it had.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    try:
-        with os.fdopen(handle, mode, encoding=None if 'b' in mode else 'utf-8') as file:
+    encoding = None if 'b' in mode else 'utf-8'
+    if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, a pipe: nothing to replace
+        with open(path, mode, encoding=encoding) as file:
             yield file
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        return
+    path = Path(os.path.realpath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = _open_temporary(path)
+    _unfinished.add(temporary)
+    # Closed after the move only: closing gives up the lock that says that the temporary file has an owner.
+    with os.fdopen(handle, mode, encoding=encoding) as file, _removed_on_sigterm():
+        try:
+            yield file
+            file.flush()
+            if path.exists():
+                os.fchmod(handle, stat.S_IMODE(path.stat().st_mode))
+            os.replace(temporary, path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        finally:
+            _unfinished.discard(temporary)
+
+
+def _open_temporary(path: Path) -> tuple[int, Path]:
+    """Make the first of ``.<name>.0.tmp``, ``.1.tmp``, ... that no living process is writing.
+
+    Whoever writes one holds a lock on it, which ends with the process: one that can be locked is a dead
+    process's. Unlike a process's number, this cannot be taken over by another process, and it holds between
+    containers and machines.
+
+    Returns:
+        The open file, locked where the file system has locks; its path.
+    """
+    number = 0
+    while True:
+        temporary = path.with_name(f'.{path.name}.{number}.tmp')
+        _remove_if_abandoned(temporary)
+        try:
+            handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        except FileExistsError:  # another's, who lives
+            number += 1
+            continue
+        if _lock_unless_removed(handle, temporary):
+            return handle, temporary
+        os.close(handle)
+
+
+def _remove_if_abandoned(temporary: Path) -> None:
+    with contextlib.suppress(OSError):  # not there; or locked, or not ours to open: it stays
+        handle = os.open(temporary, os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(handle, temporary):
+                temporary.unlink()
+        finally:
+            os.close(handle)
+
+
+def _lock_unless_removed(handle: int, temporary: Path) -> bool:
+    """Lock a file just made; False if another process has called it abandoned before that."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: nobody can have removed it
+        return True
+    return _is_at(handle, temporary)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether an open file still has this name."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+@contextlib.contextmanager
+def _removed_on_sigterm() -> Iterator[None]:
+    """Remove unfinished files when SIGTERM comes, and end by it; an own handler of the program stays."""
+    owner = os.getpid()
+
+    def end(signum: int, _: Any) -> None:
+        for temporary in list(_unfinished) if os.getpid() == owner else ():  # not in a forked child
+            temporary.unlink(missing_ok=True)
+        signal.signal(signum, signal.SIG_DFL)
+        os.kill(os.getpid(), signum)
+
+    # Only the main thread may set one.
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+class FileLock:
+    """A lock of the operating system on a file; it ends with its process, however that ends.
+
+    A child that was forked does not hold it. The file itself stays and says who held the lock last. On a file
+    system without locks, everybody gets it.
+
+    Args:
+        path: The file, used for nothing else in this process. Its folder is made if it is missing.
+    """
+
+    def __init__(self, path: str | os.PathLike) -> None:
+        self.path = Path(path)
+        self._file: IO[str] | None = None
+
+    def take(self) -> bool:
+        """Take it alone; False if other processes hold it."""
+        if not self._lock(fcntl.LOCK_EX):
+            return False
+        self._file.truncate(0)
+        self._file.write(f'process {os.getpid()} on {socket.gethostname()}')
+        self._file.flush()
+        return True
+
+    def share(self) -> bool:
+        """Take it, or keep it, together with others who share it; False if one has it alone."""
+        return self._lock(fcntl.LOCK_SH)
+
+    def holder(self) -> str:
+        """Who took it alone last: ``process 123 on name``."""
+        with open(self.path, encoding='utf-8', errors='replace') as file:
+            return file.read().strip() or 'a process'
+
+    def release(self) -> None:
+        """Give it up."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _lock(self, kind: int) -> bool:
+        if self._file is None:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.path, 'a+', encoding='utf-8')  # noqa: SIM115 (held until release)
+        try:
+            # Unlike flock's, these locks are not handed on to the workers that a data loader forks.
+            fcntl.lockf(self._file, kind | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            self.release()
+            return False
+        except OSError:
+            return True
+        return True
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits (what ``sha256sum`` prints); read in pieces."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def dump_json(data: Any, path: str | os.PathLike, indent: int | None = None) -> None:

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from mmrefseg.datasets.masks import from_array, to_array
+from mmrefseg.structures.masks import from_array, to_array
 
 
 def make_predictions(objects: list[dict], seed: int = 0) -> list[dict]:

@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmrefseg.analysis import Case, FailureStudy, all_groupings, choosing, collect_cases
+from mmrefseg.analysis import choosing
+from mmrefseg.analysis.cases import Case, collect_cases
 from mmrefseg.analysis.density import density, histogram
-from mmrefseg.analysis.groups import AREA_EDGES, IOU_EDGES, interval_labels, interval_of
+from mmrefseg.analysis.groups import AREA_EDGES, IOU_EDGES, all_groupings, interval_labels, interval_of
+from mmrefseg.analysis.study import FailureStudy
 from mmrefseg.analysis.words import ATTRIBUTE_WORDS, POSITION_WORDS, count_words, kinds_of, words_of
-from mmrefseg.datasets.masks import from_array
 from mmrefseg.evaluation.prediction_file import pair_predictions
+from mmrefseg.structures.masks import from_array
 
 SIZE = 20
 # Three objects of one picture, two of them of one category, and one alone in another picture.

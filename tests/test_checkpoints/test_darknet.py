@@ -8,8 +8,9 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-from mmrefseg.checkpoints import SEQTR_KEYS, write_checkpoint
 from mmrefseg.checkpoints.darknet import convert_darknet
+from mmrefseg.checkpoints.seqtr import SEQTR_KEYS
+from mmrefseg.checkpoints.writing import write_checkpoint
 from mmrefseg.utils import UserInputError
 
 TINY = dict(base_channels=4, stage_blocks=(1, 1), neck_blocks=1, out_indices=(4,), frozen_layers=0)

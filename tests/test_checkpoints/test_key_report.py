@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from mmrefseg.checkpoints import ConversionReport, KeyMap, write_checkpoint
+from mmrefseg.checkpoints.report import ConversionReport
+from mmrefseg.checkpoints.writing import write_checkpoint
 from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.compat.key_map import KeyMap
 from mmrefseg.utils import UserInputError
 
 KEYS = KeyMap([(r'enc\.(\d+)\.(w|b)', r'encoder.\1.\2')], drop=[r'enc\.buffer'])

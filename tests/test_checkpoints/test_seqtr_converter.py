@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmrefseg.checkpoints.seqtr import recognise
 from mmrefseg.checkpoints.seqtr_conversion import convert, convert_checkpoint
 from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.datasets.vocabulary import SPECIAL_WORDS, Vocabulary
 from mmrefseg.engine.hooks.checkpoint_check_hook import broken_conventions
-from mmrefseg.models.language_models.vocabulary import SPECIAL_WORDS, Vocabulary
 from mmrefseg.utils import UserInputError
 
 NETWORKS = {

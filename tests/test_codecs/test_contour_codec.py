@@ -8,9 +8,10 @@ import pycocotools.mask as mask_utils
 import pytest
 from mmdet.registry import TASK_UTILS
 
-import mmrefseg  # noqa: F401
-from mmrefseg.codecs import ContourCodec, polygon_area, vertices_to_mask, vertices_to_rle
+import mmrefseg.registration  # noqa: F401
+from mmrefseg.codecs.contour_codec import ContourCodec
 from mmrefseg.codecs.contours import boundary_polygon, largest_contour, mass_center
+from mmrefseg.structures.polygons import polygon_area, vertices_to_mask, vertices_to_rle
 
 ORIGINALS = ('seqtr', 'partial')
 

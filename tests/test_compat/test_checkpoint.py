@@ -10,6 +10,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import Runner, load_checkpoint
+from safetensors.torch import save, save_file
 from torch import nn
 
 from mmrefseg.compat import load_checkpoint_file
@@ -191,4 +192,44 @@ def test_a_file_that_is_no_checkpoint_is_one_sentence(tmp_path, case):
         load_checkpoint_file(path)
     message = str(error.value)
     assert message.startswith(str(path)) and expected in message and '; ' in message
+    assert '\n' not in message and len(message) < 400
+
+
+def test_a_safetensors_file_gives_weights_and_what_is_said_of_them(tmp_path):
+    path, model = tmp_path / 'w.safetensors', nn.Linear(2, 1)
+    state = {'weight': torch.tensor([[1.0, 2.0]]).half(), 'bias': torch.zeros(1)}
+    save_file(state, path, {'seed': '3'})
+    loaded = load_checkpoint_file(path)
+    assert loaded['meta'] == {'safetensors': {'seed': '3'}}
+    assert torch.equal(loaded['state_dict']['weight'], state['weight'])
+    load_checkpoint(model, str(path))
+    assert model.weight.tolist() == [[1, 2]] and model.weight.dtype == torch.float32
+
+
+def test_a_checkpoint_by_another_name_is_not_executed(tmp_path):
+    canary, path = tmp_path / 'executed', tmp_path / 'evil.safetensors'
+    torch.save({'state_dict': {}, 'x': Executes(canary)}, path)
+    with pytest.raises(UserInputError, match='a damaged file'):
+        load_checkpoint_file(path)
+    assert not canary.exists()
+
+
+DAMAGED = {
+    'cut in its weights': lambda whole: whole[:-10],
+    'cut in its header': lambda whole: whole[:30],
+    'a header that is no json': lambda whole: whole[:8] + b'x' * (len(whole) - 8),
+    'text': lambda whole: b'{"json": true}' * 20,
+    'a header longer than any file': lambda whole: b'\xff' * 8 + whole[8:],
+    'one byte': lambda whole: b'1',
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGED)
+def test_a_damaged_safetensors_file_is_one_sentence(tmp_path, damage):
+    path = tmp_path / 'w.safetensors'
+    path.write_bytes(DAMAGED[damage](save({'w': torch.arange(100.0)})))
+    with pytest.raises(UserInputError) as error:
+        load_checkpoint_file(path)
+    message = str(error.value)
+    assert message.startswith(f'{path}: found a damaged file (') and 'download or copy it again' in message
     assert '\n' not in message and len(message) < 400

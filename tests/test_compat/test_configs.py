@@ -32,7 +32,7 @@ def test_models_of_inherited_configs_build(tmp_path):
 
 def test_custom_imports(tmp_path):
     path = tmp_path / 'mine.py'
-    path.write_text("custom_imports = dict(imports=['mmrefseg'], allow_failed_imports=False)\n")
+    path.write_text("custom_imports = dict(imports=['mmrefseg.registration'], allow_failed_imports=False)\n")
     Config.fromfile(path)
 
 

@@ -12,7 +12,7 @@ from shipped import PATHS, load
 from torch import nn
 
 init_default_scope('mmdet')
-LAVT = [name for name in PATHS if name.startswith('lavt')]
+LAVT = [name for name in PATHS if name.startswith(('lavt', 'late-lavt'))]
 DATASETS = ('refcoco-unc', 'refcocoplus-unc', 'refcocog-umd', 'refcocog-google')
 BASE = 'lavt_swin-b-w12_480_refcoco-unc'
 RELEASED = 'lavt_swin-b-w12_480_released_refcoco-unc'
@@ -27,14 +27,14 @@ def test_how_many():
         for dataset in DATASETS[:3]
     }
     expected |= {f'lavt_swin-b-w12_480_released_{dataset}' for dataset in DATASETS}
-    expected |= {REPRODUCTION, 'lavt_tiny_refshapes'}
-    expected |= {f'lavt_tiny_m05{kind}_refshapes' for kind in ('', '-pseudo', '-retrain')}
+    expected |= {REPRODUCTION, 'late-lavt_tiny_refshapes'}
+    expected |= {f'late-lavt_tiny_m05{kind}_refshapes' for kind in ('', '-pseudo', '-retrain')}
     assert set(LAVT) == expected and len(LAVT) == 26
 
 
 @pytest.mark.parametrize('name', LAVT)
 def test_data(name):
-    """Annotations of the named data set; whole pictures, stretched; every sentence of a picture at once."""
+    """Annotations of the named data set; whole images, stretched; every sentence of an image at once."""
     config, dataset = load(name), name.rpartition('_')[2]
     size = 448 if '_448_' in name else 480
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
@@ -56,7 +56,7 @@ def test_lavt_is_a_pseudo_labeller(name):
     config = load(name)
     assert config.model.test_cfg.confine_to_box
     assert config.test_evaluator.type == 'PseudoLabelDump'
-    assert config.test_evaluator.checkpoint == config.load_from
+    assert 'checkpoint' not in config.test_evaluator and config.default_hooks.name_checkpoint
     assert (
         config.test_dataloader.dataset.skip_predicted == config.test_evaluator.outfile_prefix + '.rank*.jsonl'
     )
@@ -237,9 +237,9 @@ def test_missing_files_are_said(tmp_path, monkeypatch):
 
 
 def test_tiny_is_tiny():
-    model = load('lavt_tiny_refshapes').model.to_dict()
+    model = load('late-lavt_tiny_refshapes').model.to_dict()
     model['language_model']['vocabulary'] = dict(words=['a', 'b'])
     count = sum(p.numel() for p in MODELS.build(model).parameters())
     assert 1e5 < count < 2e6
     with torch.no_grad():
-        assert load('lavt_tiny_refshapes').train_dataloader.dataset.group_by == 'image'
+        assert load('late-lavt_tiny_refshapes').train_dataloader.dataset.group_by == 'image'

@@ -36,7 +36,7 @@ def counts(golden_dir):
     ('name', 'family', 'task', 'more'),
     [
         (stage('m100', 'refcocog-umd'), 'partial', 'res', 0),
-        (stage('m100'), 'partial', 'res', 12 * 256),  # counted with 12 points, built with 18: 12 more places
+        (stage('m100'), 'partial', 'res', 12 * 256),  # counted with 12 points, not 18: 12 positions more
         # The original's comprehension network keeps a prompt for masks that nothing trains.
         (stage('rec'), 'partial', 'rec', -256),
         ('seqtr_darknet53_rec_refcoco-unc', 'seqtr', 'rec', 0),

@@ -1,6 +1,7 @@
 """Every shipped config: what it names exists, and the stages hang together."""
 
 import argparse
+import ast
 import importlib.util
 import json
 import re
@@ -9,7 +10,7 @@ import pytest
 import yaml
 from mmengine.registry import init_default_scope
 from shipped import DATASETS, PATHS, ROOT, STAGES, depth, load, stage
-from signatures import problem, types_of
+from signatures import RUNNER_KEYS, problem, types_of
 
 init_default_scope('mmdet')
 ABLATION = ('baseline', 'token', 'token-content', 'token-content-points')
@@ -60,6 +61,20 @@ def test_depth_of_inheritance(name):
     assert 2 <= depth(PATHS[name]) <= 3
 
 
+def test_every_variable_is_read():
+    """In its own file, or as ``_base_.NAME`` by another; what the runner takes is read by it."""
+    files = sorted(ROOT.rglob('*.py'))
+    by_children = set(re.findall(r'\b_base_\.(\w+)', '\n'.join(path.read_text() for path in files)))
+    count = 0
+    for path in files:
+        nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Name)]
+        read = {node.id for node in nodes if isinstance(node.ctx, ast.Load)} | by_children | RUNNER_KEYS
+        variables = {node.id for node in nodes if isinstance(node.ctx, ast.Store)} - {'_base_'}
+        assert not variables - read, path
+        count += len(variables - RUNNER_KEYS)
+    assert len(files) > len(PATHS) and count > 100
+
+
 @pytest.mark.parametrize('name', PATHS)
 def test_opens_with_what_it_is(name):
     assert re.match(r'# [A-Z]\w', PATHS[name].read_text())
@@ -87,7 +102,7 @@ def test_one_codec(name):
 
 @pytest.mark.parametrize('name', [name for name in PATHS if '_darknet53_' in name])
 def test_tests_are_in_the_original_frame(name):
-    """Truth is loaded behind the resize; all expressions of a picture share its pass; 640 pixels."""
+    """Truth is loaded behind the resize; all expressions of an image share its pass; 640 pixels."""
     for loader in (load(name).val_dataloader, load(name).test_dataloader):
         dataset = loader.dataset
         types = [step.type for step in dataset.pipeline]
@@ -152,7 +167,7 @@ def test_stage_3_is_what_the_selection_expects(dataset, ratio, repo_root):
     pseudo = load(stage(f'm{ratio:02d}-pseudo', dataset))
     retrain = load(stage(f'm{ratio:02d}-retrain', dataset))
     assert [pseudo.test_evaluator.outfile_prefix] == args.predictions
-    assert pseudo.test_evaluator.checkpoint == pseudo.load_from
+    assert 'checkpoint' not in pseudo.test_evaluator and pseudo.default_hooks.name_checkpoint
     assert pseudo.test_dataloader.dataset.skip_predicted == args.predictions[0] + '.rank*.jsonl'
     assert 'data/' + pseudo.test_dataloader.dataset.ann_file == args.annotations
     assert 'data/' + retrain.train_dataloader.dataset.ann_file == args.out

@@ -8,14 +8,9 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmrefseg.datasets import (
-    find_problem,
-    load_annotation_file,
-    load_split,
-    masks,
-    normalize_records,
-    validate_record,
-)
+from mmrefseg.datasets.annotations import load_annotation_file, load_split, normalize_records
+from mmrefseg.datasets.validation import find_problem, validate_record
+from mmrefseg.structures import masks
 from mmrefseg.utils import UserInputError
 
 SQUARE = [[10, 10, 30, 10, 30, 30, 10, 30]]

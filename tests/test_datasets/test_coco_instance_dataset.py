@@ -5,7 +5,7 @@ import json
 import pytest
 from mmdet.datasets import CocoDataset
 
-from mmrefseg.datasets import CocoInstanceDataset
+from mmrefseg.datasets.coco_instance_dataset import CocoInstanceDataset
 from mmrefseg.utils import UserInputError
 
 PIPELINE = [

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmrefseg.datasets import load_split, masks
+from mmrefseg.datasets.annotations import load_split
 from mmrefseg.datasets.converters import (
     ImageSizes,
     compare_counts,
@@ -26,6 +26,7 @@ from mmrefseg.datasets.converters import (
     read_size,
     write_refer,
 )
+from mmrefseg.structures import masks
 from mmrefseg.utils import UserInputError
 
 SQUARE = [[10, 10, 30, 10, 30, 30, 10, 30]]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from test_transforms import loaded, record
 
-from mmrefseg.codecs import ContourCodec, vertices_to_mask
+from mmrefseg.codecs.contour_codec import ContourCodec
 from mmrefseg.datasets.transforms import RefFlip
+from mmrefseg.structures.polygons import vertices_to_mask
 
 POINTS = [21.5, 30.0, 45.0, 31.25, 44.0, 54.0, 20.25, 52.0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_transforms import CODEC, loaded, record
 
-from mmrefseg.codecs import ContourCodec
+from mmrefseg.codecs.contour_codec import ContourCodec
 from mmrefseg.datasets.transforms import EncodeContour, LargeScaleJitter, RefResize
 from mmrefseg.utils import UserInputError
 

@@ -9,7 +9,8 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
-from mmrefseg.datasets import NothingLeft, RefSegDataset
+from mmrefseg.datasets.predicted_pairs import NothingLeft
+from mmrefseg.datasets.ref_seg_dataset import RefSegDataset
 from mmrefseg.utils import UserInputError, load_json
 
 BOX = {'height': 48, 'width': 64, 'bbox': [10, 10, 20, 20], 'category_id': 2}

@@ -17,11 +17,12 @@ import shapely
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from mmrefseg.codecs import ContourCodec, vertices_to_mask
+from mmrefseg.codecs.contour_codec import ContourCodec
 from mmrefseg.datasets.refshapes import PRESETS, generate, make_picture
 from mmrefseg.datasets.refshapes import generate as _package_function
 from mmrefseg.datasets.refshapes.palette import COLORS
 from mmrefseg.datasets.refshapes.shapes import CATEGORY_IDS, CLASSES
+from mmrefseg.structures.polygons import vertices_to_mask
 from mmrefseg.utils import UserInputError
 
 generate_module = sys.modules[_package_function.__module__]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmrefseg.datasets import rle
+from mmrefseg.structures import rle
 
 
 def runs_by_loop(array):

@@ -12,7 +12,7 @@ from mmcv.transforms import Compose
 from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 
-import mmrefseg  # noqa: F401
+import mmrefseg.registration  # noqa: F401
 from mmrefseg.datasets.transforms import (
     DrawExpression,
     EncodeContour,

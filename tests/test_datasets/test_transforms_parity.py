@@ -13,8 +13,8 @@ import pytest
 import torch
 from mmdet.models import DetDataPreprocessor
 
-import mmrefseg  # noqa: F401
-from mmrefseg.codecs import ContourCodec
+import mmrefseg.registration  # noqa: F401
+from mmrefseg.codecs.contour_codec import ContourCodec
 from mmrefseg.datasets.transforms import (
     EncodeContour,
     LargeScaleJitter,

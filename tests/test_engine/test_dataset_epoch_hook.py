@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch.utils.data import Subset
 
-from mmrefseg.datasets import RefSegDataset
+from mmrefseg.datasets.ref_seg_dataset import RefSegDataset
 from mmrefseg.engine.hooks import DatasetEpochHook, set_dataset_epoch
 
 

@@ -18,14 +18,15 @@ from torch import nn
 from mmrefseg.engine.hooks import (
     CheckpointCheckHook,
     CheckpointLinkHook,
+    NameCheckpointHook,
     RefVisualizationHook,
     RichProgressHook,
     compare_state_dicts,
     link_file,
     seed_everything,
 )
-from mmrefseg.utils import UserInputError
-from mmrefseg.visualization import RefVisualizer
+from mmrefseg.utils import UserInputError, file_sha256
+from mmrefseg.visualization.local_visualizer import RefVisualizer
 
 
 class Log:
@@ -200,3 +201,34 @@ def test_pictures_are_named_by_their_pair(tmp_path):
     hook.after_test_iter(runner, 0, outputs=samples)
     names = sorted(path.name for path in (tmp_path / 'work/now/shown').iterdir())
     assert names == ['cat_ref3_sent4.png', 'cat_ref3_sent5.png']
+
+
+class Asker:
+    """A metric that wants to know what was loaded."""
+
+    def __init__(self, begun=False):
+        self.begun, self.told = begun, []
+
+    def begin(self, checkpoint, sha256):
+        self.told.append((checkpoint, sha256))
+
+
+@pytest.mark.parametrize(
+    ('load_from', 'steps', 'expected'),
+    [
+        ('{folder}/a.pth', 0, ('{folder}/a.pth', True)),
+        ('{folder}/a.pth', 3, (None, False)),  # trained in this process
+        ('https://there/a.pth', 0, ('https://there/a.pth', False)),
+        (None, 0, (None, False)),
+    ],
+)
+def test_metrics_hear_what_was_loaded(tmp_path, load_from, steps, expected):
+    (tmp_path / 'a.pth').write_bytes(b'weights')
+    load_from, name = (text and text.format(folder=tmp_path) for text in (load_from, expected[0]))
+    asker, others = Asker(), [Asker(begun=True), object()]
+    evaluator = SimpleNamespace(metrics=[*others, asker])
+    NameCheckpointHook().before_test(
+        make_runner(tmp_path, _load_from=load_from, iter=steps, test_evaluator=evaluator)
+    )
+    assert asker.told == [(name, file_sha256(tmp_path / 'a.pth') if expected[1] else None)]
+    assert others[0].told == []

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from mmrefseg.evaluation.functional import (
+from mmrefseg.structures.rle import (
     decode_mask,
     encode_mask,
     resize_mask,

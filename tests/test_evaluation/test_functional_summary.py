@@ -11,21 +11,18 @@ from mmdet.structures.bbox import bbox_overlaps
 from mmrefseg.evaluation.functional import (
     Pair,
     apply_protocol,
-    clip_boxes,
-    encode_mask,
     intersection_and_union,
     iou_of_counts,
     mean,
     mean_of_batch_means,
-    paired_box_iou,
     score_pairs,
     summarise_boxes,
     summarise_generalized,
     summarise_masks,
     unique_pairs,
-    xywh_to_xyxy,
-    xyxy_to_xywh,
 )
+from mmrefseg.structures.boxes import clip_boxes, paired_box_iou, xywh_to_xyxy, xyxy_to_xywh
+from mmrefseg.structures.rle import encode_mask
 from mmrefseg.utils import UserInputError
 
 

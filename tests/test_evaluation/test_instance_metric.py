@@ -9,8 +9,8 @@ from mmdet.evaluation import CocoMetric
 from pycocotools import mask as coco_mask
 from rich.console import Console
 
-from mmrefseg.evaluation import InstanceMetric
 from mmrefseg.evaluation.functional.instances import COLUMNS, average_precision
+from mmrefseg.evaluation.metrics.instance_metric import InstanceMetric
 from mmrefseg.evaluation.tables import precision_tables
 from mmrefseg.utils import UserInputError
 

@@ -13,11 +13,11 @@ from mmengine.structures import InstanceData
 
 from mmrefseg.datasets.transforms import LoadRefAnnotations
 from mmrefseg.datasets.transforms.annotations import read_mask
-from mmrefseg.evaluation import RESMetric
-from mmrefseg.evaluation.functional import encode_mask, resize_mask, to_json_rle
+from mmrefseg.evaluation.metrics.res_metric import RESMetric
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
+from mmrefseg.runs.testing import describe_model, set_metric_options
+from mmrefseg.structures.rle import encode_mask, resize_mask, to_json_rle
 from mmrefseg.utils import UserInputError
-from mmrefseg.utils.testing_config import describe_model, set_metric_options
 
 
 def sample_of(masks: np.ndarray, truth: np.ndarray, ref_ids: list, sent_ids: list, network=None):

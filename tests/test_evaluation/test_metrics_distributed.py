@@ -1,13 +1,17 @@
 """Two real processes: the numbers are those of one, whatever the sampler repeats."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from mmrefseg.evaluation import PseudoLabelDump, RECMetric, RESMetric
+from mmrefseg.evaluation.metrics.pseudo_label_dump import PseudoLabelDump
+from mmrefseg.evaluation.metrics.rec_metric import RECMetric
+from mmrefseg.evaluation.metrics.res_metric import RESMetric
+from mmrefseg.utils import FileLock, UserInputError
 
 
 def work(rank: int, folder: str) -> None:
@@ -27,9 +31,42 @@ def work(rank: int, folder: str) -> None:
             key = f'{name} {type(metric).__name__} {getattr(metric, "protocol", "")}'
             results[key] = evaluate(metric, share, size=7)
     dump = PseudoLabelDump(f'{folder}/pseudo', collect_dir=f'{folder}/dump')
+    # Only the first process knows the hash.
+    dump.begin('best.pth', '1' * 64 if rank == 0 else None)
     results['dump'] = evaluate(dump, [samples[index] for index in interleaved], size=7)
+    results['lock'] = locks(rank, folder)
+    results['refusal'] = refusal(folder)
+    # A process without a batch begins, too.
+    idle = PseudoLabelDump(f'{folder}/idle', collect_dir=f'{folder}/idle_dump')
+    results['idle'] = evaluate(idle, samples[:1] if rank else [], size=1)
     Path(folder, f'results{rank}.json').write_text(json.dumps(results))
     dist.destroy_process_group()
+
+
+def locks(rank: int, folder: str) -> list[bool]:
+    """Whether another process could write: while both hold the prefix, while the second does, and then."""
+    dump = PseudoLabelDump(f'{folder}/held')
+    dump.begin()
+    found = []
+    for leaves in (0, 1, None):
+        dist.barrier()
+        child = os.fork()
+        if child == 0:
+            os._exit(FileLock(f'{folder}/held.lock').take() if rank == 0 else 0)
+        found.append(bool(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+        dist.barrier()
+        if rank == leaves:
+            dump._lock.release()
+    return found
+
+
+def refusal(folder: str) -> str:
+    """What both processes say to other weights."""
+    try:
+        PseudoLabelDump(f'{folder}/pseudo').begin('best.pth', '2' * 64)
+    except UserInputError as error:
+        return str(error)
+    return ''
 
 
 @pytest.fixture(scope='module')
@@ -43,6 +80,8 @@ def test_two_processes_equal_one(folder):
     from metric_samples import evaluate, make_samples
 
     ranks = [json.loads((folder / f'results{rank}.json').read_text()) for rank in (0, 1)]
+    for results in ranks:
+        del results['lock']
     assert ranks[0] == ranks[1]
     one = {
         'RESMetric sentence': evaluate(RESMetric(), make_samples(7)),
@@ -60,9 +99,23 @@ def test_each_process_dumps_its_share(folder):
     pairs = [
         {(json.loads(line)['ref_id'], json.loads(line)['sent_id']) for line in shard} for shard in shards
     ]
-    # Object 0 is in both shares: whoever opens second may find it written.
+    # Object 0 is in both shares.
     refs = [{ref for ref, _ in shard} for shard in pairs]
-    assert refs[0] | {0} == {0, 2, 4, 6} and refs[1] | {0} == {0, 1, 3, 5}
+    assert refs == [{0, 2, 4, 6}, {0, 1, 3, 5}]
+    sources = {json.loads(line)['checkpoint_sha256'] for shard in shards for line in shard}
+    assert sources == {'1' * 16}
     assert len(pairs[0] | pairs[1]) == 1 + 2 + 3 + 1 + 2 + 3 + 1
     results = json.loads((folder / 'results0.json').read_text())
     assert results['dump'] == {'pseudo/num_predictions': len(pairs[0] | pairs[1])}
+    assert results['idle'] == {'pseudo/num_predictions': 1}
+
+
+def test_the_processes_of_a_run_share_its_prefix(folder):
+    """Nobody else may write until the last has gone; other weights are refused in all of them."""
+    ranks = [json.loads((folder / f'results{rank}.json').read_text()) for rank in (0, 1)]
+    assert ranks[0]['lock'] == [False, False, True]
+    for results in ranks:
+        assert (
+            'pseudo.rank0.jsonl: found predictions of best.pth (sha256 1111111111111111)'
+            in results['refusal']
+        )

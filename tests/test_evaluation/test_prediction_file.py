@@ -6,8 +6,9 @@ import json
 import pytest
 from metric_samples import annotations_of, evaluate, make_samples
 
-from mmrefseg.evaluation import RECMetric, RESMetric
 from mmrefseg.evaluation.functional import score_pairs
+from mmrefseg.evaluation.metrics.rec_metric import RECMetric
+from mmrefseg.evaluation.metrics.res_metric import RESMetric
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
 from mmrefseg.utils import UserInputError
 

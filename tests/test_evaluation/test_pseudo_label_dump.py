@@ -7,8 +7,8 @@ import pytest
 import torch
 from metric_samples import evaluate, make_samples
 
-from mmrefseg.evaluation import PseudoLabelDump
-from mmrefseg.evaluation.functional import decode_mask
+from mmrefseg.evaluation.metrics.pseudo_label_dump import PseudoLabelDump
+from mmrefseg.structures.rle import decode_mask
 from mmrefseg.utils import UserInputError
 
 
@@ -27,12 +27,16 @@ def dump(shard: Path, **arguments) -> PseudoLabelDump:
 
 def test_records_carry_the_prediction_and_no_truth(shard):
     samples = make_samples(3)
-    assert evaluate(dump(shard, checkpoint='best.pth'), samples) == {'pseudo/num_predictions': 6}
+    metric = dump(shard)
+    metric.begin('best.pth', 'f' * 64)
+    assert evaluate(metric, samples) == {'pseudo/num_predictions': 6}
     records = read(shard)
     assert [record['expression'] for record in records] == [e for s in samples for e in s.expressions]
     assert set(records[0]) == {
         'ref_id', 'sent_id', 'image_id', 'segmentation', 'bbox', 'score', 'expression', 'checkpoint',
+        'checkpoint_sha256',
     }  # fmt: skip
+    assert {(r['checkpoint'], r['checkpoint_sha256']) for r in records} == {('best.pth', 'f' * 16)}
     mask = decode_mask(records[-1]['segmentation'])
     assert (mask == samples[2].pred_instances.masks[2].numpy()).all()
     assert not (mask == samples[2].gt_instances.masks.masks[2]).all()
@@ -87,8 +91,56 @@ def test_resume_false_starts_over(shard):
     assert len(read(shard)) == 1 and not shard.with_name('pseudo.rank5.jsonl').exists()
 
 
-def test_another_checkpoint_is_refused(shard):
-    evaluate(dump(shard, checkpoint='a.pth'), make_samples(1))
-    with pytest.raises(UserInputError, match=r'predictions of checkpoint a\.pth, expected b\.pth'):
-        evaluate(dump(shard, checkpoint='b.pth'), make_samples(2))
-    assert len(read(shard)) == 1
+def test_what_is_not_known_is_null(shard):
+    evaluate(dump(shard), make_samples(1))
+    assert [record['checkpoint'] for record in read(shard)] == [None]
+    assert [record['checkpoint_sha256'] for record in read(shard)] == [None]
+
+
+# Name and hash of the weights that predicted, of those that predict, and whether the run goes on.
+CASES = [
+    (('a', '1'), ('a', '1'), True),
+    (('a', '1'), ('b', '1'), True),  # moved
+    (('a', '1'), ('a', '2'), False),  # trained anew
+    (('a', '1'), ('a', None), False),  # cannot be told
+    (('a', None), ('a', '1'), False),
+    (('a', None), ('a', None), True),
+    (('a', None), ('b', None), False),
+    ((None, None), ('b', None), False),
+    ((None, None), (None, None), True),
+]
+
+
+@pytest.mark.parametrize(('before', 'now', 'same'), CASES)
+def test_shards_of_other_weights_are_refused(shard, before, now, same):
+    first, second = dump(shard), dump(shard)
+    first.begin(before[0], before[1] and before[1] * 64)
+    evaluate(first, make_samples(1))
+    text = shard.read_text()
+    if same:
+        second.begin(now[0], now[1] and now[1] * 64)
+        evaluate(second, make_samples(2))
+        assert len(read(shard)) == 3
+        return
+    with pytest.raises(UserInputError, match=r'rank0\.jsonl: found predictions of .*, expected those of'):
+        second.begin(now[0], now[1] and now[1] * 64)
+    assert shard.read_text() == text
+    third = dump(shard, resume=False)
+    third.begin(now[0], now[1] and now[1] * 64)
+    evaluate(third, make_samples(1))
+    assert [record['checkpoint'] for record in read(shard)] == [now[0]]
+
+
+def test_other_weights_are_seen_in_any_shard(shard):
+    """Half a line says nothing; the shard of a process that is no more does."""
+    shard.parent.mkdir()
+    shard.write_text('{"ref_id": 0, "sent')
+    metric = dump(shard)
+    metric.begin('a', '1' * 64)
+    evaluate(metric, make_samples(1))
+    shard.rename(shard.with_name('pseudo.rank3.jsonl'))
+    with pytest.raises(
+        UserInputError, match=r'rank3\.jsonl: found .*, expected those of an unknown checkpoint'
+    ):
+        dump(shard).process(None, [make_samples(1)[0].to_dict()])
+    assert not shard.exists()

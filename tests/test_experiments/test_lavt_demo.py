@@ -26,10 +26,11 @@ def test_demo_leaves_table_pictures_and_page_and_is_not_done_twice(repo_root, tm
     assert 0 < summary['failures'] <= summary['sentences'] and summary['sentences'] > 50
     assert 0 < summary['train_seconds'] < summary['seconds']
     assert 'per sentence, original size' in done.stdout
+    assert 'late LAVT on RefShapes tiny testA' in done.stdout
     with Image.open(tmp_path / 'work_dirs/demo-lavt/pictures/predictions.png') as picture:
         assert picture.width > 400 and len(set(picture.convert('L').getdata())) > 50
     page = (tmp_path / 'work_dirs/demo-lavt/failures/index.html').read_text()
-    assert 'LAVT on RefShapes tiny testA' in page and page.count('<figure>') >= 12
+    assert 'late LAVT on RefShapes tiny testA' in page and page.count('<figure>') >= 12
     again = run_demo(repo_root, tmp_path)
     assert again.returncode == 0, again.stderr[-2000:]
     assert again.stderr.count('done before') == 5

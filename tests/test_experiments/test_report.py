@@ -5,9 +5,9 @@ import json
 import pytest
 from PIL import Image
 
-from mmrefseg.experiments import Ablation, PartialStudy, Variant, write_experiment_report
-from mmrefseg.experiments.ablation import BOX_PARTS, MASK_PARTS
-from mmrefseg.experiments.study import BOX_FRAME, PARTIAL_RES, READOUTS
+from mmrefseg.experiments.ablation import BOX_PARTS, MASK_PARTS, Ablation
+from mmrefseg.experiments.report import write_experiment_report
+from mmrefseg.experiments.study import BOX_FRAME, PARTIAL_RES, READOUTS, PartialStudy, Variant
 from mmrefseg.utils import UserInputError
 
 

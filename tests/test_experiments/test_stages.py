@@ -85,7 +85,7 @@ def test_progress_is_read_from_the_logs_of_the_tools(tmp_path):
 
 SCRIPT = """
 import os, sys
-import mmrefseg
+import mmrefseg.registration
 print(os.getppid() == {parent}, sys.argv[1:], os.environ['STAGE_WORD'])
 open(sys.argv[1], 'w').write('made')
 sys.exit({code})

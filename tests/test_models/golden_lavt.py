@@ -11,7 +11,7 @@ from mmdet.registry import MODELS
 from PIL import Image
 
 from mmrefseg.checkpoints.lavt import LAVTNetwork, expected_lavt
-from mmrefseg.models.language_models.tokens import TokenBatch
+from mmrefseg.models.language_models.token_batch import TokenBatch
 from mmrefseg.models.layers.swin import WindowAttention, relative_position_index
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from mmrefseg.checkpoints.seqtr_conversion import convert_checkpoint
-from mmrefseg.models.heads import ImageSizes
+from mmrefseg.models.heads.seqtr_head import ImageSizes
 
 NAMES = [
     'A_seqtr_rec',

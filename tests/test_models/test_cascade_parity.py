@@ -20,10 +20,10 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmrefseg.checkpoints.mmdet2 import read_mmdet2
-from mmrefseg.models.layers import SmallBatchBN
+from mmrefseg.models.layers.small_batch_norm import SmallBatchBN
+from mmrefseg.runs.batch_norm import replace_sync_batch_norm
+from mmrefseg.runs.config import load_config
 from mmrefseg.utils import UserInputError
-from mmrefseg.utils.batch_norm import replace_sync_batch_norm
-from mmrefseg.utils.run_config import load_config
 
 CONFIG = 'configs/cascade_rcnn/cascade-mask-rcnn_resnest50_fpn_tiny-voc.py'
 NAME = 'cascade_resnest50_voc20'

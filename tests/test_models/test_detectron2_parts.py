@@ -11,8 +11,8 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
-from mmrefseg.models.detectron2.box_head import _suppress
-from mmrefseg.models.detectron2.rescaling import to_original_frame
+from mmrefseg.models.detectron2.proposals import to_original_frame
+from mmrefseg.models.detectron2.rois import _suppress
 
 
 def test_box_coder_inverts_encoding():

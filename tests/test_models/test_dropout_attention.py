@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmrefseg.models.layers import MultiHeadAttention
-from mmrefseg.models.layers.dropout_attention import dropout_attention
+from mmrefseg.models.acceleration.dropout_attention import dropout_attention
+from mmrefseg.models.layers.attention import MultiHeadAttention
 
 M, A, L, S, D = 2, 3, 4, 5, 6
 

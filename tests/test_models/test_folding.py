@@ -12,9 +12,9 @@ from test_seqtr import run_loss, run_predict
 from tiny_seqtr import PARTIAL, build_tiny, make_batch, tiny_config
 from torch import nn
 
-from mmrefseg.models.folding import FoldedCopies, fold_batch_norms
+from mmrefseg.models.acceleration.folding import FoldedCopies, fold_batch_norms
+from mmrefseg.runs.config import set_fuse_conv_bn
 from mmrefseg.utils import UserInputError
-from mmrefseg.utils.run_config import set_fuse_conv_bn
 
 
 def stir_norms(model):

@@ -8,8 +8,8 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
-import mmrefseg  # noqa: F401
-from mmrefseg.models.language_models.tokens import TokenBatch, join_tokens
+import mmrefseg.registration  # noqa: F401
+from mmrefseg.models.language_models.token_batch import TokenBatch, join_tokens
 from mmrefseg.models.layers.language_gate import SwappedLanguageGate
 from mmrefseg.utils import UserInputError
 

@@ -5,9 +5,9 @@ import torch
 from mmdet.registry import MODELS
 from test_lavt import SENTENCES, WORDS, sample
 
-from mmrefseg.models.heads.shared_lavt_head import object_share
-from mmrefseg.models.layers.sentence_gate import SentenceGate
-from mmrefseg.models.layers.shared_map import SharedMap
+from mmrefseg.models.extended.sentence_gate import SentenceGate
+from mmrefseg.models.extended.shared_lavt_head import object_share
+from mmrefseg.models.extended.shared_map import SharedMap
 from mmrefseg.utils import UserInputError
 
 

@@ -5,11 +5,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmrefseg.models.layers.fast_linear import HAS_ONEDNN, FastLinear
-from mmrefseg.models.layers.folded_conv import FoldedConv
+from mmrefseg.models.acceleration.fast_linear import HAS_ONEDNN, FastLinear
+from mmrefseg.models.acceleration.folded_conv import FoldedConv
+from mmrefseg.models.acceleration.window_order import window_order
+from mmrefseg.models.acceleration.winograd import WinogradConv3x3
 from mmrefseg.models.layers.swin import SwinBlock, WindowAttention
-from mmrefseg.models.layers.window_order import window_order
-from mmrefseg.models.layers.winograd import WinogradConv3x3
 
 
 @pytest.mark.parametrize('size', [(8, 8), (4, 4), (3, 9), (11, 5), (12, 16)])

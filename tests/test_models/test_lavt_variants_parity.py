@@ -13,7 +13,7 @@ from mmdet.structures import DetDataSample
 from test_lavt_parity import EXACT, NOISE, assert_complete, compare, cut, exact, run
 
 from mmrefseg.models.heads.lavt_head import upsample
-from mmrefseg.models.language_models.tokens import TokenBatch, join_tokens
+from mmrefseg.models.language_models.token_batch import TokenBatch, join_tokens
 
 # The goldens' README: what 32 bits are good for where BERT has reference weights.
 STAGES, LOGITS = 3e-2, 5e-3

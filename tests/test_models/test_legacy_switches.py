@@ -14,11 +14,12 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from tiny_seqtr import PARTIAL, build_tiny, make_batch
 
-from mmrefseg.codecs import ContourCodec
-from mmrefseg.models.heads import HeadPrediction
+from mmrefseg.codecs.contour_codec import ContourCodec
+from mmrefseg.models.heads.seqtr_head import HeadPrediction
 from mmrefseg.models.heads.sequence_generator import GeneratedSequence
-from mmrefseg.models.language_models import GRUEncoder
-from mmrefseg.models.layers import CoContent, Memory, grid_padding
+from mmrefseg.models.language_models.gru_encoder import GRUEncoder
+from mmrefseg.models.layers.memory import Memory, grid_padding
+from mmrefseg.models.layers.partial_res import CoContent
 
 H, W, C, BINS = 3, 5, 4, 100
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefseg.models.losses import (
+from mmrefseg.models.extended.auxiliary_heads import (
     BoxCellLoss,
     CellCategoryLoss,
-    SequenceGaussianLabelLoss,
-    SequenceLabelSmoothingLoss,
     WordLoss,
+    box_coverage,
+    cell_labels,
 )
-from mmrefseg.models.losses.box_cell_loss import box_coverage
-from mmrefseg.models.losses.cell_category_loss import cell_labels
+from mmrefseg.models.losses.gaussian_label_loss import SequenceGaussianLabelLoss
+from mmrefseg.models.losses.label_smoothing_loss import SequenceLabelSmoothingLoss
 
 
 @pytest.mark.parametrize('smoothing', [0.1, 0.0, 0.3])

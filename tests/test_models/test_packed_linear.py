@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mmrefseg.models.layers.packed_linear import MANY_WEIGHTS, PackedLinear, can_pack
+from mmrefseg.models.acceleration.packed_linear import MANY_WEIGHTS, PackedLinear, can_pack
 
 
 @pytest.mark.parametrize('shape', [(300, 256), (7, 5)])

@@ -6,11 +6,12 @@ import pytest
 import torch
 from tiny_seqtr import PARTIAL, build_tiny, make_batch
 
-from mmrefseg.models.heads.cell_contours import contours_of_cells
-from mmrefseg.models.heads.seqtr_roi_head import BOX_PLACES
+from mmrefseg.models.extended.auxiliary_heads import MaskCellLoss
+from mmrefseg.models.extended.box_frame import BoxFrame
+from mmrefseg.models.extended.cell_contours import contours_of_cells
+from mmrefseg.models.extended.seqtr_roi_head import BOX_PLACES
 from mmrefseg.models.heads.sequence_generator import sequence_score
-from mmrefseg.models.layers import BoxFrame, Memory
-from mmrefseg.models.losses import MaskCellLoss
+from mmrefseg.models.layers.memory import Memory
 
 ROI = dict(
     type='SeqTRRoIHead', with_box=True, with_mask=True, map_channels=(16, 32), grid=4,

@@ -15,10 +15,10 @@ import torch
 from golden_seqtr import NAMES, load_golden
 from mmengine.optim import build_optim_wrapper
 
-from mmrefseg.checkpoints import SEQTR_KEYS
-from mmrefseg.codecs import vertices_to_rle
-from mmrefseg.models.layers import MultiHeadAttention
-from mmrefseg.models.layers.stepwise import StepwisePoints
+from mmrefseg.checkpoints.seqtr import SEQTR_KEYS
+from mmrefseg.models.acceleration.stepwise import StepwisePoints
+from mmrefseg.models.layers.attention import MultiHeadAttention
+from mmrefseg.structures.polygons import vertices_to_rle
 
 TOLERANCE = 1e-4
 

@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
+from mmrefseg.datasets.vocabulary import SPECIAL_WORDS
 from mmrefseg.engine.hooks import compare_state_dicts
-from mmrefseg.models.language_models.vocabulary import SPECIAL_WORDS
 
 # What Partial-RES adds to SeqTR's network.
 ADDED = ('head.task_prompt.', 'point_modulation.', 'head.decoder.position.')

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import spacy
 
-from mmrefseg.models.language_models.tokenizers import SpacyTokenizer, build_tokenizer, clean_expression
-from mmrefseg.models.language_models.vocabulary import PAD, UNK, Vocabulary, build_vocabulary
-from mmrefseg.models.language_models.word_vectors import (
-    find_word_vectors,
-    load_word_vectors,
-    save_word_vectors,
+from mmrefseg.datasets.vocabulary import (
+    PAD,
+    UNK,
+    SpacyTokenizer,
+    Vocabulary,
+    build_tokenizer,
+    build_vocabulary,
+    clean_expression,
 )
+from mmrefseg.datasets.word_vectors import find_word_vectors, load_word_vectors, save_word_vectors
 from mmrefseg.utils import UserInputError
 
 ORIGINALS = ('seqtr', 'partial')

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from mmrefseg.models.folding import fold_batch_norms
-from mmrefseg.models.layers import winograd
-from mmrefseg.models.layers.winograd import WinogradConv3x3, use_winograd
+from mmrefseg.models.acceleration import winograd
+from mmrefseg.models.acceleration.folding import fold_batch_norms
+from mmrefseg.models.acceleration.winograd import WinogradConv3x3, use_winograd
 
 
 @pytest.mark.parametrize('outputs', [2, 4])

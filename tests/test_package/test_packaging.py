@@ -8,11 +8,12 @@ import zipfile
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 import mmrefseg
 
 PACKAGED = ('mmrefseg', 'configs', 'tools', 'requirements')
-PYTHONS = ('3.10', '3.11', '3.12')
+PYTHONS = ('3.11', '3.12', '3.13', '3.14')
 
 
 @pytest.fixture
@@ -56,6 +57,11 @@ def test_the_wheel_carries_configs_and_tools(source_tree, tmp_path):
     ]
     (metadata,) = (text.decode() for name, text in packed.items() if name.endswith('dist-info/METADATA'))
     assert 'Requires-Dist: mmdet' in metadata and 'License: Apache-2.0' in metadata
+    assert re.findall(r'^Classifier: Programming Language :: Python :: (.*)$', metadata, re.MULTILINE) == [
+        *PYTHONS
+    ]
+    (accepted,) = re.findall(r'^Requires-Python: (.*)$', metadata, re.MULTILINE)
+    assert [f'3.{minor}' for minor in range(20) if f'3.{minor}.1' in SpecifierSet(accepted)] == [*PYTHONS]
     required = re.findall(r'^Requires-Dist: (mmcv\S*)$', metadata, re.MULTILINE)
     assert required == [], 'either mmcv, compiled or lite, would overwrite the other'
 

@@ -1,4 +1,4 @@
-"""`import mmrefseg` is all that a config needs to name any class of the package."""
+"""`import mmrefseg.registration` is all that a config needs to name any class of the package."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import mmrefseg
 
 LIST_REGISTERED = """
 import json, importlib, pkgutil, sys
-import mmrefseg
+import mmrefseg.registration
 from mmdet import registry
 from mmengine.registry import Registry
 

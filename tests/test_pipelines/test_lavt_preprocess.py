@@ -7,7 +7,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from mmrefseg.utils.run_config import load_config
+from mmrefseg.runs.config import load_config
 
 
 @pytest.mark.parametrize('kind', ['train', 'demo'])

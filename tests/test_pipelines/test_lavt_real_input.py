@@ -20,8 +20,8 @@ from mmengine.registry import init_default_scope
 from test_tools.conftest import Tools
 
 from mmrefseg.compat.checkpoint import load_checkpoint_file
-from mmrefseg.datasets.rle import run_lengths
-from mmrefseg.utils.run_config import load_config
+from mmrefseg.runs.config import load_config
+from mmrefseg.structures.rle import run_lengths
 
 SENTENCES, OBJECTS = 309, 107
 FULL_SIZE = os.environ.get('MMREFSEG_FULL_SIZE') == '1'

@@ -14,6 +14,7 @@ import torch
 from test_tools.conftest import Tools
 
 from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.utils import file_sha256
 
 DATASET = 'refcoco-unc'
 ANNOTATIONS = f'data/annotations/{DATASET}'
@@ -163,7 +164,10 @@ def test_selection_and_retraining(project):
     picked = project.read(f'{ANNOTATIONS}/instances_sample_5_box_pick.json')['train']
     assert report['accepted'] > 4
     assert sum('mask' in item for item in picked) == report['accepted'] + report['true']
-    assert {item['mask_source'] for item in picked if 'mask_source' in item} >= {'pseudo'}
+    digits = file_sha256(project.folder / project.best('m05'))[:16]
+    source = {'kind': 'pseudo', 'checkpoint': project.best('m05'), 'checkpoint_sha256': digits}
+    sources = [item['mask_source'] for item in picked if 'mask_source' in item]
+    assert sources == [source] * report['accepted']
     assert (project.folder / project.best('m05-retrain')).is_file()
 
 

@@ -67,6 +67,7 @@ def make_predictions(objects: list[dict], seed: int = 1) -> list[dict]:
                     'bbox': [0, 0, 1, 1],
                     'score': float(rng.random()),
                     'checkpoint': 'best.pth',
+                    'checkpoint_sha256': '0' * 16,
                 }
             )
     return predictions

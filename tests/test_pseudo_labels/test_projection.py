@@ -8,9 +8,9 @@ import torch
 from pseudo_data import rectangle, to_json
 from pycocotools import mask as coco_mask
 
-from mmrefseg.datasets.rle import run_lengths
 from mmrefseg.pseudo_labels import legacy_projection_term, projection_term
 from mmrefseg.pseudo_labels.projection import decode_runs, int_boxes, project, projection_terms
+from mmrefseg.structures.rle import run_lengths
 
 
 def random_masks() -> list[np.ndarray]:

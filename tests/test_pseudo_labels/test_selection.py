@@ -60,10 +60,11 @@ def test_rpp_keeps_the_expression_that_fills_the_box():
     outcome = decide([prediction(0, AWAY, score=0.9), prediction(1, EXACT, score=0.1), prediction(2, NARROW)])
     assert outcome.state == 'accepted' and outcome.value == pytest.approx(0, abs=1e-6)
     assert outcome.record['mask'] == to_json(EXACT)
-    assert outcome.record['mask_source'] == 'pseudo' and outcome.record['mask_expression'] == 'sentence 1'
+    assert outcome.record['mask_source'] == {'kind': 'pseudo', 'checkpoint': None, 'checkpoint_sha256': None}
+    assert outcome.record['mask_expression'] == 'sentence 1'
     assert outcome.record['mask_score'] == pytest.approx(1.0)
     assert set(outcome.record) - set(RECORD) == {
-        'mask', 'mask_source', 'mask_score', 'mask_rpp', 'mask_expression', 'mask_checkpoint',
+        'mask', 'mask_source', 'mask_score', 'mask_rpp', 'mask_expression',
     }  # fmt: skip
     assert 'mask' not in RECORD
 
@@ -229,8 +230,9 @@ def test_the_truth_has_no_say(tmp_path):
             assert record == original
             own += 1
         elif 'mask' in record:
-            assert record['mask_source'] == 'pseudo' and json.dumps(record['mask']) in shown
-            assert record['mask'] != truth['mask'] and record['mask_checkpoint'] == 'best.pth'
+            source = {'kind': 'pseudo', 'checkpoint': 'best.pth', 'checkpoint_sha256': '0' * 16}
+            assert record['mask_source'] == source and json.dumps(record['mask']) in shown
+            assert record['mask'] != truth['mask']
             pseudo = {key: value for key, value in record.items() if not key.startswith('mask')}
             assert pseudo == original
         else:

@@ -60,11 +60,19 @@ class Tools:
                     timeout=timeout,
                 )
         else:
-            request = dict(script=path, args=args, folder=str(self.folder), out=str(out), err=str(err))
-            self.server.stdin.write(json.dumps({**request, 'environment': environment}) + '\n')
-            self.server.stdin.flush()
-            code = int(self.server.stdout.readline())
+            code = self._ask(script=path, args=args, out=str(out), err=str(err), environment=environment)
         return subprocess.CompletedProcess([path, *args], code, out.read_text(), err.read_text())
+
+    def start(self, script: str, *args: str, log: str, **environment: str) -> int:
+        """Let ``tools/<script>`` run in the background, with its output in a file; returns its process id."""
+        log = str(self.folder / log)
+        request = dict(script=str(REPO / 'tools' / script), args=[str(arg) for arg in args], out=log, err=log)
+        return self._ask(**request, environment={**self.environment, **environment}, background=True)
+
+    def _ask(self, **request) -> int:
+        self.server.stdin.write(json.dumps({**request, 'folder': str(self.folder)}) + '\n')
+        self.server.stdin.flush()
+        return int(self.server.stdout.readline())
 
     def close(self) -> None:
         """End the server, which has nothing to lose.

@@ -1,7 +1,7 @@
 # The test of a detector on COCO's pictures, without a network: an odd number of them.
 _base_ = ['mmdet::_base_/default_runtime.py', '../../configs/_base_/instance_runtime.py']
 
-custom_imports = dict(imports=['mmrefseg', 'echo_detector'])
+custom_imports = dict(imports=['mmrefseg.registration', 'echo_detector'])
 model = dict(type='EchoDetector')
 # Truth is loaded behind the resize, in the picture's own frame.
 test_dataloader = dict(

@@ -38,4 +38,6 @@ param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0.0, end=3, convert_to
 default_hooks = dict(logger=dict(interval=1))
 log_processor = dict(window_size=1)
 custom_hooks = [dict(type='EMAHook', momentum=0.1), dict(type='DyingHook')]
-custom_imports = dict(imports=['mmrefseg', 'toy_model', 'dying_hook'], allow_failed_imports=False)
+custom_imports = dict(
+    imports=['mmrefseg.registration', 'toy_model', 'dying_hook'], allow_failed_imports=False
+)

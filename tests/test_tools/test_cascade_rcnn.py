@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmrefseg.datasets.rle import area
+from mmrefseg.structures.rle import area
 
 from .voc_data import link_voc
 

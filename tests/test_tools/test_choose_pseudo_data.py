@@ -61,7 +61,8 @@ def test_the_papers_command(tools, case):
     assert {name: len(records) for name, records in picked.items()} == {'train': 8, 'val': 4, 'testA': 1}
     assert picked['val'] == sample['val'] and picked['train'][:2] == sample['train'][:2]
     sources = [record.get('mask_source', 'mask' in record) for record in picked['train']]
-    assert sources == [True, True, 'pseudo', False, False, 'pseudo', 'pseudo', False]
+    unknown = {'kind': 'pseudo', 'checkpoint': None, 'checkpoint_sha256': None}
+    assert sources == [True, True, unknown, False, False, unknown, unknown, False]
     report = load(case['folder'] / 'instances_sample_5_box_pick_report.json')
     numbers = {key: report[key] for key in ('true', 'accepted', 'rejected', 'unpredicted', 'empty')}
     assert numbers == {'true': 2, 'accepted': 3, 'rejected': 2, 'unpredicted': 1, 'empty': 1}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from mmrefseg.datasets import load_split
+from mmrefseg.datasets.annotations import load_split
 
 CONVERT = 'dataset_converters/convert.py'
 SAMPLE = 'dataset_converters/sample_masks.py'

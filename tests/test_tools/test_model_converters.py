@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from mmrefseg.compat.checkpoint import load_checkpoint_file
-from mmrefseg.models.language_models.vocabulary import Vocabulary
+from mmrefseg.datasets.vocabulary import Vocabulary
 
 
 def save_checkpoint(path, golden_dir, name, num_words=500, **changes):

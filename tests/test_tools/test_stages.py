@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from conftest import REPO
 
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.experiments.stages import Stage
+
+from .conftest import REPO
 
 NEW = ('head.roi_memory.', 'head.mask_cell_loss.', 'head.task_embedding.')
 

@@ -8,7 +8,7 @@ from mmengine.model import BaseModel
 from mmengine.structures import InstanceData
 from torch import nn
 
-import mmrefseg  # noqa: F401  (registers what the config names)
+import mmrefseg.registration  # noqa: F401  (registers what the config names)
 
 
 @MODELS.register_module()

@@ -7,10 +7,11 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.runner import Runner
 
+from mmrefseg.runs.config import load_config, newest_checkpoint, set_seed
+from mmrefseg.runs.testing import short_names
+from mmrefseg.runs.tool_errors import CLAIM, one_sentence, tool
 from mmrefseg.utils import UserInputError
-from mmrefseg.utils.run_config import load_config, newest_checkpoint, set_seed
-from mmrefseg.utils.testing_config import short_names
-from mmrefseg.utils.tool_errors import CLAIM, did_you_mean, one_sentence, tool
+from mmrefseg.utils.errors import did_you_mean
 
 
 class BadRecords(torch.utils.data.Dataset):

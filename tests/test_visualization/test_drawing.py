@@ -8,8 +8,18 @@ from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
-from mmrefseg.visualization import RefVisualizer, cases_of, draw_case, make_grid, save_grid
-from mmrefseg.visualization.drawing import MARGIN, PREDICTION, TRUTH, _font, mask_iou, wrap
+from mmrefseg.visualization.drawing import (
+    MARGIN,
+    PREDICTION,
+    TRUTH,
+    _font,
+    draw_case,
+    make_grid,
+    mask_iou,
+    save_grid,
+    wrap,
+)
+from mmrefseg.visualization.local_visualizer import RefVisualizer, cases_of
 
 WIDTH = 216  # the picture is 200 wide: twice the image below
 TITLE = 34  # one line

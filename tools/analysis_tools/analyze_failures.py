@@ -16,7 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from mmrefseg.analysis import FailureStudy, PictureReader, collect_cases, draw_cases, render_page
+from mmrefseg.analysis.cases import collect_cases
+from mmrefseg.analysis.page import render_page
+from mmrefseg.analysis.pictures import PictureReader, draw_cases
+from mmrefseg.analysis.study import FailureStudy
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.evaluation.functional import PROTOCOLS
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.datasets.annotations import load_split
-from mmrefseg.evaluation.functional import decode_mask, encode_mask, to_rle
 from mmrefseg.pseudo_labels import projection_term
+from mmrefseg.structures.rle import decode_mask, encode_mask, to_rle
 from mmrefseg.utils import UserInputError, cli, dump_json, track
 
 SHARES = (0.01, 0.02, 0.05, 0.08, 0.12, 0.16)

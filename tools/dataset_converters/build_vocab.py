@@ -1,14 +1,14 @@
 """Collect the words of annotation files and, if wanted, their vectors.
 
 python tools/dataset_converters/build_vocab.py --ann data/annotations/refcoco-unc/instances.json \
-    --out data/annotations/refcoco-unc/vocab.json --vectors spacy:en_core_web_md
+    --out data/annotations/refcoco-unc/vocab.json --vectors glove:data/weights/glove.6B.300d.txt
 """
 
 import argparse
 from pathlib import Path
 
-from mmrefseg.models.language_models.vocabulary import Vocabulary
-from mmrefseg.models.language_models.word_vectors import SOURCES, find_word_vectors, save_word_vectors
+from mmrefseg.datasets.vocabulary import Vocabulary
+from mmrefseg.datasets.word_vectors import SOURCES, find_word_vectors, save_word_vectors
 from mmrefseg.utils import cli
 
 

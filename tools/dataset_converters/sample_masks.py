@@ -4,7 +4,7 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from mmrefseg.datasets import load_annotation_file, load_split
+from mmrefseg.datasets.annotations import load_annotation_file, load_split
 from mmrefseg.datasets.converters import count_objects, sample_masks
 from mmrefseg.utils import UserInputError, cli, dump_json, track
 

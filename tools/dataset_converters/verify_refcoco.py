@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmrefseg.datasets import load_annotation_file, load_split
+from mmrefseg.datasets.annotations import load_annotation_file, load_split
 from mmrefseg.datasets.converters import PUBLISHED, compare_counts, format_comparison
 from mmrefseg.utils import cli
 

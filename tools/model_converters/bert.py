@@ -10,7 +10,7 @@ model.safetensors, config.json and vocab.txt. The vocabulary is looked for besid
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints.bert import make_bert_folder
+from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
 
@@ -35,6 +35,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_file(args.src, 'weights of BERT')
+    from mmrefseg.checkpoints.bert import make_bert_folder  # brings torch
+
     vocab = Path(args.vocab) if args.vocab else Path(args.src).parent / 'vocab.txt'
     report, sizes = make_bert_folder(args.src, args.dst, vocab, args.allow)
     print(report.table(args.every_key))

@@ -6,8 +6,8 @@ python tools/model_converters/darknet.py darknet.weights data/weights/darknet53.
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints import add_conversion_options, write_checkpoint
-from mmrefseg.checkpoints.darknet import convert_darknet
+from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
 
@@ -20,6 +20,10 @@ def parse_args() -> argparse.Namespace:
 @cli
 def main() -> None:
     args = parse_args()
+    check_file(args.src, "DarkNet's weights")
+    from mmrefseg.checkpoints.darknet import convert_darknet  # brings torch
+    from mmrefseg.checkpoints.writing import write_checkpoint
+
     report = convert_darknet(args.src)
     print(report.table(args.every_key))
     report.require_complete(args.src, args.allow)

@@ -9,21 +9,14 @@ converted detector goes with configs/mask_rcnn/*.py; the backbones are what thes
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from mmdet.registry import MODELS
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
-
-import mmrefseg  # noqa: F401  (registers the models)
-from mmrefseg.checkpoints import (
-    ConversionReport,
-    add_conversion_options,
-    expected_shapes,
-    write_checkpoint,
-)
-from mmrefseg.checkpoints.detectron2 import Detectron2Checkpoint, read_detectron2
+from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
+
+if TYPE_CHECKING:
+    from mmrefseg.checkpoints.detectron2 import Detectron2Checkpoint
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mask_rcnn'
 
@@ -36,8 +29,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def expected(checkpoint: Detectron2Checkpoint) -> dict[str, tuple[int, ...]]:
+def expected(checkpoint: 'Detectron2Checkpoint') -> dict[str, tuple[int, ...]]:
     """Names and shapes of the model that the checkpoint is for."""
+    import torch
+
+    from mmrefseg.checkpoints.report import expected_shapes
+    from mmrefseg.runs.config import MODELS, Config, init_default_scope
+
     config = Config.fromfile(CONFIGS / f'mask-rcnn_r{checkpoint.depth}-caffe_fpn_3x_coco.py').model
     if not checkpoint.backbone_only:
         for head in (config.roi_head.bbox_head, config.roi_head.mask_head):
@@ -55,6 +53,17 @@ def expected(checkpoint: Detectron2Checkpoint) -> dict[str, tuple[int, ...]]:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_file(args.src, "detectron2's weights")
+    convert(args)
+
+
+def convert(args: argparse.Namespace) -> None:
+    """Convert a file that is there."""
+    import mmrefseg.registration  # noqa: F401  (registers the models)
+    from mmrefseg.checkpoints.detectron2 import read_detectron2
+    from mmrefseg.checkpoints.report import ConversionReport
+    from mmrefseg.checkpoints.writing import write_checkpoint
+
     checkpoint = read_detectron2(args.src)
     report = ConversionReport.compare(checkpoint.mapped, expected(checkpoint), checkpoint.notes)
     print(report.table(args.every_key))

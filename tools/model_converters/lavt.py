@@ -10,9 +10,8 @@ the folder of tools/model_converters/bert.py for it.
 import argparse
 from pathlib import Path
 
-import mmrefseg  # noqa: F401  (registers the models)
-from mmrefseg.checkpoints import add_conversion_options, config_beside, write_checkpoint, write_config
-from mmrefseg.checkpoints.lavt import DATASETS, describe_source, expected_lavt, read_lavt
+from mmrefseg.checkpoints.options import REFCOCO_FAMILY, add_conversion_options
+from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
 
@@ -23,8 +22,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     add_conversion_options(parser, "the original's checkpoint (model_best_*.pth, ckpt_epoch_*.pth)")
     parser.add_argument(
         '--dataset',
-        choices=DATASETS,
-        default=DATASETS[0],
+        choices=REFCOCO_FAMILY,
+        default=REFCOCO_FAMILY[0],
         help='what it was trained on (default %(default)s)',
     )
     return parser.parse_args(argv)
@@ -33,6 +32,16 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_file(args.src, "the original's checkpoint")
+    convert(args)
+
+
+def convert(args: argparse.Namespace) -> None:
+    """Convert a file that is there."""
+    import mmrefseg.registration  # noqa: F401  (registers the models)
+    from mmrefseg.checkpoints.lavt import describe_source, expected_lavt, read_lavt
+    from mmrefseg.checkpoints.writing import config_beside, write_checkpoint, write_config
+
     network = read_lavt(args.src)
     settings = network.model_settings()
     report = network.convert(expected_lavt(settings))

@@ -9,21 +9,10 @@ the optimizer's state.
 
 import argparse
 
-import torch
-from mmdet.registry import MODELS
-from mmengine.registry import init_default_scope
-
-from mmrefseg.checkpoints import (
-    ConversionReport,
-    add_conversion_options,
-    expected_shapes,
-    write_checkpoint,
-)
-from mmrefseg.checkpoints.mmdet2 import read_mmdet2
+from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.runs.options import check_config, check_file
 from mmrefseg.utils import UserInputError, cli
-from mmrefseg.utils.batch_norm import replace_sync_batch_norm
-from mmrefseg.utils.run_config import load_config
-from mmrefseg.utils.shipped import shipped
+from mmrefseg.utils.places import shipped
 
 CONFIG = 'configs/cascade_rcnn/cascade-mask-rcnn_resnest50_fpn_tiny-voc.py'
 
@@ -39,6 +28,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def expected(path: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the model of a config."""
+    import torch
+
+    from mmrefseg.checkpoints.report import expected_shapes
+    from mmrefseg.runs.batch_norm import replace_sync_batch_norm
+    from mmrefseg.runs.config import MODELS, init_default_scope, load_config
+
     config = load_config(path)
     if 'model' not in config:
         raise UserInputError.of(path, 'no model', 'the config of a detector', 'choose another')
@@ -52,6 +47,17 @@ def expected(path: str) -> dict[str, tuple[int, ...]]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     config = args.config or str(shipped(CONFIG))
+    check_file(args.src, 'weights of mmdet 2.x')
+    check_config(config)
+    convert(args, config)
+
+
+def convert(args: argparse.Namespace, config: str) -> None:
+    """Convert a file that is there."""
+    from mmrefseg.checkpoints.mmdet2 import read_mmdet2
+    from mmrefseg.checkpoints.report import ConversionReport
+    from mmrefseg.checkpoints.writing import write_checkpoint
+
     checkpoint = read_mmdet2(args.src)
     why = dict.fromkeys(checkpoint.mapped.dropped, 'mmcv keeps the moving average under the plain names')
     report = ConversionReport.compare(checkpoint.mapped, expected(config), dropped=why)

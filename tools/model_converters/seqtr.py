@@ -7,10 +7,9 @@ python tools/model_converters/seqtr.py det_best.pth checkpoints/seqtr_rec.pth \
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints import add_conversion_options, config_beside
-from mmrefseg.checkpoints.seqtr_config import DATASETS
-from mmrefseg.checkpoints.seqtr_conversion import convert
-from mmrefseg.models.language_models.vocabulary import Vocabulary
+from mmrefseg.checkpoints.options import SEQTR_DATASETS, add_conversion_options
+from mmrefseg.datasets.vocabulary import Vocabulary
+from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
 
@@ -23,7 +22,10 @@ def parse_args() -> argparse.Namespace:
         help='which weights (default: the moving average if there is one)',
     )
     parser.add_argument(
-        '--dataset', choices=DATASETS, default='refcoco-unc', help='what it was trained on (%(default)s)'
+        '--dataset',
+        choices=SEQTR_DATASETS,
+        default='refcoco-unc',
+        help='what it was trained on (%(default)s)',
     )
     words = parser.add_mutually_exclusive_group()
     words.add_argument(
@@ -41,11 +43,20 @@ def parse_args() -> argparse.Namespace:
 @cli
 def main() -> None:
     args = parse_args()
+    check_file(args.src, "the original's checkpoint")
     vocabulary = None
     if args.vocab:
         vocabulary = Vocabulary.load(args.vocab)
     elif args.ann:
         vocabulary = Vocabulary.build(args.ann)
+    write_converted(args, vocabulary)
+
+
+def write_converted(args: argparse.Namespace, vocabulary: Vocabulary | None) -> None:
+    """Convert a file that is there."""
+    from mmrefseg.checkpoints.seqtr_conversion import convert
+    from mmrefseg.checkpoints.writing import config_beside
+
     conversion = convert(args.src, args.dataset, vocabulary, args.weights)
     print(conversion.report.table(args.every_key))
     conversion.report.require_complete(args.src, args.allow)

@@ -10,9 +10,8 @@ result goes with model.backbone.init_cfg=dict(type='Pretrained', checkpoint=DST)
 import argparse
 from pathlib import Path
 
-import mmrefseg  # noqa: F401  (registers the models)
-from mmrefseg.checkpoints import add_conversion_options, write_checkpoint
-from mmrefseg.checkpoints.swin import convert_swin, read_swin
+from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
 
@@ -28,6 +27,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_file(args.src, 'weights of Swin')
+    import mmrefseg.registration  # noqa: F401  (brings torch, registers the models)
+    from mmrefseg.checkpoints.swin import convert_swin, read_swin
+    from mmrefseg.checkpoints.writing import write_checkpoint
+
     sizes, report = convert_swin(read_swin(args.src), args.window_size)
     print(report.table(args.every_key))
     report.require_complete(args.src, args.allow)

@@ -24,7 +24,7 @@ test_pipeline = [
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
-# One endless stream of shuffled pictures, as detectron2's TrainingSampler; 2 pictures on each of 8 GPUs.
+# One endless stream of shuffled images, as detectron2's TrainingSampler; 2 images on each of 8 GPUs.
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(

@@ -1,70 +1,13 @@
 # Flickr30k Entities: boxes only, up to 20 words.
-data_root = 'data/'
-ann_folder = 'annotations/flickr30k/'
-image_size = 640
+# Splits: train, val, test.
+source = dict(
+    ann_file='annotations/flickr30k/instances.json',
+    data_prefix=dict(img_path='images/flickr30k'),
+    img_template='{}.jpg',
+)
 codec = dict(type='ContourCodec', num_bins=1000, pad_divisor=32)
-
-# Both files from one command (README.md says which). The originals' files do as well: token_to_ix.pkl as the
-# vocabulary's file and vectors='original:.../word_emb.npz'. vectors=None learns them from scratch.
 language = dict(
     vocabulary=dict(file='data/annotations/flickr30k/vocab.json'),
     vectors='npz:data/annotations/flickr30k/vocab.npz',
     max_tokens=20,
 )
-
-train_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='LoadRefAnnotations', with_mask=False),
-    dict(type='LargeScaleJitter', out_max_size=image_size, jitter_min=0.3, jitter_max=1.4, crop_by='bbox'),
-    dict(type='EncodeContour', codec=codec),
-    dict(type='PackRefInputs'),
-]
-test_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='RefResize', scale=(image_size, image_size)),
-    dict(type='LoadRefAnnotations', with_mask=False),
-    dict(type='PackRefInputs'),
-]
-
-dataset = dict(
-    type='RefSegDataset',
-    data_root=data_root,
-    data_prefix=dict(img_path='images/flickr30k'),
-    img_template='{}.jpg',
-)
-train_dataloader = dict(
-    batch_size=128,  # objects, on each GPU
-    num_workers=4,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
-    dataset=dict(
-        **dataset,
-        ann_file=ann_folder + 'instances.json',
-        split='train',
-        pipeline=train_pipeline,
-    ),
-)
-val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    # All expressions of a picture share its pass through the backbone.
-    dataset=dict(
-        **dataset,
-        ann_file=ann_folder + 'instances.json',
-        split='val',
-        group_by='image',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
-# The split of a test: tools/test.py ... --which-set val or test.
-test_dataloader = val_dataloader
-
-val_evaluator = dict(type='RECMetric')
-test_evaluator = val_evaluator

@@ -1,36 +1,7 @@
-# The mixed pre-training set of mix_datasets.py: boxes only, up to 40 words. No jitter, as in SeqTR.
-data_root = 'data/'
-ann_folder = 'annotations/mixed/'
-image_size = 640
-codec = dict(type='ContourCodec', num_bins=1000, pad_divisor=32)
-
-# Both files from one command (README.md says which). The originals' files do as well: token_to_ix.pkl as the
-# vocabulary's file and vectors='original:.../word_emb.npz'. vectors=None learns them from scratch.
-language = dict(
-    vocabulary=dict(file='data/annotations/mixed/vocab.json'),
-    vectors='npz:data/annotations/mixed/vocab.npz',
-    max_tokens=40,
-)
-
-train_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='LoadRefAnnotations', with_mask=False),
-    dict(type='RefResize', scale=(image_size, image_size)),
-    dict(type='EncodeContour', codec=codec),
-    dict(type='PackRefInputs'),
-]
-test_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='RefResize', scale=(image_size, image_size)),
-    dict(type='LoadRefAnnotations', with_mask=False),
-    dict(type='PackRefInputs'),
-]
-
-dataset = dict(
-    type='RefSegDataset',
-    data_root=data_root,
+# The mixed pre-training set of mix_datasets.py: boxes only, up to 40 words.
+# Splits: train, and those of each set: val_refcoco_unc, testA_refcoco_unc, val_flickr30k...
+source = dict(
+    ann_file='annotations/mixed/instances.json',
     data_prefix=dict(
         img_path=dict(
             coco='images/mscoco/train2014',
@@ -40,37 +11,9 @@ dataset = dict(
         )
     ),
 )
-train_dataloader = dict(
-    batch_size=16,  # objects, on each GPU
-    num_workers=4,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
-    dataset=dict(
-        **dataset,
-        ann_file=ann_folder + 'instances.json',
-        split='train',
-        pipeline=train_pipeline,
-    ),
+codec = dict(type='ContourCodec', num_bins=1000, pad_divisor=32)
+language = dict(
+    vocabulary=dict(file='data/annotations/mixed/vocab.json'),
+    vectors='npz:data/annotations/mixed/vocab.npz',
+    max_tokens=40,
 )
-val_dataloader = dict(
-    batch_size=32,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    # All expressions of a picture share its pass through the backbone.
-    dataset=dict(
-        **dataset,
-        ann_file=ann_folder + 'instances.json',
-        split='val_refcoco_unc',
-        group_by='image',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
-# Each set keeps its own splits: --which-set val_refcoco_unc, testA_refcoco_unc, val_flickr30k...
-test_dataloader = val_dataloader
-
-val_evaluator = dict(type='RECMetric')
-test_evaluator = val_evaluator

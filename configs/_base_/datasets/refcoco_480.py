@@ -1,11 +1,11 @@
-# RefCOCO's pictures as LAVT takes them, stretched to a square. A config names the annotation files of its data set.
+# RefCOCO's images as LAVT takes them, stretched to a square. A config names its data set's annotations: `ann_file`.
 data_root = 'data/'
 image_size = (480, 480)  # width, height
 
 load_steps = [dict(type='LoadRefImage'), dict(type='DrawExpression')]
 stretch = dict(type='RefResize', scale=image_size, keep_ratio=False, backend='pillow')
 train_pipeline = [*load_steps, dict(type='LoadRefAnnotations'), stretch, dict(type='PackRefInputs')]
-# Truth is loaded behind the resize: it stays in the picture's own frame.
+# Truth is loaded behind the resize: it stays in the image's own frame.
 test_pipeline = [*load_steps, stretch, dict(type='LoadRefAnnotations'), dict(type='PackRefInputs')]
 # To predict where masks are withheld.
 box_test_pipeline = [
@@ -19,7 +19,6 @@ dataset = dict(
     type='RefSegDataset',
     data_root=data_root,
     data_prefix=dict(img_path='images/mscoco/train2014'),
-    ann_file='annotations/refcoco-unc/instances.json',
 )
 train_dataloader = dict(
     batch_size=8,  # objects, on each of 4 GPUs
@@ -34,7 +33,7 @@ val_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    # All expressions of a picture share the stage before the first gate.
+    # All expressions of an image share the stage before the first gate.
     dataset=dict(**dataset, split='val', group_by='image', test_mode=True, pipeline=test_pipeline),
 )
 # The split of a test: tools/test.py ... --which-set val, testA or testB.

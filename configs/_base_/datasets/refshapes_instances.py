@@ -1,4 +1,4 @@
-# RefShapes small as COCO instances: all objects of a picture, whether a sentence names them or not.
+# RefShapes small as COCO instances: all objects of an image, whether a sentence names them or not.
 # Made by `tools/dataset_converters/create_refshapes.py --size small` in a minute.
 data_root = 'data/'
 ann_folder = 'annotations/refshapes_small/coco/'
@@ -13,7 +13,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape')),
 ]
-# Pictures go in as they are; Resize sets the scale that boxes are handed back with.
+# Images go in as they are; Resize sets the scale that boxes are handed back with.
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(128, 128), keep_ratio=True),

@@ -10,7 +10,7 @@ extractor = dict(
     featmap_strides=[4, 8, 16, 32],
 )
 model = dict(
-    # pictures are BGR from 0 to 255, less the mean of ImageNet
+    # images are BGR from 0 to 255, less the mean of ImageNet
     data_preprocessor=dict(mean=[103.530, 116.280, 123.675], std=[1.0, 1.0, 1.0], bgr_to_rgb=False),
     # 'caffe': the stride is in the 1x1 convolution. Weights: tools/model_converters/detectron2.py R-50.pkl
     backbone=dict(

@@ -1,12 +1,10 @@
 # Partial-RES (Qu et al., CVPR 2023): SeqTR with four additions. 104.6 M parameters, 53.3 M trained.
 # Needs data/weights/darknet53.pth (docs/weights.md says how to make it); without: model.backbone.init_cfg=None.
-pad_divisor = 32
-
 model = dict(
     type='SeqTR',
-    # Pictures are RGB in 0..255, without mean and std.
+    # Images are RGB in 0..255, without mean and std; padded as the codec counts on (pad_divisor).
     data_preprocessor=dict(
-        type='DetDataPreprocessor', mean=None, std=None, bgr_to_rgb=True, pad_size_divisor=pad_divisor
+        type='DetDataPreprocessor', mean=None, std=None, bgr_to_rgb=True, pad_size_divisor=32
     ),
     backbone=dict(
         type='DarkNet53',

@@ -1,12 +1,10 @@
 # SeqTR (Zhu et al., ECCV 2022). 104.4 M parameters, 53.2 M trained.
 # Needs data/weights/darknet53.pth (docs/weights.md says how to make it); without: model.backbone.init_cfg=None.
-pad_divisor = 32
-
 model = dict(
     type='SeqTR',
-    # Pictures are RGB in 0..255, without mean and std.
+    # Images are RGB in 0..255, without mean and std; padded as the codec counts on (pad_divisor).
     data_preprocessor=dict(
-        type='DetDataPreprocessor', mean=None, std=None, bgr_to_rgb=True, pad_size_divisor=pad_divisor
+        type='DetDataPreprocessor', mean=None, std=None, bgr_to_rgb=True, pad_size_divisor=32
     ),
     backbone=dict(
         type='DarkNet53',

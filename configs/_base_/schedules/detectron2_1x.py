@@ -1,4 +1,4 @@
-# detectron2's 1x: 16 pictures a step, 90,000 steps (about 12 epochs of COCO).
+# detectron2's 1x: 16 images a step, 90,000 steps (about 12 epochs of COCO).
 max_iters = 90000
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')

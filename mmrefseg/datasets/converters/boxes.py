@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ...structures import masks
 from ...utils import UserInputError, load_json
-from .. import masks
 from .conversion import Conversion
 from .image_sizes import ImageSizes
 

@@ -3,9 +3,9 @@
 from collections import Counter
 from typing import Any
 
+from ...structures.masks import has_three_points
 from ...utils import UserInputError
 from ..annotations import normalize_records
-from ..masks import has_three_points
 from ..validation import place, validate_record
 
 

@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
+from ...structures import masks
 from ...utils import UserInputError
-from .. import masks
 from ..annotations import paused_gc
 from ..validation import mask_problem
 from .conversion import Conversion

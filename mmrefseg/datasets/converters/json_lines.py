@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ...structures import masks
 from ...utils import UserInputError
-from .. import masks
 from ..validation import mask_problem, place
 from .conversion import Conversion
 from .image_sizes import read_size

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ...structures import masks
 from ...utils import UserInputError
-from .. import masks
 from .conversion import Conversion
 from .image_sizes import read_size
 

@@ -5,9 +5,9 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+from ...structures import masks
 from ...utils import UserInputError, atomic_write, dump_json, load_json
 from ...utils.safe_pickle import load_pickle
-from .. import masks
 from ..annotations import paused_gc
 from ..image_paths import COCO_TEMPLATE
 from ..validation import mask_problem

@@ -1,3 +1,6 @@
+"""The steps of a pipeline: loading, geometry, encoding, packing."""
+
+from ... import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 from .encoding import EncodeContour
 from .flip import RefFlip
 from .formatting import PackRefInputs

@@ -1,6 +1,17 @@
 """Pure functions: pairs of masks or boxes -> numbers. They know nothing of models, configs or processes."""
 
-from .boxes import clip_boxes, paired_box_iou, xywh_to_xyxy, xyxy_to_xywh
+from ...structures.boxes import clip_boxes, paired_box_iou, xywh_to_xyxy, xyxy_to_xywh
+from ...structures.rle import (
+    checked_rle,
+    decode_mask,
+    encode_mask,
+    resize_mask,
+    resize_rle,
+    rle_runs,
+    to_json_rle,
+    to_rle,
+    vote,
+)
 from .generalized import (
     GeneralizedCounts,
     ciou,
@@ -12,17 +23,6 @@ from .generalized import (
 )
 from .masks import intersection_and_union, iou_of_counts, legacy_iou_of_counts
 from .protocols import PROTOCOLS, Pair, Scores, apply_protocol, score_pairs, unique_pairs
-from .rle import (
-    checked_rle,
-    decode_mask,
-    encode_mask,
-    resize_mask,
-    resize_rle,
-    rle_runs,
-    to_json_rle,
-    to_rle,
-    vote,
-)
 from .summary import (
     IOU_THRESHOLDS,
     mean,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from .rle import RLE
+from ...structures.rle import RLE
 
 EMPTY_UNION = {'zero': 0.0, 'one': 1.0}
 

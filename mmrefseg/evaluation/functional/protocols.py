@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from ...structures.boxes import paired_box_iou
+from ...structures.rle import RLE, vote
 from ...utils import UserInputError
-from .boxes import paired_box_iou
 from .masks import intersection_and_union, iou_of_counts, legacy_iou_of_counts
-from .rle import RLE, vote
 from .summary import mean_of_batch_means, summarise_boxes, summarise_legacy, summarise_masks
 
 PROTOCOLS = ('sentence', 'cat', 'avg')

@@ -1,5 +1,6 @@
 """Thin mmengine shells around :mod:`mmrefseg.evaluation.functional`, registered in mmdet's METRICS."""
 
+from ... import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 from .instance_metric import InstanceMetric
 from .pseudo_label_dump import PseudoLabelDump
 from .rec_metric import RECMetric

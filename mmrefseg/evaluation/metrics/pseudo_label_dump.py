@@ -3,16 +3,24 @@
 import glob
 import json
 import os
-from collections.abc import Hashable, Sequence
-from typing import IO, Any
+from collections.abc import Sequence
+from typing import IO, Any, NamedTuple
 
 from mmdet.registry import METRICS
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import broadcast_object_list, get_rank
 
-from ...datasets.predicted_pairs import read_predicted_pairs
-from ...utils import UserInputError
+from ...datasets.predicted_pairs import Checkpoint, read_predicted_pairs
+from ...utils import FileLock, UserInputError
 from .base import UncutMetric
 from .samples import prediction_records, sample_ids, to_array
+
+
+class _Claim(NamedTuple):
+    """What the first process tells the others when a run begins: what refuses it, or what it goes on from."""
+
+    refusal: str | None
+    checkpoint: Checkpoint = Checkpoint()
+    written: frozenset[tuple[int, int]] = frozenset()
 
 
 @METRICS.register_module()
@@ -20,30 +28,32 @@ class PseudoLabelDump(UncutMetric):
     """Append each pair's prediction to ``<outfile_prefix>.rank{r}.jsonl``, flushed after every batch.
 
     One json object per line: ``ref_id, sent_id, image_id, expression, segmentation, points, bbox, score,
-    checkpoint``, in the original frame; ``points`` (x, y, x, y, ...) of models that write contours. Nothing
-    of the ground truth is written. A run that was stopped goes on: pairs that are in any shard of the prefix
-    are not written again (a data set with ``skip_predicted`` does not even predict them), and half a line at
-    the end of the own shard is cut off first.
+    checkpoint, checkpoint_sha256``, in the original frame; ``points`` (x, y, x, y, ...) of models that write
+    contours; the last two say what was loaded (see :meth:`begin`), null where that is not known. Nothing of
+    the ground truth is written.
+
+    A run that was stopped goes on: pairs that are in any shard of the prefix are not written again (a data
+    set with ``skip_predicted`` does not even predict them), and half a line at the end of the own shard is
+    cut off first. Shards of other weights are refused, and so is a second run on the same prefix while one
+    writes: the processes of a run hold ``<outfile_prefix>.lock``, a lock that ends with them.
 
     Args:
         outfile_prefix: Where the shards go, without ``.rank{r}.jsonl``.
         resume: Whether to keep the shards that are there; otherwise they are removed.
-        checkpoint: Name of the weights that predict, written into every record. Shards of another
-            checkpoint are refused.
         **kwargs: ``collect_device``, ``collect_dir``, ``prefix`` of mmengine's BaseMetric.
     """
 
     default_prefix = 'pseudo'
 
-    def __init__(
-        self, outfile_prefix: str, resume: bool = True, checkpoint: str | None = None, **kwargs
-    ) -> None:
+    def __init__(self, outfile_prefix: str, resume: bool = True, **kwargs) -> None:
         super().__init__(**kwargs)
         self.outfile_prefix = outfile_prefix
         self.resume = resume
-        self.checkpoint = checkpoint
+        self.begun = False
+        self._checkpoint = Checkpoint()
+        self._lock = FileLock(f'{outfile_prefix}.lock')
         self._file: IO[str] | None = None
-        self._written: set[tuple[Hashable, Hashable]] = set()
+        self._written: set[tuple[int, int]] = set()
 
     @property
     def outfile(self) -> str:
@@ -53,6 +63,29 @@ class PseudoLabelDump(UncutMetric):
     def shards(self) -> list[str]:
         """The shards that are there, of any number of processes."""
         return sorted(glob.glob(f'{glob.escape(self.outfile_prefix)}.rank*.jsonl'))
+
+    def begin(self, checkpoint: str | None = None, sha256: str | None = None) -> None:
+        """Take the prefix for this run; all its processes call it, before they predict.
+
+        tools/test.py does so before it builds the data set, ``NameCheckpointHook`` before the first batch;
+        where neither does, the first batch does, and nothing is known of the weights.
+
+        Args:
+            checkpoint: Where the weights are loaded from.
+            sha256: Of that file, in hexadecimal digits; what the first process says counts.
+
+        Raises:
+            UserInputError: In all processes, if another run writes there, or the shards hold predictions of
+                other weights or a line that is none.
+        """
+        claims = [self._claim(Checkpoint.of_file(checkpoint, sha256)) if get_rank() == 0 else None]
+        broadcast_object_list(claims)
+        claim = claims[0]
+        if claim.refusal is not None:
+            raise UserInputError(claim.refusal)
+        self._lock.share()
+        self._checkpoint, self._written = claim.checkpoint, set(claim.written)
+        self.begun = True
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Write the predictions of one batch that no shard has."""
@@ -68,8 +101,7 @@ class PseudoLabelDump(UncutMetric):
                 record['expression'] = expression
                 if points:
                     record['points'] = points
-                if self.checkpoint is not None:
-                    record['checkpoint'] = self.checkpoint
+                record.update(self._checkpoint._asdict())
                 lines.append(json.dumps(record) + '\n')
             self.results.append(sample_ids(sample))
         file.write(''.join(lines))
@@ -80,50 +112,62 @@ class PseudoLabelDump(UncutMetric):
         return {'num_predictions': len({key for ids in results for key in ids})}
 
     def evaluate(self, size: int) -> dict:
-        """Close the shard and count."""
+        """Close the shard, let others write, and count."""
+        if not self.begun:  # a process that had nothing to predict: the others wait for it
+            self.begin()
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._lock.release()
+        self.begun = False
         return super().evaluate(size)
 
     def _open(self) -> IO[str]:
-        folder = os.path.dirname(self.outfile_prefix)
-        if folder:
-            os.makedirs(folder, exist_ok=True)
-        if self.resume:
-            self._check_checkpoint()
-            _cut_half_line(self.outfile)
-            self._written = read_predicted_pairs(self.shards())
-        else:
-            self._remove_shards()
+        if not self.begun:
+            self.begin()
+        _cut_half_line(self.outfile)
         self._file = open(self.outfile, 'a', encoding='utf-8')  # noqa: SIM115 (open over many batches)
         return self._file
 
-    def _remove_shards(self) -> None:
-        """Each process removes its own shard, and the first those of processes that are no more."""
-        own = {self.outfile}
-        if get_rank() == 0:
-            alive = {f'{self.outfile_prefix}.rank{rank}.jsonl' for rank in range(get_world_size())}
-            own |= set(self.shards()) - alive
-        for path in own:
-            if os.path.exists(path):
-                os.remove(path)
-        self._written = set()
+    def _claim(self, checkpoint: Checkpoint) -> _Claim:
+        """Lock the prefix and see what is there, in the first process."""
+        try:
+            if not self._lock.take():
+                raise UserInputError.of(
+                    self.outfile_prefix,
+                    f'another run that writes predictions there ({self._lock.holder()})',
+                    'none',
+                    'wait until it has finished, or choose another outfile_prefix',
+                )
+            self._lock.share()
+            if not self.resume:
+                for path in self.shards():
+                    os.remove(path)
+            self._refuse_other_weights(checkpoint)
+            return _Claim(None, checkpoint, frozenset(read_predicted_pairs(self.shards())))
+        except UserInputError as error:
+            self._lock.release()
+            return _Claim(str(error))
 
-    def _check_checkpoint(self) -> None:
-        for path in self.shards() if self.checkpoint is not None else ():
-            with open(path, encoding='utf-8', errors='replace') as file:
-                try:
-                    found = json.loads(file.readline()).get('checkpoint')
-                except (ValueError, AttributeError):
-                    continue
-            if found != self.checkpoint:
+    def _refuse_other_weights(self, checkpoint: Checkpoint) -> None:
+        for path in self.shards():
+            found = _first_checkpoint(path)
+            if found is not None and not found.is_same(checkpoint):
                 raise UserInputError.of(
                     path,
-                    f'predictions of checkpoint {found}',
-                    f'{self.checkpoint}',
-                    'remove the shards, choose another outfile_prefix, or set resume=False',
+                    f'predictions of {found}',
+                    f'those of {checkpoint}',
+                    'remove the shards, choose another outfile_prefix, or set test_evaluator.resume=False',
                 )
+
+
+def _first_checkpoint(path: str) -> Checkpoint | None:
+    """What the first line of a shard was predicted by; None if there is no whole line."""
+    with open(path, encoding='utf-8', errors='replace') as file:
+        try:
+            return Checkpoint.of_record(json.loads(file.readline()))
+        except (ValueError, AttributeError):
+            return None
 
 
 def contours(sample: dict) -> list[list[float]]:

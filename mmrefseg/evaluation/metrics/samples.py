@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ...structures.boxes import xywh_to_xyxy, xyxy_to_xywh
+from ...structures.rle import encode_mask, resize_mask, to_json_rle
 from ...utils import UserInputError
-from ..functional import Pair, encode_mask, resize_mask, to_json_rle, xywh_to_xyxy, xyxy_to_xywh
+from ..functional import Pair
 
 
 def to_array(values: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...compat.checkpoint import load_checkpoint_file
 from ...utils import UserInputError
-from ..folding import FoldedCopies
+from ..acceleration.folding import FoldedCopies
 
 NORM_CFG = dict(type='BN')
 ACT_CFG = dict(type='LeakyReLU', negative_slope=0.1)

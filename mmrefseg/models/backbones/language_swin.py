@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...utils import UserInputError
-from ..layers.fast_linear import FastLinear
+from ..acceleration.fast_linear import FastLinear
 from ..layers.language_gate import GATES
 from ..layers.swin import ConvStem, PatchEmbed, SwinStage
 from ..pretrained import check_pretrained

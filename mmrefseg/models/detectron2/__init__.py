@@ -3,12 +3,8 @@
 docs/instance_segmentation.md lists every difference, and which of these or which setting removes it.
 """
 
-from .assigner import Detectron2Assigner
-from .box_coder import Detectron2BoxCoder
-from .box_head import Detectron2BoxHead
-from .roi_extractor import Detectron2RoIExtractor
-from .roi_head import Detectron2RoIHead
-from .rpn_head import Detectron2RPNHead
+from .proposals import Detectron2Assigner, Detectron2BoxCoder, Detectron2RPNHead
+from .rois import Detectron2BoxHead, Detectron2RoIExtractor, Detectron2RoIHead
 
 __all__ = [
     'Detectron2Assigner',

@@ -11,7 +11,7 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..layers.folded_conv import FoldedConv
+from ..acceleration.folded_conv import FoldedConv
 
 
 def upsample(x: Tensor, size: Sequence[int]) -> Tensor:

@@ -16,7 +16,9 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..layers import CoContent, Decoder, DecodingState, Encoder, Memory, StepwiseContent, grid_padding
+from ..layers.memory import Memory, grid_padding
+from ..layers.partial_res import CoContent, StepwiseContent
+from ..layers.transformer import Decoder, DecodingState, Encoder
 from .sequence_generator import GeneratedSequence, TokenChoice, generate, sequence_score
 
 

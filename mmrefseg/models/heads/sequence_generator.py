@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..layers import DecodingState
+from ..layers.transformer import DecodingState
 
 
 @dataclass

@@ -10,9 +10,9 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 
-from ...checkpoints.bert import read_bert_weights
+from ...compat.bert import read_bert_weights
 from ...utils import UserInputError, load_json
-from .tokens import TokenBatch, WordFeatures
+from .token_batch import TokenBatch, WordFeatures
 
 WEIGHT_FILES = ('model.safetensors', 'pytorch_model.bin')
 

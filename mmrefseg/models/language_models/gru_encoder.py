@@ -10,8 +10,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from .vocabulary import PAD, build_vocabulary
-from .word_vectors import load_word_vectors
+from ...datasets.vocabulary import PAD, build_vocabulary
+from ...datasets.word_vectors import load_word_vectors
 
 
 @MODELS.register_module()

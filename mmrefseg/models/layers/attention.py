@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .dropout_attention import dropout_attention
+from ..acceleration.dropout_attention import dropout_attention
 
 
 class MultiHeadAttention(nn.Module):

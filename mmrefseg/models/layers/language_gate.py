@@ -6,7 +6,7 @@ Letters: M expressions, T words, L = H * W cells, C channels of the map, D chann
 import torch
 from torch import Tensor, nn
 
-from .fast_linear import FastLinear
+from ..acceleration.fast_linear import FastLinear
 
 
 class TokenInstanceNorm(nn.Module):

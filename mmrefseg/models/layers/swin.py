@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
 
-from .fast_linear import FastLinear
-from .window_order import shift_regions, window_order
+from ..acceleration.fast_linear import FastLinear
+from ..acceleration.window_order import shift_regions, window_order
 
 
 class WindowAttention(nn.Module):

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from ..acceleration.stepwise import StepwiseLayer, StepwisePredictor
 from .attention import MultiHeadAttention, padding_bias
 from .memory import Memory
-from .point_modulation import PointModulation
-from .stepwise import StepwiseLayer, StepwisePredictor
+from .partial_res import PointModulation
 
 
 class FeedForward(nn.Module):

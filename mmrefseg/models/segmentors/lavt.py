@@ -14,9 +14,9 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...utils import UserInputError
+from ..extended.shared_map import PictureMaps
 from ..heads.lavt_head import upsample
-from ..language_models.tokens import TokenBatch, join_tokens
-from ..layers.shared_map import PictureMaps
+from ..language_models.token_batch import TokenBatch, join_tokens
 
 TEST_CFG = dict(frame='original', sentences='each', confine_to_box=False, chunk_size=None)
 CHOICES = dict(frame=('original', 'network'), sentences=('each', 'cat', 'cat_legacy', 'avg'))

@@ -13,10 +13,10 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ...codecs import vertices_to_mask
-from ..folding import FoldedCopies
-from ..heads import HeadPrediction, ImageSizes
-from ..layers import Memory
+from ...structures.polygons import vertices_to_mask
+from ..acceleration.folding import FoldedCopies
+from ..heads.seqtr_head import HeadPrediction, ImageSizes
+from ..layers.memory import Memory
 
 
 @MODELS.register_module()

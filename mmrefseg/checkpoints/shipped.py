@@ -1,0 +1,206 @@
+"""Weights inside the package: what is written about them, and how they get there.
+
+A file is safetensors in half precision. Its metadata say what was trained how, on which data, what it
+scores, and which words it knows, so that it predicts where no data set is.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..compat.checkpoint import load_checkpoint_file
+from ..utils import UserInputError, atomic_write
+from ..utils.places import is_shipped
+
+DEFAULT = 'mmrefseg://box-frame_tiny_masks_refshapes'
+"""What predicts where nobody names a checkpoint."""
+CONTENT_KEYS = ('file_name', 'height', 'width', 'bbox', 'mask', 'category_id', 'expressions')
+ROUNDING = 2.0**-10
+"""Largest relative error of half precision where it has all its digits, with room for one bit."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where weights come from and what they score.
+
+    Attributes:
+        network: The name of the network, for a reader.
+        config: The shipped config that they run with, from the root of the checkout.
+        seed: Of the training.
+        commit: Of the code that trained them.
+        command: What trained them.
+        data: The data set, for a reader.
+        data_sha256: :func:`fingerprint` of all its splits.
+        split: Which one was scored.
+        split_sha256: Its own fingerprint, which a set of this split alone has too.
+        metrics: Name -> percent, of the weights as they are in the file, per sentence in the original frame.
+        readout: What gives the contour: ``'cells'``, ``'decoder'``, or ``'none'`` for boxes.
+        words: Of the vocabulary, in order.
+        tokenizer: See ``Vocabulary``.
+        max_tokens: See ``Vocabulary``.
+        extends: Address of the weights that these come on top of, or ''.
+        extends_sha256: Of that file.
+    """
+
+    network: str
+    config: str
+    seed: int
+    commit: str
+    command: str
+    data: str
+    data_sha256: str
+    split: str
+    split_sha256: str
+    metrics: dict[str, float]
+    readout: str
+    words: tuple[str, ...]
+    tokenizer: str
+    max_tokens: int
+    extends: str = ''
+    extends_sha256: str = ''
+
+    def to_metadata(self) -> dict[str, str]:
+        """Strings, as safetensors keeps; what is no string becomes json."""
+        values = dataclasses.asdict(self)
+        return {
+            key: value if isinstance(value, str) else json.dumps(value)
+            for key, value in values.items()
+            if value != ''
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], where: str) -> 'Provenance':
+        """The reverse.
+
+        Args:
+            metadata: Of a file; keys that are none of these are passed over.
+            where: The file, for messages.
+
+        Raises:
+            UserInputError: If something is missing, or no json where json should be.
+        """
+        found = {}
+        for field in dataclasses.fields(cls):
+            if field.name in metadata:
+                text = metadata[field.name]
+                try:
+                    found[field.name] = text if field.type is str else json.loads(text)
+                except json.JSONDecodeError:
+                    found.pop(field.name, None)
+        needed = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
+        missing = [name for name in needed if name not in found]
+        if missing:
+            raise UserInputError.of(
+                where,
+                f'metadata without {", ".join(missing)}',
+                'weights that this package exported',
+                'name others',
+            )
+        return cls(**{**found, 'words': tuple(found['words'])})
+
+    @classmethod
+    def of_file(cls, path: str | os.PathLike) -> 'Provenance':
+        """Read it from a safetensors file or the address of shipped weights."""
+        meta = load_checkpoint_file(path).get('meta') or {}
+        return cls.from_metadata(meta.get('safetensors') or {}, str(path))
+
+
+def fingerprint(splits: Iterable[Sequence[Mapping]]) -> str:
+    """SHA-256 of what annotations say: pictures' names and sizes, boxes, masks, categories and sentences.
+
+    Ids do not count, for they depend on which splits were made together.
+
+    Args:
+        splits: Lists of records of the working format, in order.
+    """
+    digest = hashlib.sha256()
+    for records in splits:
+        content = [{key: record.get(key) for key in CONTENT_KEYS} for record in records]
+        digest.update(json.dumps(content, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def halve(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights in half precision, but for the tensors that do not bear it.
+
+    A number beyond half precision's range would become infinite, and a small variance of a batch norm, by
+    whose root is divided, would lose its digits: such tensors stay as they are, and so do whole numbers.
+    """
+    return {key: _halved(key, value).contiguous() for key, value in state.items()}
+
+
+def _halved(key: str, value: Tensor) -> Tensor:
+    if not value.is_floating_point():
+        return value
+    half = value.half()
+    error = (half.to(value.dtype) - value).abs()
+    if not torch.isfinite(half).all():
+        return value
+    if key.endswith('running_var') and (error > ROUNDING * value.abs()).any():
+        return value
+    return half
+
+
+def select(state: Mapping[str, Tensor], prefixes: Sequence[str]) -> dict[str, Tensor]:
+    """The tensors below some names.
+
+    Args:
+        state: Key -> value.
+        prefixes: Names of modules or tensors, such as ``head.roi_memory``; none takes everything.
+
+    Raises:
+        UserInputError: If one of them names nothing.
+    """
+    if not prefixes:
+        return dict(state)
+    chosen = {}
+    for prefix in prefixes:
+        below = {key: state[key] for key in state if key == prefix or key.startswith(f'{prefix}.')}
+        if not below:
+            raise UserInputError.of(
+                f'--keys {prefix}', 'no weights of that name', 'a module', 'correct the name'
+            )
+        chosen |= below
+    return chosen
+
+
+def write_safetensors(
+    path: str | os.PathLike, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write tensors and strings, atomically.
+
+    Args:
+        path: Ends in ``.safetensors``.
+        state: Key -> contiguous value.
+        metadata: What is said about them.
+
+    Raises:
+        UserInputError: If the name has another ending.
+    """
+    from safetensors.torch import save
+
+    if Path(path).suffix != '.safetensors':
+        raise UserInputError.of(str(path), 'another ending', '.safetensors', 'name the weights so')
+    content = save(dict(state), {'format': 'pt', **(metadata or {})})
+    with atomic_write(path, 'wb') as file:
+        file.write(content)
+
+
+def with_base(state: Mapping[str, Tensor], base: str) -> dict[str, Tensor]:
+    """Weights on top of those that they extend; ``base`` may be ''."""
+    return {**(load_checkpoint_file(base)['state_dict'] if base else {}), **state}
+
+
+def provenance_of(checkpoint: str | os.PathLike) -> Provenance | None:
+    """Of shipped weights or of another file with the same metadata; None where a file says nothing."""
+    if not is_shipped(checkpoint) and Path(checkpoint).suffix != '.safetensors':
+        return None
+    metadata = load_checkpoint_file(checkpoint)['meta']['safetensors']
+    return Provenance.from_metadata(metadata, str(checkpoint)) if 'words' in metadata else None

@@ -1,0 +1,43 @@
+"""``make demo``: what it says first and what it runs."""
+
+from ..utils.places import is_shipped
+from .stages import Stage
+from .study import BOX_FRAME, PARTIAL_RES, PartialStudy, Variant
+
+MINUTES = {BOX_FRAME.name: 7, PARTIAL_RES.name: 9}
+"""Of all stages with RefShapes small from the package's weights, on two cores."""
+REC_MINUTES = 18
+"""What training the boxes-only network adds."""
+ABOUT = {
+    BOX_FRAME.name: f"this package's own method (--network {PARTIAL_RES.name} runs the paper's)",
+    PARTIAL_RES.name: f"the paper's network (without --network runs {BOX_FRAME.title}, this package's own)",
+}
+
+
+def opening_line(study: PartialStudy) -> str:
+    """Which network runs, from which weights, and how long."""
+    start = f'from {study.rec_checkpoint} (boxes only; no mask was seen)'
+    if study.trains_rec:
+        start = 'from nothing'
+    elif not is_shipped(study.rec_checkpoint):
+        start = f'from {study.rec_checkpoint}'
+    minutes = MINUTES[study.network.name] + REC_MINUTES * study.trains_rec
+    lasts = f': about {minutes} minutes on two cores' if study.size == 'small' else ''
+    return f'{study.network.title}, {ABOUT[study.network.name]}, {start}{lasts}'
+
+
+def demo_stages(study: PartialStudy, ratio: int) -> list[Stage]:
+    """Data, boxes, few masks, pseudo points, selection, retraining; each network is tested by every readout.
+
+    Args:
+        study: Folder, seed, network and start.
+        ratio: Percent of the masks.
+    """
+    return [
+        study.data(),
+        study.samples((1, 5, 10)),
+        *study.rec(),
+        *study.variant(Variant(ratio)),
+        study.predict(ratio),
+        *study.variant(Variant(ratio, 'rpp')),
+    ]

@@ -1,0 +1,1 @@
+"""From a config file and options to a runner; how a tool speaks, fails and ends."""

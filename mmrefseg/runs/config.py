@@ -1,0 +1,310 @@
+"""From a config file and options to a runner that can start."""
+
+from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
+import inspect
+import os
+import zipfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import setup_cache_size_limit_of_dynamo
+from mmengine.config import Config
+from mmengine.dist import is_distributed
+from mmengine.registry import RUNNERS, init_default_scope
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from ..compat.checkpoint import load_checkpoint_file
+from ..compat.downloads import read_downloads_safely
+from ..utils.errors import UserInputError, did_you_mean
+from ..utils.places import is_shipped, shipped_weights
+from .batch_norm import replace_sync_batch_norm
+from .options import check_config
+
+# Names at the top of a config that mmengine's Runner, mmdet and the tools read.
+RUNNER_KEYS = {
+    *inspect.signature(Runner.__init__).parameters,
+    *('find_unused_parameters', 'sync_bn', 'compile', 'activation_checkpointing', 'efficient_conv_bn_eval'),
+    *('custom_imports', 'runner_type', 'tta_model', 'tta_pipeline', 'backend_args'),
+} - {'self', 'cfg'}
+
+
+def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
+    """Read a config file and replace settings in it.
+
+    Args:
+        path: A config file (.py, .json, .yaml).
+        options: ``{'a.b.c': value}``, as from ``--cfg-options``.
+
+    Raises:
+        UserInputError: If the file is missing or wrong, or an option fits nothing in it.
+    """
+    check_config(path)
+    try:
+        config = Config.fromfile(path)
+    except Exception as error:  # a config is a program of the user's: any error in it is one of the input
+        reason = ' '.join(str(error).split()) or 'no reason given'
+        raise UserInputError(
+            f'{path}: the config cannot be read ({type(error).__name__}: {reason}); correct it'
+        ) from error
+    merge_options(config, options or {})
+    _drop_absent_hooks(config)
+    return config
+
+
+def merge_options(config: Config, options: dict[str, Any]) -> None:
+    """Replace settings, refusing a misspelt name at the top, which would silently do nothing.
+
+    Raises:
+        UserInputError: If an option cannot be merged.
+    """
+    for key, value in options.items():
+        top = key.split('.')[0]
+        if top not in config and top not in RUNNER_KEYS:
+            near = did_you_mean(top, [*config, *RUNNER_KEYS])
+            if near:
+                raise UserInputError(f'--cfg-options {key}: the config has no {top!r}{near}; correct the key')
+        try:
+            config.merge_from_dict({key: value})
+        except Exception as error:  # KeyError, TypeError, IndexError, AssertionError by mmengine
+            reason = ' '.join(str(error).split())
+            raise UserInputError(
+                f'--cfg-options {key}={value}: does not fit the config ({reason}); check the key'
+            ) from error
+
+
+def set_work_dir(config: Config, path: str, work_dir: str | None = None) -> None:
+    """The folder of the run: the option, else the config's own, else ``work_dirs/<name of the config>``."""
+    if work_dir is not None:
+        config.work_dir = work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = os.path.join('work_dirs', Path(path).stem)
+
+
+def set_seed(config: Config, seed: int | None, deterministic: bool = False) -> None:
+    """Seed the run and the drawing of expressions and augmentations in its training data.
+
+    Raises:
+        UserInputError: If numpy could not be seeded with it, or with the config's own.
+    """
+    randomness = dict(config.get('randomness') or {})
+    if seed is not None:
+        randomness['seed'] = seed
+        for dataset in innermost_datasets(config.get('train_dataloader')):
+            if dataset.get('type') == 'RefSegDataset':
+                dataset['seed'] = seed
+    if deterministic:
+        randomness['deterministic'] = True
+    chosen = randomness.get('seed')
+    if chosen is not None and not (isinstance(chosen, int) and 0 <= chosen < 2**32):
+        where, expected = 'randomness.seed (--seed)', 'a whole number from 0 to 2**32 - 1'
+        raise UserInputError.of(where, repr(chosen), expected, 'choose another')
+    if randomness:
+        config.randomness = randomness
+
+
+def innermost_datasets(dataloader: dict | None) -> list[dict]:
+    """The dataset configs of a data loader, inside any wrapper (``dataset=``) or union (``datasets=``)."""
+    pending, found = [(dataloader or {}).get('dataset')], []
+    while pending:
+        dataset = pending.pop(0)
+        if not isinstance(dataset, dict):
+            continue
+        inner = [dataset['dataset']] if 'dataset' in dataset else list(dataset.get('datasets', ()))
+        pending.extend(inner)
+        if not inner:
+            found.append(dataset)
+    return found
+
+
+def set_amp(config: Config) -> None:
+    """Mixed precision with a dynamic loss scale.
+
+    Raises:
+        UserInputError: Without a GPU.
+    """
+    if not torch.cuda.is_available():
+        raise UserInputError.of('--amp', 'no GPU', 'a GPU', 'leave the option out')
+    config.optim_wrapper.type = 'AmpOptimWrapper'
+    config.optim_wrapper.loss_scale = 'dynamic'
+
+
+def set_auto_scale_lr(config: Config) -> None:
+    """Scale the learning rate by the batch size.
+
+    Raises:
+        UserInputError: If the config does not say for which batch size its learning rate was chosen.
+    """
+    if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
+        raise UserInputError.of(
+            '--auto-scale-lr',
+            'no auto_scale_lr.base_batch_size in the config',
+            'the batch size that the learning rate was chosen for',
+            'set auto_scale_lr = dict(base_batch_size=...)',
+        )
+    config.auto_scale_lr.enable = True
+
+
+def set_fuse_conv_bn(config: Config) -> None:
+    """Predict with folded batch norms, channels last, Winograd: ``model.test_cfg.fuse_conv_bn=True``.
+
+    Raises:
+        UserInputError: If the model knows no such thing.
+    """
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    name = (config.get('model') or {}).get('type')
+    if not getattr(MODELS.get(name), 'fuses_conv_bn', False):
+        raise UserInputError.of(
+            '--fuse-conv-bn', f'a model of type {name!r}, which does without', 'SeqTR', 'leave the option out'
+        )
+    config.model.test_cfg = {**(config.model.get('test_cfg') or {}), 'fuse_conv_bn': True}
+
+
+def start_from(config: Config, checkpoint: str | None) -> None:
+    """Start from the weights of ``checkpoint``, or of the config's ``load_from``, which must be there.
+
+    Raises:
+        UserInputError: If there is no such file, or no such weights in the package.
+    """
+    if checkpoint is not None:
+        config.load_from = checkpoint
+    source = config.get('load_from')
+    if source and is_shipped(source):
+        shipped_weights(source)
+    if not source or '://' in source or Path(source).is_file():
+        return
+    todo = 'check the path'
+    if checkpoint is None:
+        stage = Path(source).parent.name
+        todo = f'train the stage that writes it ({stage}) first, or give --load-from CHECKPOINT'
+    raise UserInputError.of(f'load_from {source}', 'no such file', 'a checkpoint', todo)
+
+
+def resume_from(config: Config, resume: str | None) -> bool:
+    """Resume a run.
+
+    Args:
+        config: Of the run; ``work_dir`` is set.
+        resume: ``'auto'`` goes on from the newest whole checkpoint in the work directory, where there is one;
+            a path goes on from that file; None leaves it to the config.
+
+    Returns:
+        bool: Whether there is something to go on from. If not, the run begins, with its ``load_from``.
+
+    Raises:
+        UserInputError: If the path is not a file.
+    """
+    if resume is None and not config.get('resume'):
+        return False
+    if resume is None and config.get('load_from'):
+        return True
+    if resume in (None, 'auto'):
+        newest = newest_checkpoint(config.work_dir)
+        config.resume = newest is not None
+        config.load_from = str(newest) if newest else config.get('load_from')
+        return config.resume
+    if not Path(resume).is_file() and '://' not in resume:
+        raise UserInputError.of(f'--resume {resume}', 'no such file', 'a checkpoint', 'check the path')
+    config.resume = True
+    config.load_from = resume
+    return True
+
+
+def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
+    """The newest checkpoint in a folder that was written to its end.
+
+    The file that mmengine's ``last_checkpoint`` names comes first, then the
+    others by time: a run that was killed while it wrote has a truncated one.
+    """
+    folder = Path(work_dir)
+    candidates = sorted(
+        (path for pattern in ('epoch_*.pth', 'iter_*.pth') for path in folder.glob(pattern)),
+        key=lambda path: path.stat().st_mtime,
+        reverse=True,
+    )
+    noted = folder / 'last_checkpoint'
+    if noted.is_file():
+        # The note holds a path as seen from where training was started; the file lies beside the note.
+        last = folder / Path(noted.read_text(encoding='utf-8').strip()).name
+        candidates = [last, *(path for path in candidates if path != last)]
+    return next((path for path in candidates if path.is_file() and zipfile.is_zipfile(path)), None)
+
+
+def choose_backend(config: Config) -> None:
+    """Let several processes run without a GPU: gloo in place of nccl, and no device for the wrapped model.
+
+    Raises:
+        UserInputError: For a launcher other than torchrun without a GPU.
+    """
+    if config.get('launcher', 'none') == 'none':
+        return
+    distributed = dict((config.get('env_cfg') or {}).get('dist_cfg') or {})
+    if torch.cuda.is_available():
+        config.merge_from_dict({'env_cfg.dist_cfg': {'backend': 'nccl', **distributed}})
+        return
+    if config.launcher != 'pytorch':
+        raise UserInputError.of(
+            f'--launcher {config.launcher}',
+            'no GPU',
+            'GPUs',
+            'use tools/dist_train.sh, which also runs on CPUs',
+        )
+    config.merge_from_dict({'env_cfg.dist_cfg': {**distributed, 'backend': 'gloo'}})
+    config.model_wrapper_cfg = {
+        'type': 'MMDistributedDataParallel',
+        'find_unused_parameters': config.get('find_unused_parameters', False),
+        'broadcast_buffers': False,
+        **(config.get('model_wrapper_cfg') or {}),
+        'device_ids': None,
+    }
+    if not is_distributed():
+        # mmengine's own start selects a CUDA device first.
+        timeout = distributed.get('timeout')
+        torch.distributed.init_process_group(
+            'gloo', timeout=timedelta(seconds=timeout) if timeout is not None else None
+        )
+
+
+def build_runner(config: Config) -> Runner:
+    """The runner of a finished config, reading checkpoints with the package's own messages.
+
+    Raises:
+        UserInputError: If the config defines no model, or its launcher cannot work here.
+    """
+    if 'model' not in config:
+        raise UserInputError.of(
+            str(config.filename), 'no model', 'the config of a run', 'choose one that is not a _base_ part'
+        )
+    setup_cache_size_limit_of_dynamo()
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    read_downloads_safely()
+    choose_backend(config)
+    replaced = replace_sync_batch_norm(config)
+    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    if replaced:
+        runner.logger.info(
+            f'SyncBN -> BN in {replaced} places of the config: there is nothing to synchronise.'
+        )
+    return runner
+
+
+def close_processes() -> None:
+    """Take the process group down in order, once all processes are done."""
+    if is_distributed():
+        torch.distributed.destroy_process_group()
+
+
+def load_from_local(filename: str, map_location: Any = 'cpu') -> dict:
+    """mmengine's loader of local files (it shows the name after ``load_from_`` in its log)."""
+    return load_checkpoint_file(os.path.expanduser(filename), map_location=map_location)
+
+
+def _drop_absent_hooks(config: Config) -> None:
+    """``default_hooks.x=None`` takes a hook away; mmengine allows that for its own six only."""
+    hooks = config.get('default_hooks') or {}
+    own = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
+    for name in [name for name, hook in hooks.items() if hook is None and name not in own]:
+        hooks.pop(name)

@@ -1,0 +1,105 @@
+"""What the tools' command lines share, and what can be told of them before anything heavy is imported."""
+
+import argparse
+import os
+from pathlib import Path
+
+from ..utils.errors import UserInputError, did_you_mean
+
+# Names of files: `0856610` is not the number 856610.
+TEXT_KEYS = ('jsonfile_prefix', 'outfile_prefix')
+
+
+class KeyValueAction(argparse.Action):
+    """mmengine's ``key=value`` pairs (its ``DictAction``), with a sentence for what is not one."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        given = dict(getattr(namespace, self.dest) or {})
+        for pair in values:
+            key, equals, text = pair.partition('=')
+            if not equals or not key.strip():
+                parser.error(
+                    f'{option_string}: found {pair!r}, expected key=value; write the key, = and the value'
+                )
+            try:
+                given[key] = text if key in TEXT_KEYS else parse_value(text)
+            except (AssertionError, ValueError) as error:
+                parser.error(f'{option_string}: {pair!r} cannot be read ({error}); check brackets and quotes')
+        setattr(namespace, self.dest, given)
+
+
+def parse_value(text: str) -> object:
+    """A value as mmengine's ``DictAction`` reads it: a number, boolean, None, list or tuple."""
+    from mmengine.config import DictAction  # brings torch
+
+    return DictAction._parse_iterable(text)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """Add what training and testing have in common in mmdet 3.x: folder, config overrides, launcher."""
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs, checkpoints and metrics (default: work_dirs/<name of the config>)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=KeyValueAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='replace settings of the config, e.g. train_cfg.max_epochs=3 model.head.num_points=12; '
+        'lists are written key="[a,b]" or key=a,b, without white space',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='who started the processes',
+    )
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by some launchers')
+
+
+def parse_args(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> argparse.Namespace:
+    """Parse, and hand ``--local-rank`` on to the environment, where mmengine reads it."""
+    args = parser.parse_intermixed_args(argv)  # options may stand between CONFIG and CHECKPOINT
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def check_config(path: str) -> None:
+    """See that a config file is there.
+
+    Raises:
+        UserInputError: If it is not, with the names that are nearest.
+    """
+    if not Path(path).is_file():
+        near = did_you_mean(Path(path).stem, {file.stem: file for file in _config_files(path)})
+        found = 'a folder' if Path(path).is_dir() else 'no such file'
+        raise UserInputError(f'{path}: found {found}{near}, expected a config file; check the path')
+
+
+def check_file(path: str | os.PathLike, kind: str) -> None:
+    """See that a file that a tool reads is there; an address (``https://...``) is left to who opens it.
+
+    Args:
+        path: The file.
+        kind: What it should be, for the message: ``'a checkpoint'``.
+
+    Raises:
+        UserInputError: If there is no such file.
+    """
+    if '://' not in str(path) and not Path(path).expanduser().is_file():
+        found = 'a folder' if Path(path).expanduser().is_dir() else 'no such file'
+        raise UserInputError.of(str(path), found, kind, 'check the path')
+
+
+def _config_files(path: str) -> list[Path]:
+    """Where a missing config may have been meant to be: its folder, and ``configs/`` near by."""
+    folders = [Path(path).parent, Path('configs'), Path(__file__).parents[2] / 'configs']
+    return [
+        file
+        for folder in folders
+        if folder.is_dir()
+        for file in folder.rglob('*.py')
+        if '.venv' not in file.parts
+    ]

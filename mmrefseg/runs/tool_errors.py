@@ -1,0 +1,162 @@
+"""Errors of the host packages that a user can mend, as one sentence."""
+
+import contextlib
+import errno
+import functools
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
+
+from ..utils.errors import UserInputError, cli, did_you_mean
+
+WORKER_ERROR = re.compile(r'^Caught UserInputError in .*?^\S*UserInputError: (.*)', re.DOTALL | re.MULTILINE)
+NOT_REGISTERED = re.compile(r'(\S+) is not in the (\S+?)::(.+?) registry')
+NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+# Functions that call a class with what the config says: an error raised in one is about those arguments.
+BUILDERS = ('build_from_cfg', 'get_instance')
+# A file name that tools/dist_run.py gives to the processes it starts: who makes the file first may speak.
+CLAIM = 'MMREFSEG_ERROR_CLAIM'
+
+
+def tool(main: Callable[..., int | None]) -> Callable[..., None]:
+    """Decorate a tool's ``main``: what a user can get wrong becomes one line on stderr and exit code 2.
+
+    Like :func:`mmrefseg.utils.cli`, and also for errors that mmengine raises,
+    errors in data loader workers, and several processes, of which one speaks.
+    """
+
+    @functools.wraps(main)
+    def guarded(*args, **kwargs) -> int | None:
+        try:
+            with one_sentence():
+                return main(*args, **kwargs)
+        except UserInputError as error:
+            if CLAIM in os.environ:
+                _end_process(str(error) if _first_to_fail() else None)
+            raise
+        except Exception:
+            if os.path.exists(os.environ.get(CLAIM, '')):
+                _end_process()  # a connection closed, because another process has ended with its sentence
+            raise
+        except KeyboardInterrupt:
+            sys.stderr.write('interrupted; training goes on from its last checkpoint with --resume\n')
+            return 130
+
+    return cli(guarded)
+
+
+@contextlib.contextmanager
+def one_sentence(where: str = 'config') -> Iterator[None]:
+    """Turn the host packages' errors about a user's input into UserInputError; let all others through.
+
+    Args:
+        where: What the input was read from.
+
+    Raises:
+        UserInputError: Instead of the error that was recognised.
+    """
+    try:
+        yield
+    except UserInputError as error:
+        raise UserInputError(unwrap_worker_error(str(error))) from error
+    except (KeyError, TypeError, ValueError, RuntimeError, NotImplementedError, OSError) as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        raise UserInputError(f'{where}: {sentence}') from error
+
+
+def unwrap_worker_error(message: str) -> str:
+    """The sentence inside the traceback text that a data loader's worker process sends."""
+    found = WORKER_ERROR.match(message)
+    return found[1].strip() if found else message
+
+
+def explain(error: Exception) -> str | None:
+    """One sentence for an error of a host package, or None if it is not the user's."""
+    message = str(error.args[0]) if error.args else ''
+    found = NOT_REGISTERED.search(message) if isinstance(error, KeyError) else None
+    if found:
+        return _unknown_type(found[1], found[3])
+    if type(error).__name__ == 'MissingOperatorError':
+        return message
+    if isinstance(error, OSError):
+        if error.errno not in NOT_WRITABLE:
+            return None
+        return f'{error.filename or "a file"} cannot be written ({error.strerror}); choose another place'
+    frame = _raising_frame(error)
+    if frame is None:
+        return None
+    if frame.f_code.co_name in BUILDERS and isinstance(error, (KeyError, TypeError)):
+        return _bad_arguments(message, frame)
+    if frame.f_code.co_name == '_save_best_checkpoint' and isinstance(error, KeyError):
+        choices = ', '.join(frame.f_locals.get('metrics', ())) or 'none'
+        return f'save_best={message!r} is not a metric of the validation ({choices}); choose one of them'
+    if frame.f_code.co_filename.endswith(os.path.join('mmengine', 'runner', 'runner.py')):
+        return _one_line(message) or None
+    return None
+
+
+def _end_process(sentence: str | None = None) -> NoReturn:
+    """End one of several processes at once: the threads of gloo would abort an orderly exit."""
+    sys.stdout.flush()
+    if sentence:
+        sys.stderr.write(f'error: {sentence}\n')
+    sys.stderr.flush()
+    os._exit(2)
+
+
+def _first_to_fail() -> bool:
+    """Whether no other process of this run has reported an error yet."""
+    try:
+        os.close(os.open(os.environ[CLAIM], os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _unknown_type(name: str, registry_name: str) -> str:
+    near = did_you_mean(name, _registered_names(registry_name))
+    kind = registry_name.replace('_', ' ')
+    return f"type='{name}' is not a known {kind}{near}; correct the name in the config"
+
+
+def _registered_names(registry_name: str) -> set[str]:
+    """Every name that the registries called ``registry_name`` know: mmengine's and its children's."""
+    from mmengine.registry import Registry, root  # brings torch: only an error needs it
+
+    names: set[str] = set()
+    pending = [
+        value for value in vars(root).values() if isinstance(value, Registry) and value.name == registry_name
+    ]
+    while pending:
+        registry = pending.pop()
+        names.update(registry.module_dict)
+        pending.extend(registry.children.values())
+    return names
+
+
+def _raising_frame(error: Exception) -> FrameType | None:
+    """The frame that raised; calling a function with wrong arguments raises in the caller's frame."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback.tb_frame if traceback is not None else None
+
+
+def _bad_arguments(message: str, frame: FrameType) -> str:
+    built = frame.f_locals.get('obj_cls', frame.f_locals.get('cls'))
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", message)
+    near = ''
+    if unknown and callable(built):
+        with contextlib.suppress(TypeError, ValueError):
+            near = did_you_mean(unknown[1], inspect.signature(built).parameters)
+    return f'{_one_line(message).removeprefix("type object ")}{near}; correct the config'
+
+
+def _one_line(text: str) -> str:
+    return ' '.join(text.split())

@@ -1,0 +1,47 @@
+"""Boxes as data: conversions, and the IoU of pairs."""
+
+import numpy as np
+
+
+def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
+    """(..., 4) left, top, width, height -> left, top, right, bottom, in float64 pixels."""
+    boxes = np.asarray(boxes, np.float64)
+    return np.concatenate([boxes[..., :2], boxes[..., :2] + boxes[..., 2:]], axis=-1)
+
+
+def xyxy_to_xywh(boxes: np.ndarray) -> np.ndarray:
+    """(..., 4) left, top, right, bottom -> left, top, width, height, in float64 pixels."""
+    boxes = np.asarray(boxes, np.float64)
+    return np.concatenate([boxes[..., :2], boxes[..., 2:] - boxes[..., :2]], axis=-1)
+
+
+def clip_boxes(boxes: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Clip xyxy boxes (..., 4) to [0, width - 1] x [0, height - 1], the originals' limits of true boxes."""
+    return np.clip(boxes, 0.0, np.array([width - 1, height - 1, width - 1, height - 1], np.float64))
+
+
+def paired_box_iou(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """IoU of paired boxes, as mmdet's ``bbox_overlaps(is_aligned=True)`` defines it (no +1 on the lengths).
+
+    Args:
+        predictions: (N, 4) xyxy in pixels; a box turned inside out has no area.
+        targets: (N, 4) xyxy in pixels.
+
+    Returns:
+        (N,) float64 in [0, 1]; 0 where the union is empty.
+    """
+    predictions = np.asarray(predictions, np.float64).reshape(-1, 4)
+    targets = np.asarray(targets, np.float64).reshape(-1, 4)
+    if predictions.shape != targets.shape:
+        raise ValueError(
+            f'found {len(predictions)} predictions for {len(targets)} targets, expected one each'
+        )
+    low = np.maximum(predictions[:, :2], targets[:, :2])
+    high = np.minimum(predictions[:, 2:], targets[:, 2:])
+    intersections = np.prod(np.clip(high - low, 0.0, None), axis=1)
+    unions = _area(predictions) + _area(targets) - intersections
+    return np.divide(intersections, unions, out=np.zeros_like(unions), where=unions > 0)
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+    return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None), axis=1)

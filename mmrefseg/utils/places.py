@@ -1,0 +1,47 @@
+"""Where the configs, tools and weights lie that come with the package."""
+
+import os
+from pathlib import Path
+
+from .errors import UserInputError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+WEIGHTS = PACKAGE / 'weights'
+SCHEME = 'mmrefseg://'
+
+
+def shipped(path: str | os.PathLike) -> Path:
+    """A config or tool of this package: in the installed package, else in the checkout.
+
+    Args:
+        path: Relative to the root of the checkout, as ``tools/train.py``; an absolute one stays what it is.
+
+    Returns:
+        The path, relative to the current folder if it is below it. It may not exist: ``demo/``, for one,
+        is not installed.
+    """
+    places = (PACKAGE / '.mim' / path, PACKAGE.parent / path)
+    place = next((place for place in places if place.exists()), places[-1]).resolve()
+    return place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
+
+
+def is_shipped(address: str | os.PathLike) -> bool:
+    """Whether this names weights inside the package, as ``mmrefseg://rec_tiny_refshapes`` does."""
+    return str(address).startswith(SCHEME)
+
+
+def shipped_weights(address: str) -> Path:
+    """The file of weights inside the package.
+
+    Args:
+        address: ``mmrefseg://NAME``.
+
+    Raises:
+        UserInputError: If there is no such file; the sentence lists the names that there are.
+    """
+    known = {file.stem: file for file in sorted(WEIGHTS.glob('*.safetensors'))}
+    name = address.removeprefix(SCHEME)
+    if name not in known:
+        names = ' or '.join(f'{SCHEME}{each}' for each in known)
+        raise UserInputError.of(address, 'no weights of that name in the package', names, 'correct the name')
+    return known[name]

@@ -1,0 +1,71 @@
+"""Predicting without a config, a checkpoint or a data set."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from mmrefseg.apis import RefSegInferencer
+from mmrefseg.checkpoints.shipped import DEFAULT, Provenance
+from mmrefseg.datasets.refshapes import PRESETS, make_picture
+from mmrefseg.structures.masks import to_array
+from mmrefseg.utils import UserInputError
+from mmrefseg.utils.places import shipped
+from mmrefseg.visualization.drawing import mask_iou
+
+SCRIPT = """
+import json, sys
+import cv2
+from mmrefseg.apis import RefSegInferencer
+found = RefSegInferencer()(sys.argv[1], json.loads(sys.argv[2])).pred_instances
+print(json.dumps(found.masks.tolist()))
+"""
+
+
+def described(index):
+    """A picture of RefShapes (RGB), its first sentences, and the masks that they mean."""
+    picture, about = make_picture(0, 'testA', index, PRESETS['small'])
+    said = [item for item in about['objects'] if item['expressions']]
+    masks = [to_array(item['segmentation'], *picture.shape[:2]) for item in said]
+    return picture, [item['expressions'][0] for item in said], masks
+
+
+def test_a_mask_in_an_empty_folder(repo_root, tmp_path):
+    import cv2
+
+    picture, sentences, masks = described(0)
+    cv2.imwrite(str(tmp_path / 'shapes.png'), picture[..., ::-1])
+    done = subprocess.run(
+        [sys.executable, '-c', SCRIPT, 'shapes.png', json.dumps(sentences)],
+        cwd=tmp_path,
+        env={'PYTHONPATH': str(repo_root), 'PATH': '', 'HOME': str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert len(found) == len(masks) >= 3
+    assert sum(mask_iou(*pair) for pair in zip(found, masks, strict=True)) / len(masks) > 0.5
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == '.png'] == ['shapes.png']
+
+
+def test_shipped_weights_beside_a_config_bring_their_words():
+    boxes = Provenance.of_file('mmrefseg://rec_tiny_refshapes')
+    infer = RefSegInferencer(shipped(boxes.config), 'mmrefseg://rec_tiny_refshapes', device='cpu')
+    assert infer.model.language_model.vocabulary.words == list(boxes.words)
+    picture, sentences, _ = described(1)
+    alone = infer(picture[..., ::-1].copy(), sentences).pred_instances
+    assert 'masks' not in alone
+    both = RefSegInferencer(checkpoint=DEFAULT, device='cpu')(picture[..., ::-1].copy(), sentences)
+    assert torch.equal(alone.bboxes, both.pred_instances.bboxes), 'masks must not move the boxes'
+
+
+def test_what_is_left_out_must_be_known(tmp_path):
+    with pytest.raises(UserInputError, match='checkpoint: found none beside a config'):
+        RefSegInferencer('some.py')
+    torch.save({'state_dict': {}}, tmp_path / 'some.pth')
+    with pytest.raises(UserInputError, match=r'some\.pth: found no metadata that name a config'):
+        RefSegInferencer(checkpoint=tmp_path / 'some.pth')

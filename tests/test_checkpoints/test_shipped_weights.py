@@ -1,0 +1,156 @@
+"""The weights inside the package: what they say of themselves is what they score."""
+
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from mmrefseg.checkpoints.shipped import (
+    DEFAULT,
+    Provenance,
+    fingerprint,
+    halve,
+    select,
+    write_safetensors,
+)
+from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.datasets.refshapes import PRESETS, Preset, generate
+from mmrefseg.runs.config import build_runner, load_config, start_from
+from mmrefseg.utils import UserInputError, file_sha256, load_json
+from mmrefseg.utils.places import WEIGHTS, shipped, shipped_weights
+
+BOXES = 'mmrefseg://rec_tiny_refshapes'
+MEGABYTE = 1000**2
+TOLERANCE = 0.3
+"""Points. On the machine that wrote them the figures are exact; another processor sums in another order,
+which turns a few of 1,500 predictions at the edge of a bin."""
+
+
+@pytest.fixture(scope='module')
+def test_a(tmp_path_factory):
+    """RefShapes small without its other splits: its pictures do not depend on them, and make in seconds."""
+    small = PRESETS['small']
+    preset = Preset(small.name, small.image_size, {'testA': small.splits['testA']})
+    return generate(preset, tmp_path_factory.mktemp('data'), num_workers=1, progress=False)
+
+
+def score(address, made, folder):
+    """Metrics of shipped weights on generated pictures, as ``test.py`` computes them."""
+    provenance = Provenance.of_file(address)
+    dataset = 'test_dataloader.dataset'
+    options = {
+        f'{dataset}.ann_file': str(made.annotations / 'instances.json'),
+        f'{dataset}.data_prefix.img_path': str(made.images),
+        'work_dir': str(folder),
+        'default_hooks.progress': None,
+    }
+    config = load_config(shipped(provenance.config), options)
+    config.model.language_model.vocabulary = dict(file=address)
+    start_from(config, address)
+    return build_runner(config).test()
+
+
+@pytest.mark.parametrize(('address', 'least'), [(BOXES, {'rec/acc50': 80}), (DEFAULT, {'res/miou': 60})])
+def test_they_score_what_their_metadata_say(test_a, tmp_path, address, least):
+    provenance = Provenance.of_file(address)
+    records = load_json(test_a.annotations / 'instances.json')['testA']
+    assert provenance.split == 'testA' and provenance.split_sha256 == fingerprint([records])
+    found = score(address, test_a, tmp_path)
+    assert set(found) == set(provenance.metrics) and len(records) > 600
+    for name, value in provenance.metrics.items():
+        assert found[name] == pytest.approx(value, abs=TOLERANCE), name
+    assert all(found[name] > value for name, value in least.items())
+
+
+def test_a_pair_that_belongs_together_and_is_small():
+    boxes, masks = Provenance.of_file(BOXES), Provenance.of_file(DEFAULT)
+    assert (boxes.extends, masks.extends) == ('', BOXES)
+    assert masks.extends_sha256 == file_sha256(shipped_weights(BOXES))
+    assert (boxes.readout, masks.readout) == ('none', 'cells')
+    assert (
+        boxes.words == masks.words and boxes.words[:3] == ('PAD', 'UNK', 'CLS') and 'triangle' in boxes.words
+    )
+    assert boxes.data_sha256 == masks.data_sha256 and boxes.max_tokens == masks.max_tokens == 16
+    for provenance in (boxes, masks):
+        assert shipped(provenance.config).is_file() and f'--seed {provenance.seed}' in provenance.command
+        assert len(provenance.commit) >= 7 and 'dirty' not in provenance.commit
+    files = list(WEIGHTS.iterdir())
+    assert len(files) == 2 and sum(file.stat().st_size for file in files) < 5 * MEGABYTE
+
+
+def test_masks_come_on_top_of_boxes():
+    boxes, whole = load_checkpoint_file(BOXES)['state_dict'], load_checkpoint_file(DEFAULT)['state_dict']
+    added = set(whole) - set(boxes)
+    assert added and all(key.startswith(('head.roi_memory', 'head.mask_cell', 'head.task')) for key in added)
+    changed = [key for key in boxes if not torch.equal(boxes[key], whole[key])]
+    assert changed == ['head.decoder.position.weight']
+    # boxes are read as the network of boxes reads them: by the same places, from a start of zeros
+    assert torch.equal(whole[changed[0]][:5], boxes[changed[0]])
+    assert not whole['head.task_embedding.weight'][0].any()
+
+
+def test_any_runner_knows_the_address():
+    state = CheckpointLoader.load_checkpoint(BOXES, map_location='cpu', logger='silent')['state_dict']
+    assert (
+        state.keys() == load_checkpoint_file(shipped_weights(BOXES))['state_dict'].keys() and len(state) > 200
+    )
+
+
+def start_anything_from(address):
+    start_from(Config(), address)
+
+
+@pytest.mark.parametrize(
+    'load', [load_checkpoint_file, CheckpointLoader.load_checkpoint, start_anything_from, Provenance.of_file]
+)
+def test_an_unknown_name_is_one_sentence_with_those_there_are(load):
+    with pytest.raises(UserInputError, match=f'no weights of that name.*{DEFAULT} or {BOXES}; correct'):
+        load('mmrefseg://rec_tiny')
+
+
+def test_half_precision_only_where_it_serves():
+    state = {
+        'bn.running_var': torch.tensor([1.0, 1e-6]),
+        'other.running_var': torch.tensor([1.0, 0.3]),
+        'large.weight': torch.tensor([1e6]),
+        'small.weight': torch.tensor([1e-9, 0.5]),
+        'bn.num_batches_tracked': torch.tensor(7),
+    }
+    kept = {key: value.dtype for key, value in halve(state).items()}
+    assert kept == {
+        'bn.running_var': torch.float32,
+        'other.running_var': torch.float16,
+        'large.weight': torch.float32,
+        'small.weight': torch.float16,
+        'bn.num_batches_tracked': torch.int64,
+    }
+
+
+def test_provenance_round_trips_and_misses_are_named(tmp_path):
+    provenance = Provenance.of_file(DEFAULT)
+    metadata = provenance.to_metadata()
+    assert all(isinstance(value, str) for value in metadata.values())
+    assert Provenance.from_metadata(metadata, 'here') == provenance
+    path = tmp_path / 'some.safetensors'
+    write_safetensors(path, {'w': torch.ones(2)}, {**metadata, 'seed': 'zero', 'words': json.dumps(['a'])})
+    with pytest.raises(UserInputError, match=r'some\.safetensors: found metadata without seed, '):
+        Provenance.of_file(path)
+    with pytest.raises(UserInputError, match=r'some\.pth: found another ending'):
+        write_safetensors(tmp_path / 'some.pth', {})
+
+
+def test_parts_are_chosen_by_the_names_of_modules():
+    state = {'head.roi.weight': 1, 'head.roi_memory.weight': 2, 'neck': 3}
+    assert select(state, ['head.roi', 'neck']) == {'head.roi.weight': 1, 'neck': 3}
+    assert select(state, []) == state
+    with pytest.raises(UserInputError, match=r'--keys head\.ro: found no weights of that name'):
+        select(state, ['head.ro'])
+
+
+def test_a_fingerprint_is_of_content_not_of_ids():
+    record = {'file_name': 'a.png', 'height': 4, 'width': 4, 'bbox': [0, 0, 1, 1], 'expressions': ['a']}
+    same = [{**record, 'ref_id': 5, 'image_id': 9}]
+    assert fingerprint([[record]]) == fingerprint([same])
+    assert fingerprint([[record]]) != fingerprint([[{**record, 'expressions': ['b']}]])
