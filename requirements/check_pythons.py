@@ -4,7 +4,7 @@ python requirements/check_pythons.py                  # all of them, for the pla
 python requirements/check_pythons.py --python 3.14
 
 Asks the package index as pip is set up here, for each Python in turn, and installs nothing, but pip downloads
-what it finds (about 800 MB for a Python, mostly torch). Two things make a Python fail: a pin without a wheel
+what it finds (torch alone is 527 MB for a Python). Two things make a Python fail: a pin without a wheel
 for it, and a requirement of a pin that holds on it and is not pinned, or excludes the pinned version.
 Exit code 1 if one fails, 2 if the index does not answer.
 """

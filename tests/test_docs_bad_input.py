@@ -52,7 +52,7 @@ ANNOTATIONS = {
     'object without expressions': [one(expressions=...)],
     'empty expression': [one(expressions=['red square', ' '])],
     'polygon with fewer than 3 points': [one(mask=[[1, 1, 9, 9]])],
-    'polygon outside of the picture': [one(mask=[[70, 1, 90, 1, 90, 9]])],
+    'polygon outside of the image': [one(mask=[[70, 1, 90, 1, 90, 9]])],
     'NaN in a polygon or a box': [one(mask=POLYGON_OF_NAN), one(bbox=[1, NAN, 3, 4])],
     'RLE of another size': [one(mask=TURNED)],
     'mask that covers no pixel': [one(mask=[[3, 3, 3, 20, 3, 9]])],
@@ -89,14 +89,14 @@ def unpickle(path: Path, content: bytes) -> None:
     load_pickle(path)
 
 
-PICTURE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
-JPEG = cv2.imencode('.jpg', PICTURE)[1].tobytes()
+IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+JPEG = cv2.imencode('.jpg', IMAGE)[1].tobytes()
 FILES = {
-    'missing picture': lambda path: load_image(path, None),
-    'truncated picture': lambda path: load_image(path, JPEG[:900]),
-    'file that is no picture': lambda path: load_image(path, b'<html>not found</html>'),
+    'missing image': lambda path: load_image(path, None),
+    'truncated image': lambda path: load_image(path, JPEG[:900]),
+    'file that is no image': lambda path: load_image(path, b'<html>not found</html>'),
     'empty file': lambda path: load_image(path, b''),
-    'picture of another size than its record says': lambda path: load_image(path, JPEG, height=90),
+    'image of another size than its record says': lambda path: load_image(path, JPEG, height=90),
     'pickle that would run code': lambda path: unpickle(path, b"cos\nsystem\n(S'touch executed'\ntR."),
     'truncated or foreign pickle': lambda path: unpickle(path, b'\x80\x02]'),
     'vocabulary or word vectors that are not there': Vocabulary.load,

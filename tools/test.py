@@ -37,11 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--wait-time', type=float, default=2, help='seconds between two windows of --show')
     parser.add_argument('--tta', action='store_true', help="the config's test-time augmentation")
-    parser.add_argument(
-        '--fuse-conv-bn',
-        action='store_true',
-        help='fold batch norms into convolutions and lay tensors out channels last: faster, the same results',
-    )
     add_instance_options(parser)
     add_run_options(parser)
     return parser
@@ -98,7 +93,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def test(args: argparse.Namespace, checkpoint: str) -> None:
     """Test with options whose files are there."""
-    from mmrefseg.engine.hooks import begin_metrics
+    from mmrefseg.engine.hooks.checkpoint_hooks import begin_metrics
     from mmrefseg.runs.config import (  # after what needs no torch has been said
         build_runner,
         close_processes,

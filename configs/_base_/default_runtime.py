@@ -24,6 +24,7 @@ visualizer = dict(type='RefVisualizer', vis_backends=[dict(type='LocalVisBackend
 
 load_from = None
 resume = False
+accelerate = True  # the same results but for rounding, faster: docs/benchmarks.md
 
 # `tools/train.py` and `tools/test.py` put gloo in place of nccl where there is no GPU.
 env_cfg = dict(

@@ -1,7 +1,8 @@
-"""Cases put into groups: by IoU, by what was asked, by what was meant."""
+"""Cases in groups by what may explain their failure, and the cases of a group that are shown."""
 
 import itertools
 import math
+import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -10,9 +11,43 @@ from typing import Any
 from .cases import OUTCOMES, Case
 from .words import ATTRIBUTE_WORDS, POSITION_WORDS, kinds_of
 
+
+def worst(cases: Sequence[Case], count: int) -> list[Case]:
+    """The cases of lowest IoU; of equals, those whose object is larger: they cost more overall IoU."""
+    return sorted(cases, key=lambda case: (case.iou, -case.area, case.index))[:count]
+
+
+def median(cases: Sequence[Case], count: int) -> list[Case]:
+    """The ``count`` cases around the median IoU, in rising order."""
+    ordered = sorted(cases, key=lambda case: (case.iou, case.index))
+    start = max((len(ordered) - count) // 2, 0)
+    return ordered[start : start + count]
+
+
+def failures(cases: Sequence[Case], threshold: float) -> list[Case]:
+    """The cases below a threshold, in their order."""
+    return [case for case in cases if case.iou < threshold]
+
+
+def low_group(cases: Sequence[Case], threshold: float, low: float) -> list[Case]:
+    """Failures that hardly touch the object: IoU below ``low``."""
+    return [case for case in failures(cases, threshold) if case.iou < low]
+
+
+def high_group(cases: Sequence[Case], threshold: float, high: float) -> list[Case]:
+    """Failures that just fail: IoU above ``high``."""
+    return [case for case in failures(cases, threshold) if case.iou > high]
+
+
+def draw(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
+    """``count`` cases at random, the same for the same seed, in their order."""
+    chosen = random.Random(seed).sample(list(cases), min(count, len(cases)))
+    return sorted(chosen, key=lambda case: case.index)
+
+
 IOU_EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 AREA_EDGES = (0.0, 0.01, 0.03, 0.1, 0.25, 1.0)
-"""Shares of the picture."""
+"""Shares of the image."""
 LENGTHS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 8), (9, 12), (13, None))
 """Numbers of words, both ends included."""
 MOST_OTHERS = 4
@@ -109,7 +144,7 @@ def all_groupings(
         build.by_many('attribute_word', 'word of looks', lambda case: case.attribute_words),
         build.by('kind', 'kind of expression', lambda case: case.kind),
         build.by('category', 'category', lambda case: str(names.get(case.category_id, case.category_id))),
-        build.by('area', 'share of the picture', _area_label, interval_labels(AREA_EDGES, percent=True)),
+        build.by('area', 'share of the image', _area_label, interval_labels(AREA_EDGES, percent=True)),
         build.by(
             'same_category', 'other objects of the same category', _others_label,
             [*map(str, range(MOST_OTHERS)), f'{MOST_OTHERS} or more'],

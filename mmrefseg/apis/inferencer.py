@@ -1,4 +1,4 @@
-"""Pictures and sentences in, boxes and masks out."""
+"""Images and sentences in, boxes and masks out."""
 
 import os
 from collections.abc import Sequence
@@ -13,7 +13,8 @@ from mmengine.registry import init_default_scope
 
 from ..checkpoints.shipped import DEFAULT, provenance_of
 from ..compat.checkpoint import load_checkpoint_file
-from ..runs.config import load_config, set_fuse_conv_bn
+from ..models.acceleration import accelerate
+from ..runs.config import load_config
 from ..utils import UserInputError
 from ..utils.places import shipped
 
@@ -22,11 +23,11 @@ TRAINING_ONLY = {'DrawExpression', 'LoadRefAnnotations', 'EncodeContour', 'LoadR
 
 
 class RefSegInferencer:
-    """Find what expressions refer to in a picture.
+    """Find what expressions refer to in an image.
 
     Example::
 
-        inferencer = RefSegInferencer()  # the package's own small weights, for pictures like RefShapes'
+        inferencer = RefSegInferencer()  # the package's own small weights, for images like RefShapes'
         sample = inferencer('shapes.png', ['the red star', 'left circle'])
         sample.pred_instances.masks    # (2, H, W) bool
 
@@ -40,7 +41,7 @@ class RefSegInferencer:
             from dense cells and were learned from 5 % of the masks (docs/weights.md). Its words are in its
             metadata; no file of the data set is needed.
         device: Torch device; a GPU if there is one.
-        fuse_conv_bn: Run SeqTR's convolutions with folded batch norms: faster, the same results.
+        accelerated: Compute by :func:`accelerate`: faster, the same results but for rounding.
 
     Raises:
         UserInputError: If the checkpoint does not fit the model, if there is a config without a checkpoint,
@@ -52,7 +53,7 @@ class RefSegInferencer:
         config: str | os.PathLike | Config | None = None,
         checkpoint: str | os.PathLike | None = None,
         device: str | None = None,
-        fuse_conv_bn: bool = False,
+        accelerated: bool = True,
     ) -> None:
         if checkpoint is None and config is not None:
             raise UserInputError.of(
@@ -61,8 +62,6 @@ class RefSegInferencer:
         checkpoint = DEFAULT if checkpoint is None else checkpoint
         self.config = _config_for(config, checkpoint)
         init_default_scope(self.config.get('default_scope', 'mmdet'))
-        if fuse_conv_bn:
-            set_fuse_conv_bn(self.config)
         device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
         self.model = MODELS.build(self.config.model)
         state = load_checkpoint_file(checkpoint)
@@ -76,19 +75,21 @@ class RefSegInferencer:
                 'give the config and the checkpoint of one training',
             )
         self.model.to(device).eval()
+        if accelerated:
+            accelerate(self.model)
         pipeline = self.config.test_dataloader.dataset.pipeline
         self.pipeline = Compose([step for step in pipeline if step['type'] not in TRAINING_ONLY])
         self.load = Compose([dict(type='LoadRefImage')])
 
     def __call__(self, image: str | os.PathLike | np.ndarray, expressions: Sequence[str]) -> DetDataSample:
-        """Predict for every expression of one picture.
+        """Predict for every expression of one image.
 
         Args:
             image: A file, or (H, W, 3) uint8 BGR.
             expressions: What to look for.
 
         Returns:
-            The sample with ``pred_instances`` in the picture's own frame, one row per expression.
+            The sample with ``pred_instances`` in the image's own frame, one row per expression.
         """
         if not expressions:
             raise UserInputError.of('expressions', 'none', 'at least one sentence', 'say what to look for')

@@ -1,4 +1,4 @@
-"""Pictures in, objects out: boxes, classes, masks."""
+"""Images in, objects out: boxes, classes, masks."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,15 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 
 from ..compat.checkpoint import load_checkpoint_file
+from ..models.acceleration import accelerate
 from ..utils import UserInputError
 
-# What needs annotations has no place in inference; pictures are loaded with one-sentence errors.
+# What needs annotations has no place in inference; images are loaded with one-sentence errors.
 LEFT_OUT = {'LoadAnnotations', 'LoadImageFromFile', 'LoadRefImage'}
 
 
 class InstanceInferencer:
-    """Find the objects of a picture with a detector of mmdet's kind, such as Mask R-CNN.
+    """Find the objects of an image with a detector of mmdet's kind, such as Mask R-CNN.
 
     Example::
 
@@ -32,6 +33,7 @@ class InstanceInferencer:
         checkpoint: Weights of the config's model.
         device: Torch device; a GPU if there is one.
         score_threshold: Least score of an object, in [0, 1); None for the config's.
+        accelerated: Compute by :func:`accelerate`: faster, the same results but for rounding.
 
     Raises:
         UserInputError: If the checkpoint does not fit the model.
@@ -43,6 +45,7 @@ class InstanceInferencer:
         checkpoint: str | os.PathLike,
         device: str | None = None,
         score_threshold: float | None = None,
+        accelerated: bool = True,
     ) -> None:
         self.config = config if isinstance(config, Config) else Config.fromfile(config)
         init_default_scope(self.config.get('default_scope', 'mmdet'))
@@ -54,6 +57,8 @@ class InstanceInferencer:
         state = load_checkpoint_file(checkpoint)
         load_weights(self.model, state, str(checkpoint))
         self.model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+        if accelerated:
+            accelerate(self.model)
         self.classes = class_names(self.config, state)
         pipeline = self.config.test_dataloader.dataset.pipeline
         backend = next((step['imdecode_backend'] for step in pipeline if 'imdecode_backend' in step), None)
@@ -61,29 +66,29 @@ class InstanceInferencer:
         self.pipeline = Compose([step for step in pipeline if step['type'] not in LEFT_OUT])
 
     def read(self, path: str | os.PathLike) -> np.ndarray:
-        """Read a picture as the config's pipeline does, turned upright as its EXIF data says.
+        """Read an image as the config's pipeline does, turned upright as its EXIF data says.
 
         Returns:
             (H, W, 3) uint8, BGR.
 
         Raises:
-            UserInputError: If it is no picture.
+            UserInputError: If it is no image.
         """
         try:
             return self.load({'img_path': str(path)})['img']
         except OSError as error:  # Pillow's
             raise UserInputError.of(
-                str(path), f'a file that cannot be decoded ({error})', 'a picture', 'fetch it again'
+                str(path), f'a file that cannot be decoded ({error})', 'an image', 'fetch it again'
             ) from error
 
     def __call__(self, image: str | os.PathLike | np.ndarray) -> DetDataSample:
-        """Predict for one picture.
+        """Predict for one image.
 
         Args:
             image: A file, or (H, W, 3) uint8 BGR.
 
         Returns:
-            The sample with ``pred_instances`` in the picture's own frame, best first.
+            The sample with ``pred_instances`` in the image's own frame, best first.
         """
         image = image if isinstance(image, np.ndarray) else self.read(image)
         shape = image.shape[:2]

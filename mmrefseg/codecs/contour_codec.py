@@ -13,7 +13,7 @@ from .contours import SAMPLERS
 class ContourCodec:
     """A box is four tokens, a mask the x and y tokens of up to ``num_points`` points on its contour.
 
-    A coordinate becomes one of ``num_bins`` equal bins of the picture's *own* side rounded up to a multiple
+    A coordinate becomes one of ``num_bins`` equal bins of the image's *own* side rounded up to a multiple
     of ``pad_divisor`` (not of the batch's size). Token ``num_bins`` is the end token; it fills sequences up.
     The same object encodes in the pipeline and decodes in the head: name it once in a config.
 
@@ -73,7 +73,7 @@ class ContourCodec:
         return self.num_bins + 1
 
     def padded_size(self, img_shape: tuple[int, ...]) -> tuple[int, int]:
-        """(width, height) that coordinates of a picture of shape (H, W[, C]) are relative to."""
+        """(width, height) that coordinates of an image of shape (H, W[, C]) are relative to."""
         height, width = img_shape[:2]
         return tuple(math.ceil(side / self.pad_divisor) * self.pad_divisor for side in (width, height))
 
@@ -81,8 +81,8 @@ class ContourCodec:
         """Tokens of one or more boxes.
 
         Args:
-            box (np.ndarray): (..., 4) x1, y1, x2, y2 in pixels of the network's picture. Computed in float64.
-            img_shape (tuple[int, ...]): (H, W[, C]) of that picture without padding.
+            box (np.ndarray): (..., 4) x1, y1, x2, y2 in pixels of the network's image. Computed in float64.
+            img_shape (tuple[int, ...]): (H, W[, C]) of that image without padding.
 
         Returns:
             np.ndarray: (..., 4) int64.
@@ -118,8 +118,8 @@ class ContourCodec:
         """Tokens of a mask.
 
         Args:
-            mask (np.ndarray): (H, W) uint8 or bool in the network's picture.
-            img_shape (tuple[int, ...]): (H, W[, C]) of that picture without padding.
+            mask (np.ndarray): (H, W) uint8 or bool in the network's image.
+            img_shape (tuple[int, ...]): (H, W[, C]) of that image without padding.
 
         Returns:
             np.ndarray: (2P,) int64; nothing but end tokens where :meth:`sample_vertices` finds no points.
@@ -127,7 +127,7 @@ class ContourCodec:
         return self.encode_vertices(self.sample_vertices(mask), img_shape)
 
     def decode_box(self, tokens: np.ndarray, img_shape: tuple[int, ...]) -> np.ndarray:
-        """Boxes (..., 4) float64 x1, y1, x2, y2, in pixels of the network's picture, of (..., 4) tokens."""
+        """Boxes (..., 4) float64 x1, y1, x2, y2, in pixels of the network's image, of (..., 4) tokens."""
         return self._dequantize(np.asarray(tokens), np.tile(self.padded_size(img_shape), 2))
 
     def decode_mask(self, tokens: np.ndarray, img_shape: tuple[int, ...]) -> np.ndarray:
@@ -136,10 +136,10 @@ class ContourCodec:
         Args:
             tokens (np.ndarray): (T,) integers. Everything from the first end token on is dropped, and an x
                 without its y.
-            img_shape (tuple[int, ...]): (H, W[, C]) of the network's picture without padding.
+            img_shape (tuple[int, ...]): (H, W[, C]) of the network's image without padding.
 
         Returns:
-            np.ndarray: (K, 2) float64 x, y in pixels of the network's picture. Fewer than three make an empty
+            np.ndarray: (K, 2) float64 x, y in pixels of the network's image. Fewer than three make an empty
                 mask.
         """
         tokens = np.asarray(tokens).reshape(-1)

@@ -1,7 +1,7 @@
 """The only code of the package that knows other packages' versions.
 
 Importing it makes the host packages (torch, mmengine, mmcv, mmdet) work
-together; ``mmrefseg/__init__.py`` does so before anything imports mmdet.
+together; every package that needs mmdet does so first.
 """
 
 from .versions import IncompatibleVersionError, check_versions
@@ -9,14 +9,15 @@ from .versions import IncompatibleVersionError, check_versions
 check_versions()  # before the imports below, which would fail in their own words
 
 from .checkpoint import allow_mmengine_state, know_package_weights, load_checkpoint_file  # noqa: E402
-from .configs import allow_package_configs  # noqa: E402
-from .noise import silence_known_warnings  # noqa: E402
+from .configs import allow_package_configs, read_yaml_as_data  # noqa: E402
 from .ops import MissingOperatorError, compiled_operators_installed, install_operators  # noqa: E402
+from .versions import silence_known_warnings  # noqa: E402
 
 install_operators()
 allow_mmengine_state()
 know_package_weights()
 allow_package_configs()
+read_yaml_as_data()
 silence_known_warnings()
 
 __all__ = [

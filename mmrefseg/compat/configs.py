@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import yaml
 from mmengine import utils
 from mmengine.config import Config
 from mmengine.config import config as config_module
 from mmengine.config.utils import MODULE2PACKAGE
+from mmengine.fileio.handlers import yaml_handler
 from mmengine.hub import hub
 from mmengine.utils import package_utils
 
@@ -14,6 +16,23 @@ PACKAGE_FOLDER = Path(__file__).resolve().parents[1]
 
 _mmengine_installed_path = package_utils.get_installed_path
 _mmengine_cfg_path = Config._get_cfg_path
+
+
+class DataLoader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
+    """Reads yaml as data: text, numbers, lists, mappings, and the tuples that mmengine's own dumps hold."""
+
+
+DataLoader.add_constructor(
+    'tag:yaml.org,2002:python/tuple', lambda loader, node: tuple(loader.construct_sequence(node, deep=True))
+)
+
+
+def read_yaml_as_data() -> None:
+    """Let mmengine read yaml without making objects: its loader calls what a ``!!python/...`` tag names.
+
+    A .py config is a program and is run as one; a yaml or json file is data, whoever wrote it.
+    """
+    yaml_handler.Loader = DataLoader
 
 
 def allow_package_configs() -> None:

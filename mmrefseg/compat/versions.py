@@ -1,10 +1,36 @@
-"""Which versions of the host packages work, said before they fail in obscure ways."""
+"""Which versions of the host packages work together, and which of their warnings say nothing."""
 
 import importlib.metadata
 import importlib.util
+import warnings
+from typing import NamedTuple
 
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+
+
+class Harmless(NamedTuple):
+    """One warning; the fields are those of ``warnings.filterwarnings``."""
+
+    message: str
+    category: type[Warning]
+    module: str
+
+
+HARMLESS = [
+    # mmengine imports pkg_resources whenever a config names another package; setuptools<81, which has it, is
+    # pinned, and its presence is checked at import
+    Harmless('pkg_resources is deprecated as an API', UserWarning, r'mmengine\.utils|importlib'),
+    # mmdet copies pasted masks with `new_tensor`, which torch would have written as `clone`: the same values
+    Harmless('To copy construct from a tensor', UserWarning, r'mmdet\.models\.roi_heads\.mask_heads'),
+]
+
+
+def silence_known_warnings() -> None:
+    """Filter out the warnings in :data:`HARMLESS`."""
+    for harmless in HARMLESS:
+        warnings.filterwarnings('ignore', **harmless._asdict())
+
 
 HOSTS = {
     'torch': ('torch', '>=2.6', 'torch==2.13.0'),

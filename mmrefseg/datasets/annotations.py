@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..utils import UserInputError, load_json
-from .validation import place, validate_records
+from .validation import named, validate_records
 
 LAYOUT = 'a dict of splits, {"train": [objects], "val": [objects], ...}'
 CONVERT = 'convert it with tools/dataset_converters/convert.py'
@@ -79,8 +79,8 @@ def normalize_records(
     """Merge records of one sentence each into objects, and number what has no number.
 
     SeqTR's files have one record per sentence in their test splits. Records with one expression each, the
-    same ``ref_id``, picture and box are sentences of one object; without a ``ref_id``, neighbours with the
-    same picture and box are. A missing ``ref_id`` becomes the object's position and missing ``sent_ids``
+    same ``ref_id``, image and box are sentences of one object; without a ``ref_id``, neighbours with the
+    same image and box are. A missing ``ref_id`` becomes the object's position and missing ``sent_ids``
     the sentences' positions in the split, above the ids that are there; a function of the order of the
     split and nothing else.
 
@@ -109,7 +109,7 @@ def normalize_records(
 
 
 def _same_object(a: dict, b: dict) -> bool:
-    """Whether two records are sentences of one object: one expression each, the same picture and box."""
+    """Whether two records are sentences of one object: one expression each, the same image and box."""
     if len(a['expressions']) != 1 or len(b['expressions']) != 1:
         return False
     return all(a.get(key) == b.get(key) for key in ('image_id', 'bbox', 'data_source'))
@@ -128,7 +128,7 @@ def _merge(
             sentences[sentence] = record
             continue
         error = UserInputError.of(
-            place(record, f'{where} record {index}'),
+            named(record, f'{where} record {index}'),
             f'the ref_id of record {members[0][0]}',
             'a ref_id of its own for each object',
             'renumber the objects or remove the copy',

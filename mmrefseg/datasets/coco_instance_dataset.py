@@ -69,7 +69,7 @@ class CocoInstanceDataset(CocoDataset):
         **kwargs: Of mmdet's CocoDataset. ``metainfo=dict(classes=...)`` names the categories.
 
     Raises:
-        UserInputError: For a missing file, class or picture, or settings that leave no image.
+        UserInputError: For a missing file, class or image, or settings that leave no image.
     """
 
     COCOAPI = NamedCOCO
@@ -109,15 +109,15 @@ class CocoInstanceDataset(CocoDataset):
         return samples
 
     def prepare_data(self, idx: int):
-        """One sample; a picture that cannot be read is named."""
+        """One sample; an image that cannot be read is named."""
         try:
             return super().prepare_data(idx)
         except (FileNotFoundError, AssertionError, cv2.error) as error:
             path = Path(self.get_data_info(idx)['img_path'])
             if path.is_file() and cv2.imread(str(path)) is not None:
-                raise  # not about the picture
-            found = 'a file that is not a picture' if path.is_file() else 'no such file'
-            raise UserInputError.of(str(path), found, 'a picture', 'copy it again') from error
+                raise  # not about the image
+            found = 'a file that is not an image' if path.is_file() else 'no such file'
+            raise UserInputError.of(str(path), found, 'an image', 'copy it again') from error
 
     def _chosen(self, image_ids: set[int]) -> set[int]:
         """Ids of the part."""
@@ -128,10 +128,10 @@ class CocoInstanceDataset(CocoDataset):
         return held_out if self.part == 'val' else image_ids - held_out
 
     def _check_folder(self, first: str) -> None:
-        """A wrong folder shows at its first picture, before anything is computed."""
+        """A wrong folder shows at its first image, before anything is computed."""
         path = Path(first)
         if '://' not in first and not path.is_file():
             found = 'no such file' if path.parent.is_dir() else f'no folder {path.parent}'
             raise UserInputError.of(
-                first, found, f'the pictures of {self.ann_file}', 'check data_prefix, and data/README.md'
+                first, found, f'the images of {self.ann_file}', 'check data_prefix, and data/README.md'
             )

@@ -12,26 +12,19 @@ from mmengine.utils import is_abs
 
 from ..utils import UserInputError
 from .annotations import load_split, paused_gc
-from .epoch import SharedEpoch
-from .grouping import GROUP_BY, Pair, group_pairs
-from .image_exclusion import ImageExclusion
-from .image_paths import ImagePaths
+from .images import ImagePaths
 from .predicted_pairs import NothingLeft, read_predicted_pairs
-from .record_store import RecordStore
+from .samples import GROUP_BY, ImageExclusion, Pair, group_pairs
+from .shared_memory import RecordStore, SharedEpoch
 
 
 @DATASETS.register_module()
 class RefSegDataset(BaseDataset):
-    """Pictures with (object, expression) pairs.
+    """Images with (object, expression) pairs.
 
-    One sample is one picture with N pairs. What the pipeline gets (``results``):
-
-    - ``img_path``, ``img_id``, ``height``, ``width``, ``split``, ``sample_idx``
-    - ``instances``: N dicts, the fields of the annotation file. In training ``expressions`` and
-      ``sent_ids`` are all of the object's, to draw from (one each with ``group_by='expression'``); in test
-      mode one each.
-    - ``rng``: a :class:`random.Random` of (seed, epoch, sample). A transform that draws from nothing else
-      makes a run independent of the number of workers.
+    One sample is one image with its pairs. What the pipeline gets (``results``) is in ``docs/data.md``,
+    "Fields of a sample". In training ``expressions`` and ``sent_ids`` of an instance are all of the object's,
+    to draw from (one each with ``group_by='expression'``); in test mode one each.
 
     The epoch comes from :meth:`set_epoch`, which :class:`mmrefseg.engine.DatasetEpochHook` calls; it also
     reaches workers that are already running.
@@ -45,13 +38,13 @@ class RefSegDataset(BaseDataset):
             ``data_source``; ``None`` is ``'COCO_train2014_{:012d}.jpg'``, and ``'{}.jpg'`` for sources
             that are not COCO.
         group_by: ``'object'`` (all pairs of an object in one sample: one in training, its every expression
-            in test mode), ``'expression'`` (one pair a sample) or ``'image'`` (all pairs of a picture). By
+            in test mode), ``'expression'`` (one pair a sample) or ``'image'`` (all pairs of an image). By
             default ``'object'`` in training and ``'expression'`` in test mode.
         max_pairs: The most pairs in one sample.
         seed: Seed of ``rng``.
         require_masks: Keep only objects that have a mask (training on a partially masked file).
-        exclude_images_of: Annotation files whose test pictures must not appear here
-            (:class:`~mmrefseg.datasets.image_exclusion.ImageExclusion`).
+        exclude_images_of: Annotation files whose test images must not appear here
+            (:class:`~mmrefseg.datasets.samples.ImageExclusion`).
         skip_predicted: Paths or glob patterns of JSON-lines prediction shards; their pairs are left out
             (test mode).
         metainfo, indices, serialize_data, pipeline, test_mode, lazy_init, max_refetch: As in mmengine.
@@ -119,8 +112,8 @@ class RefSegDataset(BaseDataset):
             record['img_path'] = path_of(record, f'{self.ann_file} [{self.split}]')
         self._records = RecordStore(records)
         counts = [len(record['expressions']) for record in records]
-        pictures = [record['img_path'] for record in records]
-        samples = group_pairs(pictures, counts, self.group_by, self.test_mode, self.max_pairs)
+        images = [record['img_path'] for record in records]
+        samples = group_pairs(images, counts, self.group_by, self.test_mode, self.max_pairs)
         return [{'pairs': pairs} for pairs in samples]
 
     def get_data_info(self, idx: int) -> dict:
@@ -162,7 +155,7 @@ class RefSegDataset(BaseDataset):
             if not kept:
                 raise UserInputError.of(
                     where,
-                    'only pictures that exclude_images_of names',
+                    'only images that exclude_images_of names',
                     'some others',
                     'mend exclude_images_of',
                 )

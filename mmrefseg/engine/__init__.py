@@ -2,5 +2,4 @@
 
 from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 from .hooks import *  # noqa: F403
-from .optimizers import *  # noqa: F403
-from .schedulers import *  # noqa: F403
+from .optim import *  # noqa: F403

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..structures.boxes import clip_boxes, xywh_to_xyxy
-from ..structures.rle import encode_mask, resize_rle, to_rle
+from ..structures.masks import to_rle
+from ..structures.rle import encode_mask, resize_rle
 from ..utils import UserInputError, load_json
 from .functional import Pair
 

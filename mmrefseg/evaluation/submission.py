@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..structures.boxes import xyxy_to_xywh
-from ..structures.rle import area
+from ..structures.rle import area, to_json_rle
 from ..utils import UserInputError, dump_json
 
 # What mmdet 2.x and 3.x write for each instance, in its order.
@@ -45,9 +45,7 @@ def result_records(
     for place, (box, score, category) in enumerate(zip(xywh, scores, category_ids, strict=True)):
         record = dict(image_id=int(image_id), bbox=box, score=float(score), category_id=int(category))
         if rles is not None:
-            size, counts = rles[place]['size'], rles[place]['counts']
-            text = counts.decode() if isinstance(counts, bytes) else counts
-            record['segmentation'] = dict(size=[int(length) for length in size], counts=text)
+            record['segmentation'] = to_json_rle(rles[place])
         records.append(record)
     return records
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from ..apis import RefSegInferencer
 from ..datasets.annotations import load_split
-from ..datasets.refshapes import PRESETS, make_picture
+from ..datasets.refshapes import PRESETS, make_image
 from ..runs.config import load_config
-from ..structures.masks import to_array
+from ..structures.masks import to_bitmap
 from ..visualization.drawing import draw_case, save_grid
-from .study import PartialStudy, Variant
+from .few_masks import PartialStudy, Variant
 
 
 def draw_first_masks(path: Path, count: int) -> None:
@@ -25,7 +25,7 @@ def draw_first_masks(path: Path, count: int) -> None:
     infer = RefSegInferencer()
     cases = []
     for index in range(count):
-        image, about = make_picture(0, 'testA', index, PRESETS['small'])
+        image, about = make_image(0, 'testA', index, PRESETS['small'])
         said = next(item for item in about['objects'] if item['expressions'])
         record = {**said, 'height': about['height'], 'width': about['width'], 'mask': said['segmentation']}
         cases.append(_case(infer, image, record))
@@ -68,7 +68,7 @@ def _case(infer: RefSegInferencer, image: np.ndarray, record: Mapping) -> np.nda
     return draw_case(
         image,
         expression,
-        truth_mask=to_array(record['mask'], record['height'], record['width']),
+        truth_mask=to_bitmap(record['mask'], record['height'], record['width']),
         truth_box=[x, y, x + w, y + h],
         mask=found.masks[0].numpy(),
         box=found.bboxes[0].numpy(),

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
 
+from ..structures.polygons import polygon_bitmaps
 from .projection import EPSILON
 
 
@@ -34,7 +34,7 @@ def legacy_projection_term(mask: np.ndarray, bbox: Sequence[float], height: int,
     polygons = [contour.astype(float).flatten().tolist() for contour in contours if contour.size >= 6]
     if not polygons:
         return None
-    parts = coco_mask.decode(coco_mask.frPyObjects(polygons, height, width))
+    parts = polygon_bitmaps(polygons, height, width)
     box = np.zeros((height, width), bool)
     left, top = int(bbox[0]), int(bbox[1])
     box[top : int(bbox[3]) + top, left : int(bbox[2]) + left] = True

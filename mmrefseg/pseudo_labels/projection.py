@@ -8,76 +8,14 @@ M masks, R runs of all of them one after the other, H W the largest image.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
-from ..structures.rle import run_lengths
+from ..structures.rle import Runs, run_lengths
 
 # The originals' ``dice_coefficient`` adds it to the denominator.
 EPSILON = 1e-5
 WORST = 2.0
-
-
-class Runs(NamedTuple):
-    """The runs of M masks.
-
-    Attributes:
-        lengths: (R,) int64 pixels, background first in each mask.
-        mask: (R,) int64, the mask that a run belongs to.
-        position: (R,) int64, the run's place in its mask; odd ones are foreground.
-    """
-
-    lengths: np.ndarray
-    mask: np.ndarray
-    position: np.ndarray
-
-
-def decode_runs(counts: Sequence[str], areas: np.ndarray) -> Runs | None:
-    """The run lengths of many compressed RLEs at once.
-
-    The code is that of :func:`mmrefseg.structures.rle.run_lengths`, which does one and says what is wrong
-    with it.
-
-    Args:
-        counts: M compressed ``counts``.
-        areas: (M,) height x width of each mask.
-
-    Returns:
-        Runs; or None if any of the masks is broken or does not fill its image.
-    """
-    data = np.frombuffer(''.join(counts).encode('ascii', 'replace'), np.uint8).astype(np.int64) - 48
-    bytes_end = np.cumsum([len(text) for text in counts])
-    if not len(data) or data.min() < 0 or data.max() > 63 or (data[bytes_end - 1] & 32).any():
-        return None
-    ends = np.flatnonzero(data < 32)
-    lengths = np.diff(ends, prepend=-1)
-    if lengths.max() > 8:
-        return None
-    place = np.arange(len(data)) - np.repeat(ends - lengths + 1, lengths)
-    numbers = np.add.reduceat((data & 31) << (5 * place), ends - lengths + 1)
-    numbers -= ((data[ends] & 16) << 1) << (5 * (lengths - 1))
-    mask = np.searchsorted(bytes_end, ends, side='right')
-    runs = _undo_differences(numbers, mask, len(counts))
-    if (runs.lengths < 0).any() or (np.bincount(mask, runs.lengths, len(counts)) != areas).any():
-        return None
-    return runs
-
-
-def _undo_differences(numbers: np.ndarray, mask: np.ndarray, num_masks: int) -> Runs:
-    """From the fourth number of a mask on, each is the difference to the one two places before."""
-    number_of = np.bincount(mask, minlength=num_masks)
-    start = (np.cumsum(number_of) - number_of)[mask]
-    position = np.arange(len(numbers)) - start
-    # Per mask: the first number, then those at odd places, then the others, so that two running sums undo it.
-    second_chain = start + 1 + number_of[mask] // 2
-    odd = position % 2 == 1
-    chain = np.where(position == 0, start, np.where(odd, start + 1, second_chain))
-    target = chain + np.where(odd, position // 2, np.maximum(position // 2 - 1, 0))
-    ordered = np.empty_like(numbers)
-    ordered[target] = numbers
-    sums = np.cumsum(ordered)
-    return Runs(sums[target] - sums[chain] + ordered[chain], mask, position)
 
 
 def project(runs: Runs, heights: np.ndarray, widths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from ..datasets.predicted_pairs import Checkpoint
-from ..structures.rle import RLE, to_json_rle, to_rle, vote
+from ..structures.masks import to_rle
+from ..structures.rle import RLE, areas, decode_runs, ious, vote
 from ..utils import UserInputError
-from .projection import WORST, decode_runs, projection_term, projection_terms
+from .projection import WORST, projection_term, projection_terms
 
 
 class Candidate(NamedTuple):
@@ -125,8 +125,7 @@ def judge(records: Sequence[dict], predictions: Sequence[Sequence[dict]]) -> lis
     if runs is None:
         _raise_for_broken(records, predictions)
     terms = iter(projection_terms(runs, boxes, heights, widths).tolist())
-    foreground = runs.position % 2 == 1
-    areas = iter(np.bincount(runs.mask[foreground], runs.lengths[foreground], len(owner)).tolist())
+    covered = iter(runs.areas(len(owner)).tolist())
     return [
         [
             Candidate(
@@ -134,7 +133,7 @@ def judge(records: Sequence[dict], predictions: Sequence[Sequence[dict]]) -> lis
                 next(terms),
                 _read_score(prediction),
                 agreed,
-                next(areas) == 0,
+                next(covered) == 0,
                 prediction.get('expression'),
                 Checkpoint.of_record(prediction),
                 prediction.get('points'),
@@ -156,8 +155,8 @@ def agreement(masks: Sequence[RLE]) -> list[float]:
     """Mean IoU of each mask with all others; 1 for a mask that is alone, 0 with an empty one."""
     if len(masks) < 2:
         return [1.0] * len(masks)
-    ious = coco_mask.iou(list(masks), list(masks), [0] * len(masks))
-    return ((ious.sum(axis=1) - np.diagonal(ious)) / (len(masks) - 1)).tolist()
+    of_pairs = ious(masks, masks)
+    return ((of_pairs.sum(axis=1) - np.diagonal(of_pairs)) / (len(masks) - 1)).tolist()
 
 
 def choose_best(candidates: Sequence[Candidate], strategy: Strategy) -> Candidate:
@@ -173,7 +172,7 @@ def choose_best(candidates: Sequence[Candidate], strategy: Strategy) -> Candidat
 def vote_of_all(candidates: Sequence[Candidate], bbox: Sequence[float]) -> Candidate:
     """The pixels that at least half of the candidates hold, judged as one (confidence: the mean)."""
     rle = vote([candidate.rle for candidate in candidates])
-    empty = not coco_mask.area(rle)
+    empty = not areas([rle])[0]
     return Candidate(
         rle,
         WORST if empty else projection_term(rle, bbox),
@@ -200,7 +199,7 @@ def _read_mask(prediction: dict, height: int, width: int) -> RLE:
         counts = segmentation.get('counts')
         if isinstance(counts, str) and counts:
             return segmentation
-    return to_json_rle(to_rle(segmentation, height, width, _name(prediction)))
+    return to_rle(segmentation, height, width, _name(prediction))
 
 
 def _read_score(prediction: dict) -> float:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..datasets.predicted_pairs import Checkpoint
-from ..structures.rle import to_json_rle
 from ..utils import UserInputError
-from .reading import PredictionStore
+from .prediction_shards import PredictionStore
 from .scoring import AGREEMENT_THRESHOLD, STRATEGIES, Candidate, choose_best, judge, vote_of_all
 
 # So many objects' masks are judged at once; beyond a hundred the time per object hardly falls.
@@ -120,7 +119,7 @@ class Selector:
         points = {} if chosen.points is None else {'mask_points': chosen.points}
         return {
             **record,
-            'mask': to_json_rle(chosen.rle),
+            'mask': chosen.rle,
             'mask_source': {'kind': 'pseudo', **source._asdict()},
             'mask_score': None if math.isnan(quality) else quality,
             'mask_rpp': chosen.term,

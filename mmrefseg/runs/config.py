@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
 from mmdet.utils import setup_cache_size_limit_of_dynamo
 from mmengine.config import Config
 from mmengine.dist import is_distributed
-from mmengine.registry import RUNNERS, init_default_scope
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..compat.checkpoint import load_checkpoint_file
 from ..compat.downloads import read_downloads_safely
+from ..models.acceleration import accelerate
 from ..utils.errors import UserInputError, did_you_mean
 from ..utils.places import is_shipped, shipped_weights
 from .batch_norm import replace_sync_batch_norm
@@ -28,7 +28,7 @@ from .options import check_config
 RUNNER_KEYS = {
     *inspect.signature(Runner.__init__).parameters,
     *('find_unused_parameters', 'sync_bn', 'compile', 'activation_checkpointing', 'efficient_conv_bn_eval'),
-    *('custom_imports', 'runner_type', 'tta_model', 'tta_pipeline', 'backend_args'),
+    *('custom_imports', 'runner_type', 'tta_model', 'tta_pipeline', 'backend_args', 'accelerate'),
 } - {'self', 'cfg'}
 
 
@@ -148,21 +148,6 @@ def set_auto_scale_lr(config: Config) -> None:
     config.auto_scale_lr.enable = True
 
 
-def set_fuse_conv_bn(config: Config) -> None:
-    """Predict with folded batch norms, channels last, Winograd: ``model.test_cfg.fuse_conv_bn=True``.
-
-    Raises:
-        UserInputError: If the model knows no such thing.
-    """
-    init_default_scope(config.get('default_scope', 'mmdet'))
-    name = (config.get('model') or {}).get('type')
-    if not getattr(MODELS.get(name), 'fuses_conv_bn', False):
-        raise UserInputError.of(
-            '--fuse-conv-bn', f'a model of type {name!r}, which does without', 'SeqTR', 'leave the option out'
-        )
-    config.model.test_cfg = {**(config.model.get('test_cfg') or {}), 'fuse_conv_bn': True}
-
-
 def start_from(config: Config, checkpoint: str | None) -> None:
     """Start from the weights of ``checkpoint``, or of the config's ``load_from``, which must be there.
 
@@ -271,6 +256,8 @@ def choose_backend(config: Config) -> None:
 def build_runner(config: Config) -> Runner:
     """The runner of a finished config, reading checkpoints with the package's own messages.
 
+    Its model is accelerated (:func:`accelerate`), unless the config says ``accelerate = False``.
+
     Raises:
         UserInputError: If the config defines no model, or its launcher cannot work here.
     """
@@ -288,6 +275,8 @@ def build_runner(config: Config) -> Runner:
         runner.logger.info(
             f'SyncBN -> BN in {replaced} places of the config: there is nothing to synchronise.'
         )
+    if config.get('accelerate', True):
+        accelerate(runner.model)
     return runner
 
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from ..utils.errors import UserInputError, did_you_mean
+from ..utils.places import is_shipped, shipped_weights
 
 # Names of files: `0856610` is not the number 856610.
 TEXT_KEYS = ('jsonfile_prefix', 'outfile_prefix')
@@ -79,7 +80,9 @@ def check_config(path: str) -> None:
 
 
 def check_file(path: str | os.PathLike, kind: str) -> None:
-    """See that a file that a tool reads is there; an address (``https://...``) is left to who opens it.
+    """See that a file that a tool reads is there, or weights inside the package (``mmrefseg://...``).
+
+    Another address (``https://...``) is left to who opens it.
 
     Args:
         path: The file.
@@ -88,7 +91,9 @@ def check_file(path: str | os.PathLike, kind: str) -> None:
     Raises:
         UserInputError: If there is no such file.
     """
-    if '://' not in str(path) and not Path(path).expanduser().is_file():
+    if is_shipped(path):
+        shipped_weights(path)
+    elif '://' not in str(path) and not Path(path).expanduser().is_file():
         found = 'a folder' if Path(path).expanduser().is_dir() else 'no such file'
         raise UserInputError.of(str(path), found, kind, 'check the path')
 

@@ -1,4 +1,4 @@
-"""What testing changes in a config: split, submission, pictures; and what it reports."""
+"""What testing changes in a config: split, submission, images; and what it reports."""
 
 from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import argparse
@@ -19,7 +19,7 @@ from rich.table import Table
 
 from ..evaluation.tables import precision_tables
 from ..utils.errors import UserInputError, did_you_mean
-from .config import innermost_datasets, set_fuse_conv_bn
+from .config import innermost_datasets
 
 PREFIX_OPTION = 'jsonfile_prefix'  # mmdet 2.x's word for outfile_prefix
 
@@ -29,7 +29,7 @@ def change_for_testing(config: Config, args: argparse.Namespace, metric_options:
 
     Args:
         config: Changed.
-        args: ``which_set``, ``options``, ``format_only``, ``show``, ``show_dir``, ``fuse_conv_bn``, ``tta``.
+        args: ``which_set``, ``options``, ``format_only``, ``show``, ``show_dir``, ``tta``.
         metric_options: Arguments of the metric that have a flag of their own.
 
     Raises:
@@ -43,9 +43,7 @@ def change_for_testing(config: Config, args: argparse.Namespace, metric_options:
     if args.format_only:
         set_format_only(config, args.options)
     if args.show or args.show_dir:
-        set_pictures(config, args)
-    if args.fuse_conv_bn:
-        set_fuse_conv_bn(config)
+        set_images(config, args)
     if args.tta:
         set_tta(config)
 
@@ -143,7 +141,7 @@ def _adapt_model(config: Config, options: dict[str, Any]) -> None:
         test_cfg['frame'] = 'network'
 
 
-def set_pictures(config: Config, args: argparse.Namespace) -> None:
+def set_images(config: Config, args: argparse.Namespace) -> None:
     """Let the config's visualization hook draw: ``--show``, ``--show-dir`` and ``--wait-time``.
 
     Raises:

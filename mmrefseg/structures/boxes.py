@@ -1,5 +1,7 @@
 """Boxes as data: conversions, and the IoU of pairs."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -45,3 +47,11 @@ def paired_box_iou(predictions: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 def _area(boxes: np.ndarray) -> np.ndarray:
     return np.prod(np.clip(boxes[:, 2:] - boxes[:, :2], 0.0, None), axis=1)
+
+
+def box_union(boxes: Sequence[Sequence[float]]) -> list[float]:
+    """The smallest [x, y, width, height] around some boxes of that form."""
+    x1, y1 = min(box[0] for box in boxes), min(box[1] for box in boxes)
+    x2, y2 = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
+    # Sums of coordinates with two decimals must not grow more of them.
+    return [x1, y1, round(x2 - x1, 6), round(y2 - y1, 6)]

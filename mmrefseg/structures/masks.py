@@ -1,73 +1,162 @@
-"""Masks of the working format (lists of polygons, or RLE) as values: rasterise, join, bound."""
+"""Masks of the working format, polygons or RLE: what one must be, and the way to run lengths and bitmaps.
 
+Self-crossing polygons are legal in COCO and are filled by COCO's rasteriser (even-odd along each row), so
+they are accepted; so is what lies partly outside the image, which is cut off.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import mul
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
+
+from ..utils import UserInputError
+from ..utils.errors import Problem
+from .polygons import (
+    distance_problem,
+    fill_polygons,
+    numbers_problem,
+    polygon_bitmaps,
+    polygon_bounds,
+    polygon_problem,
+    polygon_rles,
+)
+from .rle import RLE, areas, box_of, compress, decode_mask, merge, rle_problem, to_json_rle
+
+Mask = list | dict
+OVERLAPS = ('union', 'background')
 
 
-def has_three_points(polygon: Any) -> bool:
-    """Whether a polygon is a list of at least three x, y pairs."""
-    return isinstance(polygon, list) and len(polygon) >= 6 and len(polygon) % 2 == 0
+def form_problem(mask: Any, height: int, width: int) -> Problem | None:
+    """What keeps a mask from being drawn on an image of ``height`` x ``width`` pixels, or ``None``.
+
+    What passes can be handed to pycocotools. It may be empty.
+    """
+    if isinstance(mask, dict):
+        return rle_problem(mask, height, width)[0]
+    if not isinstance(mask, list | tuple):
+        return _type_problem(mask)
+    return next(filter(None, map(polygon_problem, mask, range(len(mask)))), None)
 
 
-def to_rle(mask: list | dict, height: int, width: int) -> dict:
-    """The mask as one compressed RLE with ``counts`` as text (what json can hold).
+def mask_problem(mask: Any, height: int, width: int) -> Problem | None:
+    """As :func:`form_problem`, for the mask of an annotated object: it covers a pixel, each part may.
+
+    Coordinates and run lengths are read, but only what looks empty is rasterised, so that RefCOCO takes
+    seconds.
+    """
+    if isinstance(mask, dict):
+        problem, covered = rle_problem(mask, height, width)
+        return problem or (None if covered else _empty())
+    if not isinstance(mask, list | tuple):
+        return _type_problem(mask)
+    if not mask:
+        return Problem(
+            'a mask without polygons', 'at least one polygon', 'leave the key out if there is no mask'
+        )
+    certain = False
+    for part, polygon in enumerate(mask):
+        problem = numbers_problem(polygon, part)
+        if problem:
+            return problem
+        xs, ys = polygon[0::2], polygon[1::2]
+        left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
+        if left >= width or top >= height or right <= 0 or bottom <= 0:
+            return Problem(
+                f'polygon {part} outside the image',
+                f'points within {width} x {height} pixels',
+                'mend or remove it',
+            )
+        if left >= 0 and top >= 0 and right <= width and bottom <= height:
+            # The shoelace formula. A sliver thinner than a pixel may cover none, and its area is below its
+            # length.
+            twice_area = sum(map(mul, xs, ys[1:] + ys[:1])) - sum(map(mul, xs[1:] + xs[:1], ys))
+            certain |= abs(twice_area) > 2 * (right - left + bottom - top + 4)
+        else:
+            problem = distance_problem(polygon, part)
+            if problem:
+                return problem
+    if certain or areas(polygon_rles(mask, int(height), int(width))).any():
+        return None
+    return _empty()
+
+
+def _type_problem(mask: Any) -> Problem:
+    return Problem(
+        f'a mask of type {type(mask).__name__}', 'a list of polygons or an RLE dict', 'write the mask again'
+    )
+
+
+def _empty() -> Problem:
+    return Problem('an empty mask', 'at least one pixel', 'leave the mask out if it is not known')
+
+
+Check = Callable[[Any, int, int], Problem | None]
+
+
+def to_rle(
+    mask: Any, height: int, width: int, where: str = 'mask', check: Check | None = form_problem
+) -> RLE:
+    """A mask as one RLE, its parts merged.
 
     Args:
-        mask: Polygons, compressed RLE or uncompressed RLE; validated.
-        height: Height of the picture in pixels.
-        width: Its width.
+        mask: ``[[x, y, x, y, ...], ...]`` in pixels, or ``{'size', 'counts'}``, compressed or plain.
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        where: What to name in an error.
+        check: What the mask must pass: :func:`form_problem`, :func:`mask_problem`, or None for a mask that
+            has passed one of them already.
+
+    Raises:
+        UserInputError: If it does not.
     """
-    if isinstance(mask, dict) and not isinstance(mask['counts'], list):
-        rle = mask
-    elif isinstance(mask, dict):
-        rle = coco_mask.frPyObjects(mask, height, width)
-    else:
-        rle = coco_mask.merge(coco_mask.frPyObjects(mask, height, width))
-    counts = rle['counts']
-    return {
-        'size': [height, width],
-        'counts': counts.decode('ascii') if isinstance(counts, bytes) else counts,
-    }
+    _raise_problem(check, mask, height, width, where)
+    height, width = int(height), int(width)
+    if not isinstance(mask, dict):
+        return fill_polygons(mask, height, width)
+    if isinstance(mask['counts'], list):
+        return compress(mask['counts'], height, width)
+    return to_json_rle(mask)
 
 
-def to_array(mask: list | dict, height: int, width: int) -> np.ndarray:
-    """The mask as a uint8 array (height, width) of 0 and 1."""
-    return coco_mask.decode(to_rle(mask, height, width))
+def to_bitmap(
+    mask: Any,
+    height: int,
+    width: int,
+    where: str = 'mask',
+    check: Check | None = form_problem,
+    overlap: str = 'union',
+) -> np.ndarray:
+    """:func:`to_rle` as a (height, width) bool array.
+
+    Args:
+        mask, height, width, where, check: See there.
+        overlap: What a pixel inside several polygons is: part of the object (``'union'``), or
+            ``'background'``, as refer's ``getMask`` and with it LAVT and LAVT-pytorch have it (they add the
+            polygons up and take what is 1).
+
+    Raises:
+        UserInputError: See there.
+    """
+    if overlap == 'union' or isinstance(mask, dict):
+        return decode_mask(to_rle(mask, height, width, where, check))
+    _raise_problem(check, mask, height, width, where)
+    return polygon_bitmaps(mask, int(height), int(width)).sum(axis=2, dtype=np.int64) == 1
 
 
-def from_array(array: np.ndarray) -> dict:
-    """A boolean or 0/1 array (height, width) as compressed RLE."""
-    rle = coco_mask.encode(np.asfortranarray(np.asarray(array, dtype=bool), dtype=np.uint8))
-    return {'size': list(array.shape), 'counts': rle['counts'].decode('ascii')}
+def _raise_problem(check: Check | None, mask: Any, height: int, width: int, where: str) -> None:
+    problem = check(mask, height, width) if check else None
+    if problem:
+        raise UserInputError.of(where, *problem)
 
 
-def union(masks: list[list | dict], height: int, width: int) -> list | dict:
-    """All masks in one: polygons stay polygons, anything else becomes RLE."""
+def union(masks: Sequence[Mask], height: int, width: int) -> Mask:
+    """All masks, which are sound, in one: polygons stay polygons, anything else becomes RLE."""
     if all(isinstance(mask, list) for mask in masks):
         return [polygon for mask in masks for polygon in mask]
-    merged = coco_mask.merge([to_rle(mask, height, width) for mask in masks])
-    return to_rle(merged, height, width)
+    return merge([to_rle(mask, height, width, check=None) for mask in masks])
 
 
-def area(mask: list | dict, height: int, width: int) -> int:
-    """Number of pixels of the mask."""
-    return int(coco_mask.area(to_rle(mask, height, width)))
-
-
-def bounds(mask: list | dict, height: int, width: int) -> list[float]:
-    """The tightest box [x, y, width, height]: of the points of polygons, of the pixels of an RLE."""
-    if isinstance(mask, dict):
-        return [float(value) for value in coco_mask.toBbox(to_rle(mask, height, width))]
-    xs = [x for polygon in mask for x in polygon[0::2]]
-    ys = [y for polygon in mask for y in polygon[1::2]]
-    return box_union([[min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]])
-
-
-def box_union(boxes: list[list[float]]) -> list[float]:
-    """The smallest [x, y, width, height] around some boxes."""
-    x1, y1 = min(box[0] for box in boxes), min(box[1] for box in boxes)
-    x2, y2 = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
-    # Sums of coordinates with two decimals must not grow more of them.
-    return [x1, y1, round(x2 - x1, 6), round(y2 - y1, 6)]
+def bounds(mask: Mask, height: int, width: int) -> list[float]:
+    """The tightest box [x, y, width, height] of a sound mask: of polygons' points, of an RLE's pixels."""
+    return box_of(to_rle(mask, height, width, check=None)) if isinstance(mask, dict) else polygon_bounds(mask)

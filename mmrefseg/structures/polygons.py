@@ -1,7 +1,91 @@
-"""From vertices to a mask, by pycocotools' rasteriser (the one that COCO's own evaluation uses)."""
+"""Polygons and vertices as masks, by pycocotools' rasteriser (the one that COCO's own evaluation uses).
+
+A polygon of the working format is a list x, y, x, y, ... in pixels of the image, in ``edge`` convention: (0,
+0) is the outer corner of the top left pixel. It may cross itself (filled even-odd along each row) and reach
+out of the image (cut off).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-import pycocotools.mask as mask_utils
+from pycocotools import mask as coco_mask
+
+from ..utils.errors import Problem
+from .rle import RLE, decode_mask, encode_mask, merge, to_json_rle
+
+# A vertex further out than this is a mistake, and pycocotools would allocate memory for every pixel of the
+# way.
+FARTHEST_VERTEX = 1e6
+
+
+def has_three_points(polygon: Any) -> bool:
+    """Whether a polygon is a list of at least three x, y pairs."""
+    return isinstance(polygon, list | tuple) and len(polygon) >= 6 and len(polygon) % 2 == 0
+
+
+def polygon_problem(polygon: Any, part: int) -> Problem | None:
+    """What keeps polygon number ``part`` of a mask from being drawn, or ``None``."""
+    return numbers_problem(polygon, part) or distance_problem(polygon, part)
+
+
+def numbers_problem(polygon: Any, part: int) -> Problem | None:
+    """The first half of :func:`polygon_problem`: whether it is a list of at least three finite points."""
+    expected = '[x, y, x, y, ...] with at least 3 points'
+    if not isinstance(polygon, (list, tuple)):
+        return Problem(f'polygon {part} of type {type(polygon).__name__}', expected, 'write the mask again')
+    if len(polygon) < 6 or len(polygon) % 2:
+        return Problem(f'polygon {part} of {len(polygon)} numbers', expected, 'mend or remove it')
+    try:
+        finite = math.isfinite(sum(polygon))
+    except TypeError:
+        return Problem(f'polygon {part} with values that are no numbers', expected, 'write the mask again')
+    except OverflowError:
+        finite = False
+    if finite:
+        return None
+    return Problem(f'polygon {part} with NaN or infinite values', expected, 'mend or remove it')
+
+
+def distance_problem(polygon: Sequence[float], part: int) -> Problem | None:
+    """The second half: whether all points are near enough. Those within an image are."""
+    if max(polygon) <= FARTHEST_VERTEX and min(polygon) >= -FARTHEST_VERTEX:
+        return None
+    farthest = max(polygon, key=abs)
+    return Problem(
+        f'polygon {part} with the coordinate {farthest:g}', 'pixels of the image', 'mend or remove it'
+    )
+
+
+def polygon_rles(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[RLE]:
+    """One RLE for each of some drawable polygons, at least one."""
+    return [to_json_rle(rle) for rle in _rasterise(polygons, height, width)]
+
+
+def fill_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) -> RLE:
+    """The pixels inside any of some drawable polygons; none without polygons."""
+    if not len(polygons):
+        return encode_mask(np.zeros((height, width), bool))
+    return merge(_rasterise(polygons, height, width))
+
+
+def polygon_bitmaps(polygons: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
+    """(H, W, P) uint8: the inside of each of P drawable polygons, at least one."""
+    return coco_mask.decode(_rasterise(polygons, height, width))
+
+
+def _rasterise(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[dict]:
+    # pycocotools reads a first polygon of four numbers as a box, and takes lists only.
+    return coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width)
+
+
+def polygon_bounds(polygons: Sequence[Sequence[float]]) -> list[float]:
+    """The tightest [x, y, width, height] around the points of some polygons, in pixels."""
+    xs = [x for polygon in polygons for x in polygon[0::2]]
+    ys = [y for polygon in polygons for y in polygon[1::2]]
+    # Differences of coordinates with two decimals must not grow more of them.
+    return [min(xs), min(ys), round(max(xs) - min(xs), 6), round(max(ys) - min(ys), 6)]
 
 
 def vertices_to_rle(
@@ -9,29 +93,29 @@ def vertices_to_rle(
     height: int,
     width: int,
     scale_factor: tuple[float, float] | None = None,
-) -> dict:
-    """Rasterise one polygon.
+) -> RLE:
+    """Rasterise one polygon given by its vertices.
 
     Args:
-        vertices (np.ndarray): (K, 2) x, y in pixels, in order. Rows with NaN (the padding of predicted
-            points) are left out; parts outside the picture are cut off.
-        height (int): Of the resulting mask, in pixels.
-        width (int): Of the resulting mask, in pixels.
-        scale_factor (tuple[float, float] | None): (x, y) by which the original picture was resized to the one
-            the vertices lie in; the vertices are divided by it. Defaults to None (same frame).
+        vertices: (K, 2) x, y in pixels, in order. Rows with NaN (the padding of predicted points) are left
+            out; parts outside the image are cut off.
+        height: Of the resulting mask, in pixels.
+        width: Of the resulting mask, in pixels.
+        scale_factor: (x, y) by which the original image was resized to the one that the vertices lie in; the
+            vertices are divided by it. Defaults to None (same frame).
 
     Returns:
-        dict: COCO's compressed RLE, ``counts`` as bytes. Empty for fewer than three points.
+        An RLE, empty for fewer than three points.
     """
     vertices = np.asarray(vertices, np.float64).reshape(-1, 2)
     vertices = vertices[np.isfinite(vertices).all(axis=1)]
     if len(vertices) < 3:
-        return mask_utils.encode(np.zeros((height, width), np.uint8, order='F'))
+        return fill_polygons([], height, width)
     if scale_factor is not None:
         vertices = vertices / np.asarray(scale_factor, np.float64)[:2]
-    # Far outside the picture the rasteriser would walk along an edge for as long as it is.
+    # Far outside the image the rasteriser would walk along an edge for as long as it is.
     vertices = np.clip(vertices, (-width, -height), (2 * width, 2 * height))
-    return mask_utils.frPyObjects([vertices.ravel().tolist()], height, width)[0]
+    return fill_polygons([vertices.ravel().tolist()], height, width)
 
 
 def vertices_to_mask(
@@ -41,7 +125,7 @@ def vertices_to_mask(
     scale_factor: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """:func:`vertices_to_rle` as an (H, W) bool array."""
-    return mask_utils.decode(vertices_to_rle(vertices, height, width, scale_factor)).astype(bool)
+    return decode_mask(vertices_to_rle(vertices, height, width, scale_factor))
 
 
 def polygon_area(vertices: np.ndarray) -> float:

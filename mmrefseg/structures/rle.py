@@ -1,27 +1,49 @@
-"""COCO run-length codes: read, checked, made from polygons or arrays, resized, voted on.
+"""COCO run-length codes: read, checked, made from bitmaps, compared, resized, voted on.
 
-An RLE is ``{'size': [h, w], 'counts': bytes}``: the lengths of alternating runs of background and
-foreground, the mask read column by column, in pycocotools' compressed form. pycocotools trusts the ``counts``
-it is given; a string that does not belong to its ``size`` makes it read or write past its buffers. These
-functions look at the runs first.
+An RLE is ``{'size': [h, w], 'counts': text}``: the lengths of alternating runs of background and foreground,
+the mask read column by column, in pycocotools' compressed form. What is made here has its counts as text,
+which json can hold and pycocotools takes. pycocotools trusts the ``counts`` that it is given: a string that
+does not belong to its ``size`` makes it read or write past its buffers. So what comes from outside passes
+:func:`rle_problem` first (:func:`mmrefseg.structures.masks.to_rle` calls it); the functions below it are for
+masks that have.
+
+M masks, R runs of all of them one after the other.
 """
 
-import math
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..utils import UserInputError
+from ..utils.errors import Problem
+
+RLE = dict
+# pycocotools 2.0.11 counts the masks of a call for areas in a byte.
+_MOST_AREAS = 255
+
+
+class Runs(NamedTuple):
+    """The runs of M masks.
+
+    Attributes:
+        lengths: (R,) int64 pixels, background first in each mask.
+        mask: (R,) int64, the mask that a run belongs to.
+        position: (R,) int64, the run's position in its mask; odd ones are foreground.
+    """
+
+    lengths: np.ndarray
+    mask: np.ndarray
+    position: np.ndarray
+
+    def areas(self, num_masks: int) -> np.ndarray:
+        """(M,) float64 whole numbers: the foreground pixels of each mask."""
+        foreground = self.position % 2 == 1
+        return np.bincount(self.mask[foreground], self.lengths[foreground], num_masks)
 
 
 def run_lengths(counts: str | bytes | list) -> np.ndarray:
     """Lengths of the runs of an RLE in column-major order, background first.
-
-    The string form is COCO's: each number in groups of five bits, lowest first, bit 6 says that another group
-    follows, bit 5 of the last group is the sign; from the fourth number on, the difference to the number two
-    places before (pycocotools, ``rleFrString``).
 
     Args:
         counts: The ``counts`` of an RLE, compressed (str or bytes) or a plain list.
@@ -30,7 +52,7 @@ def run_lengths(counts: str | bytes | list) -> np.ndarray:
         int64 array of run lengths; their sum is height * width for a sound RLE.
 
     Raises:
-        ValueError: If ``counts`` is not an RLE.
+        ValueError: If ``counts`` is not an RLE's.
     """
     if isinstance(counts, list):
         runs = np.asarray(counts)
@@ -38,27 +60,86 @@ def run_lengths(counts: str | bytes | list) -> np.ndarray:
             raise ValueError('counts that are not whole numbers')
         return runs.astype(np.int64)
     if isinstance(counts, str):
-        counts = counts.encode('ascii', errors='replace')
+        counts = _to_bytes(counts)
     if not isinstance(counts, bytes):
         raise ValueError(f'counts of type {type(counts).__name__}')
-    groups = np.frombuffer(counts, dtype=np.uint8).astype(np.int64) - 48
-    if not groups.size:
-        return np.zeros(0, dtype=np.int64)
-    last = (groups & 0x20) == 0
-    if groups.min() < 0 or groups.max() > 63 or not last[-1]:
+    numbers, _ = _read_numbers(counts)
+    return _undo_differences(numbers, 0, np.arange(len(numbers)))
+
+
+def decode_runs(counts: Sequence[str], areas: np.ndarray) -> Runs | None:
+    """The run lengths of many compressed RLEs at once.
+
+    Args:
+        counts: M compressed ``counts``.
+        areas: (M,) height x width of each mask.
+
+    Returns:
+        Runs; or None if any of the masks is broken or does not fill its image (:func:`run_lengths` says what
+        is wrong with one).
+    """
+    data = _to_bytes(''.join(counts))
+    try:
+        numbers, ends = _read_numbers(data)
+    except ValueError:
+        return None
+    bytes_end = np.cumsum([len(text) for text in counts])
+    if not len(numbers) or (np.frombuffer(data, np.uint8)[bytes_end - 1] >= 48 + 32).any():
+        return None  # nothing at all, or a number that goes on in the next mask
+    mask = np.searchsorted(bytes_end, ends, side='right')
+    number_of = np.bincount(mask, minlength=len(counts))
+    start = (np.cumsum(number_of) - number_of)[mask]
+    position = np.arange(len(numbers)) - start
+    lengths = _undo_differences(numbers, start, position)
+    if (lengths < 0).any() or (np.bincount(mask, lengths, len(counts)) != areas).any():
+        return None
+    return Runs(lengths, mask, position)
+
+
+def _to_bytes(counts: str) -> bytes:
+    # What is not ASCII becomes bytes that no RLE has.
+    return counts.encode('utf-8', 'surrogatepass')
+
+
+def _read_numbers(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """The numbers of compressed counts, and where the last byte of each lies.
+
+    Each number stands in groups of five bits, lowest first; bit 6 says that another group follows, bit 5 of
+    the last group is the sign (pycocotools, ``rleFrString``).
+    """
+    groups = np.frombuffer(data, np.uint8).astype(np.int64) - 48
+    if not len(groups):
+        return groups, groups
+    if groups.min() < 0 or groups.max() > 63 or groups[-1] >= 32:
         raise ValueError('counts that are not a COCO run-length string')
-    starts = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
-    place = np.arange(groups.size) - np.repeat(starts, np.diff(np.append(starts, groups.size)))
-    if place.max() > 7:
-        raise ValueError('counts with a run longer than any picture')
-    numbers = np.add.reduceat((groups & 0x1F) << (5 * place), starts)
-    ends = np.flatnonzero(last)
-    negative = (groups[ends] & 0x10) != 0
-    numbers = np.where(negative, numbers - (1 << (5 * (place[ends] + 1))), numbers)
-    # The first three numbers stand for themselves; the differences start at the fourth.
-    for first in (1, 2):
-        numbers[first::2] = np.cumsum(numbers[first::2])
-    return numbers
+    ends = np.flatnonzero(groups < 32)
+    sizes = np.diff(ends, prepend=-1)
+    if sizes.max() > 8:
+        raise ValueError('counts with a run longer than any image')
+    starts = ends - sizes + 1
+    position = np.arange(len(groups)) - np.repeat(starts, sizes)
+    numbers = np.add.reduceat((groups & 31) << (5 * position), starts)
+    numbers -= ((groups[ends] & 16) << 1) << (5 * (sizes - 1))
+    return numbers, ends
+
+
+def _undo_differences(numbers: np.ndarray, start: np.ndarray | int, position: np.ndarray) -> np.ndarray:
+    """From the fourth number of a mask on, each is the difference to the one two before it.
+
+    Args:
+        numbers: (R,) of all masks.
+        start: (R,) index of the first number of each one's mask.
+        position: (R,) of each number in its mask.
+    """
+    sums = np.zeros(len(numbers) + 2, np.int64)
+    for parity in (0, 1):
+        sums[parity:-2:2] = np.cumsum(numbers[parity::2])
+    # What a running sum held before a mask's own differences began: other masks and, for the even positions
+    # from 2 on, the mask's first number, which stands for itself. Before the very first it is one of the
+    # zeros at the end.
+    before = start - (position & 1)
+    before[position == 0] -= 2
+    return sums[:-2] - sums[before]
 
 
 def area(counts: str | bytes | list, height: int, width: int) -> int:
@@ -68,128 +149,78 @@ def area(counts: str | bytes | list, height: int, width: int) -> int:
         ValueError: If the runs do not fill ``height * width`` pixels exactly.
     """
     runs = run_lengths(counts)
-    if (runs < 0).any() or int(runs.sum()) != height * width:
-        raise ValueError(f'runs that cover {int(runs.sum())} pixels')
+    total = int(runs.sum())
+    if total != height * width or (len(runs) and runs.min() < 0):
+        raise ValueError(f'runs that cover {total} pixels')
     return int(runs[1::2].sum())
 
 
-RLE = dict
-# A vertex further out than this is a mistake, and pycocotools would allocate memory for every pixel of the
-# way.
-_FARTHEST_VERTEX = 1e6
-
-
-def rle_runs(counts: bytes | str | list[int], where: str = 'RLE') -> np.ndarray:
-    """The run lengths of a compressed RLE, without decoding the mask.
-
-    Args:
-        counts: The lengths, compressed or plain.
-        where: What to name in an error.
-
-    Returns:
-        (R,) int64, background first, in pixels.
-
-    Raises:
-        UserInputError: If ``counts`` is not an RLE's.
-    """
+def rle_problem(rle: dict, height: int, width: int) -> tuple[Problem | None, int]:
+    """What is wrong with an RLE of an image of ``height`` x ``width`` pixels, and its area in pixels."""
+    size = rle.get('size')
+    if not isinstance(size, list | tuple) or list(size) != [height, width]:
+        return Problem(
+            f'an RLE of size {size}',
+            f'[height, width] = [{height}, {width}]',
+            'encode the mask at the size of the image',
+        ), 0
     try:
-        return run_lengths(counts)
+        return None, area(rle.get('counts'), int(height), int(width))
     except ValueError as error:
-        raise UserInputError.of(
-            where, str(error), "pycocotools' run lengths", 'write the mask again'
-        ) from None
+        return Problem(
+            f'an RLE with {error}', f'runs that fill {width} x {height} pixels', 'encode the mask again'
+        ), 0
 
 
-def checked_rle(rle: dict, height: int, width: int, where: str = 'RLE') -> RLE:
-    """An RLE whose size and runs are those of an image of ``height`` x ``width``, counts as bytes.
-
-    Raises:
-        UserInputError: If its size is another, or its runs do not fill the image exactly.
-    """
-    size, counts = rle.get('size'), rle.get('counts')
-    if not isinstance(size, Sequence) or list(size) != [height, width]:
-        raise UserInputError.of(
-            where,
-            f'a mask of size {size}',
-            f'[{height}, {width}] (height, width of the image)',
-            "predict in the image's own frame",
-        )
-    runs = rle_runs(counts, where)
-    if (len(runs) and runs.min() < 0) or runs.sum() != height * width:
-        raise UserInputError.of(
-            where, f'runs of {runs.sum()} pixels in all', f'{height * width}', 'write the mask again'
-        )
-    if isinstance(counts, list):
-        return coco_mask.frPyObjects(
-            {'size': [height, width], 'counts': [int(run) for run in runs]}, height, width
-        )
-    return {'size': [height, width], 'counts': counts.encode() if isinstance(counts, str) else bytes(counts)}
-
-
-def to_rle(segmentation: Any, height: int, width: int, where: str = 'mask') -> RLE:
-    """Polygons, compressed or plain RLE -> one compressed RLE, the parts of a mask merged.
-
-    Args:
-        segmentation: ``[[x, y, x, y, ...], ...]`` in pixels, or ``{'size', 'counts'}``.
-        height: Height of the image in pixels.
-        width: Width of the image in pixels.
-        where: What to name in an error.
-
-    Raises:
-        UserInputError: For a polygon of fewer than 3 points or with coordinates that are not finite, an RLE
-            of another size or with broken runs, or anything else.
-    """
-    if isinstance(segmentation, dict):
-        return checked_rle(segmentation, height, width, where)
-    if not isinstance(segmentation, (list, tuple)):
-        raise UserInputError.of(
-            where,
-            f'a mask of type {type(segmentation).__name__}',
-            'polygons or RLE',
-            'write [[x, y, ...], ...] or {size, counts}',
-        )
-    for polygon in segmentation:
-        _check_polygon(polygon, where)
-    if not segmentation:
-        return encode_mask(np.zeros((height, width), bool))
-    parts = coco_mask.frPyObjects([list(map(float, polygon)) for polygon in segmentation], height, width)
-    return coco_mask.merge(parts)
-
-
-def _check_polygon(polygon: Any, where: str) -> None:
-    if not isinstance(polygon, (list, tuple)) or len(polygon) < 6 or len(polygon) % 2:
-        found = f'{len(polygon)} numbers' if isinstance(polygon, (list, tuple)) else type(polygon).__name__
-        raise UserInputError.of(
-            where, f'a polygon of {found}', 'x, y of at least 3 points', 'mend or leave out the polygon'
-        )
-    for value in polygon:
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise UserInputError.of(
-                where, f'the coordinate {value!r}', 'finite numbers', 'mend or leave out the polygon'
-            )
-        if abs(value) > _FARTHEST_VERTEX:
-            raise UserInputError.of(
-                where, f'the coordinate {value!r}', 'pixels of the image', 'mend or leave out the polygon'
-            )
-
-
-def encode_mask(mask: np.ndarray) -> RLE:
-    """(H, W) array, foreground where true -> RLE with counts as bytes."""
-    return coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-
-
-def decode_mask(rle: RLE) -> np.ndarray:
-    """RLE -> (H, W) bool."""
-    return coco_mask.decode(rle).astype(bool)
-
-
-def to_json_rle(rle: RLE) -> dict:
-    """The same RLE with its counts as text, as json needs them."""
+def to_json_rle(rle: dict) -> RLE:
+    """A compressed RLE with its counts as text, whatever they are (pycocotools and mmdet give bytes)."""
     counts = rle['counts']
     return {
         'size': [int(length) for length in rle['size']],
         'counts': counts.decode() if isinstance(counts, bytes) else counts,
     }
+
+
+def compress(counts: Sequence[int], height: int, width: int) -> RLE:
+    """Plain run lengths, which fill the image, as an RLE."""
+    plain = {'size': [height, width], 'counts': [int(run) for run in counts]}
+    return to_json_rle(coco_mask.frPyObjects(plain, height, width))
+
+
+def encode_mask(mask: np.ndarray) -> RLE:
+    """(H, W) array, foreground where true -> RLE."""
+    return to_json_rle(coco_mask.encode(np.asfortranarray(np.asarray(mask, bool), np.uint8)))
+
+
+def decode_mask(rle: RLE) -> np.ndarray:
+    """RLE -> (H, W) bool."""
+    return coco_mask.decode(rle).view(bool)
+
+
+def areas(rles: Sequence[RLE]) -> np.ndarray:
+    """(N,) int64: the foreground pixels of each mask."""
+    parts = [coco_mask.area(rles[i : i + _MOST_AREAS]) for i in range(0, len(rles), _MOST_AREAS)]
+    return np.concatenate(parts).astype(np.int64) if parts else np.zeros(0, np.int64)
+
+
+def intersection_areas(first: Sequence[RLE], second: Sequence[RLE]) -> np.ndarray:
+    """(N,) int64: the pixels that paired masks of one size share; nothing is decoded."""
+    return areas([coco_mask.merge(list(pair), intersect=True) for pair in zip(first, second, strict=True)])
+
+
+def ious(first: Sequence[RLE], second: Sequence[RLE]) -> np.ndarray:
+    """(N, M) float64: the IoU of each of the first masks with each of the second, all of one size."""
+    return coco_mask.iou(list(first), list(second), [0] * len(second))
+
+
+def merge(rles: Sequence[RLE]) -> RLE:
+    """The pixels that any of the masks (at least one, all of one size) holds."""
+    return to_json_rle(rles[0] if len(rles) == 1 else coco_mask.merge(list(rles)))
+
+
+def box_of(rle: RLE) -> list[float]:
+    """The tightest box [x, y, width, height] around the foreground, in pixels; zeros where there is none."""
+    return coco_mask.toBbox(rle).tolist()
 
 
 def resize_mask(mask: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -4,6 +4,15 @@ import difflib
 import functools
 import sys
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+
+class Problem(NamedTuple):
+    """The three parts of :meth:`UserInputError.of` after its ``where``: what a check has found."""
+
+    found: str
+    expected: str
+    todo: str
 
 
 class UserInputError(ValueError):

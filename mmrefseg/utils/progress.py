@@ -2,29 +2,25 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+if TYPE_CHECKING:  # rich takes a tenth of a second to import, and most imports of this module draw nothing
+    from rich.progress import Progress
 
 T = TypeVar('T')
 
 
-def progress_bar() -> Progress:
+def progress_bar() -> 'Progress':
     """A rich progress bar on stderr: description, bar, count, elapsed and remaining time."""
-    return Progress(
-        TextColumn('{task.description}'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+    from rich import progress
+    from rich.console import Console
+
+    return progress.Progress(
+        progress.TextColumn('{task.description}'),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
         console=Console(file=sys.stderr),
     )
 

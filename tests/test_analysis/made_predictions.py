@@ -3,26 +3,27 @@
 import cv2
 import numpy as np
 
-from mmrefseg.structures.masks import from_array, to_array
+from mmrefseg.structures.masks import to_bitmap
+from mmrefseg.structures.rle import encode_mask
 
 
 def make_predictions(objects: list[dict], seed: int = 0) -> list[dict]:
     """One prediction per expression of the records, in the layout of a prediction file."""
     rng = np.random.default_rng(seed)
-    of_picture: dict = {}
+    of_image: dict = {}
     for record in objects:
-        of_picture.setdefault(record['image_id'], []).append(record)
+        of_image.setdefault(record['image_id'], []).append(record)
     predictions = []
     for record in objects:
-        mask = to_array(record['mask'], record['height'], record['width'])
-        others = [other for other in of_picture[record['image_id']] if other['bbox'] != record['bbox']]
+        mask = to_bitmap(record['mask'], record['height'], record['width']).astype(np.uint8)
+        others = [other for other in of_image[record['image_id']] if other['bbox'] != record['bbox']]
         for sent_id in record['sent_ids']:
             found = change(mask, rng, others)
             predictions.append(
                 {
                     'ref_id': record['ref_id'],
                     'sent_id': sent_id,
-                    'segmentation': from_array(found),
+                    'segmentation': encode_mask(found),
                     'score': round(float(rng.random()), 3),
                 }
             )
@@ -37,7 +38,7 @@ def change(mask: np.ndarray, rng: np.random.Generator, others: list[dict]) -> np
         return np.zeros_like(mask)
     if what == 'other' and others:
         other = others[rng.integers(len(others))]
-        return to_array(other['mask'], other['height'], other['width'])
+        return to_bitmap(other['mask'], other['height'], other['width'])
     if what == 'part':
         rows = np.flatnonzero(mask.any(1))
         cut = mask.copy()

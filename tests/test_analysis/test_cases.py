@@ -5,17 +5,17 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mmrefseg.analysis import choosing
+from mmrefseg.analysis import groups
 from mmrefseg.analysis.cases import Case, collect_cases
-from mmrefseg.analysis.density import density, histogram
+from mmrefseg.analysis.failure_study import FailureStudy
 from mmrefseg.analysis.groups import AREA_EDGES, IOU_EDGES, all_groupings, interval_labels, interval_of
-from mmrefseg.analysis.study import FailureStudy
+from mmrefseg.analysis.plots import density, histogram
 from mmrefseg.analysis.words import ATTRIBUTE_WORDS, POSITION_WORDS, count_words, kinds_of, words_of
 from mmrefseg.evaluation.prediction_file import pair_predictions
-from mmrefseg.structures.masks import from_array
+from mmrefseg.structures.rle import encode_mask
 
 SIZE = 20
-# Three objects of one picture, two of them of one category, and one alone in another picture.
+# Three objects of one image, two of them of one category, and one alone in another image.
 BOXES = {1: (0, 0, 10, 4), 2: (0, 10, 10, 4), 3: (14, 0, 4, 10), 4: (5, 5, 10, 10)}
 WORDS = {
     1: ['the top left red thing', 'upper box'],
@@ -37,7 +37,7 @@ def record(ref_id: int) -> dict:
         'height': SIZE,
         'width': SIZE,
         'bbox': list(BOXES[ref_id]),
-        'mask': from_array(rectangle(*BOXES[ref_id])),
+        'mask': encode_mask(rectangle(*BOXES[ref_id])),
         'expressions': WORDS[ref_id],
         'category_id': 7 if ref_id == 3 else 5,
         'ref_id': ref_id,
@@ -61,7 +61,7 @@ IOUS = [1.0, 0.0, 0.25, 0.2, 0.0, 0.0]
 
 def predictions() -> list[dict]:
     return [
-        {'ref_id': ref, 'sent_id': sent, 'segmentation': from_array(mask)}
+        {'ref_id': ref, 'sent_id': sent, 'segmentation': encode_mask(mask)}
         for (ref, sent), mask in PREDICTED.items()
     ]
 
@@ -93,7 +93,7 @@ def test_threshold_decides_what_is_found():
 def test_imprecise():
     moved = rectangle(5, 0, 10, 4)  # half of it is right
     pairs = pair_predictions(
-        [{**p, 'segmentation': from_array(moved)} if p['sent_id'] == 10 else p for p in predictions()],
+        [{**p, 'segmentation': encode_mask(moved)} if p['sent_id'] == 10 else p for p in predictions()],
         OBJECTS,
         'p.json',
     )
@@ -108,7 +108,7 @@ def test_per_object():
     assert cases[0].expressions == tuple(WORDS[1]) and cases[0].words == 7
 
 
-def test_all_objects_of_the_picture_count_where_they_are_known():
+def test_all_objects_of_the_image_count_where_they_are_known():
     """COCO's file has objects that nothing refers to."""
     annotations = [{'image_id': 1, 'category_id': 5}] * 4 + [{'image_id': 2, 'category_id': 5}]
     cases = made_cases(instances={'annotations': annotations})
@@ -119,7 +119,7 @@ def test_two_references_of_one_object_are_not_others():
     """RefCOCO has annotations with two references."""
     twin = {**record(1), 'ref_id': 9, 'sent_ids': [90, 91]}
     objects = [*OBJECTS, twin]
-    more = [{'ref_id': 9, 'sent_id': s, 'segmentation': from_array(rectangle(0, 0, 1, 1))} for s in (90, 91)]
+    more = [{'ref_id': 9, 'sent_id': s, 'segmentation': encode_mask(rectangle(0, 0, 1, 1))} for s in (90, 91)]
     cases = collect_cases(pair_predictions(predictions() + more, objects, 'p'), objects)
     assert cases[0].same_category == cases[-1].same_category == 1
     assert cases[-1].outcome == 'only a part'
@@ -182,15 +182,15 @@ def many_cases(ious) -> list[Case]:
 
 def test_choosing():
     cases = many_cases([0.9, 0.05, 0.45, 0.0, 0.3, 0.7, 0.0, 0.5])
-    assert [case.index for case in choosing.worst(cases, 3)] == [6, 3, 1]  # of equals, the larger first
-    assert [case.index for case in choosing.median(cases, 2)] == [4, 2]
-    assert [case.index for case in choosing.failures(cases, 0.5)] == [1, 2, 3, 4, 6]
-    assert [case.index for case in choosing.low_group(cases, 0.5, 0.1)] == [1, 3, 6]
-    assert [case.index for case in choosing.high_group(cases, 0.5, 0.4)] == [2]
-    chosen = choosing.draw(cases, 3, seed=180)
-    assert chosen == choosing.draw(cases, 3, seed=180) and len({case.index for case in chosen}) == 3
-    assert len(choosing.draw(cases, 99, seed=1)) == 8
-    assert any(choosing.draw(cases, 3, seed=s) != chosen for s in range(5))
+    assert [case.index for case in groups.worst(cases, 3)] == [6, 3, 1]  # of equals, the larger first
+    assert [case.index for case in groups.median(cases, 2)] == [4, 2]
+    assert [case.index for case in groups.failures(cases, 0.5)] == [1, 2, 3, 4, 6]
+    assert [case.index for case in groups.low_group(cases, 0.5, 0.1)] == [1, 3, 6]
+    assert [case.index for case in groups.high_group(cases, 0.5, 0.4)] == [2]
+    chosen = groups.draw(cases, 3, seed=180)
+    assert chosen == groups.draw(cases, 3, seed=180) and len({case.index for case in chosen}) == 3
+    assert len(groups.draw(cases, 99, seed=1)) == 8
+    assert any(groups.draw(cases, 3, seed=s) != chosen for s in range(5))
 
 
 def test_histogram_and_density():

@@ -11,11 +11,10 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from mmrefseg.checkpoints.seqtr import recognise
-from mmrefseg.checkpoints.seqtr_conversion import convert, convert_checkpoint
+from mmrefseg.checkpoints.from_seqtr import convert, convert_checkpoint, recognise
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.datasets.vocabulary import SPECIAL_WORDS, Vocabulary
-from mmrefseg.engine.hooks.checkpoint_check_hook import broken_conventions
+from mmrefseg.engine.hooks.checkpoint_hooks import broken_conventions
 from mmrefseg.utils import UserInputError
 
 NETWORKS = {

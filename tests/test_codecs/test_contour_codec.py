@@ -88,7 +88,7 @@ def test_decodes_as_the_originals(golden_dir, original):
             vertices = codec.decode_mask(golden['getpred_tokens'][row], meta['img_shape'])
             rle = vertices_to_rle(vertices, height, width)
             if legacy or not name.endswith('as_box'):
-                assert rle['counts'].decode() == facts['getpred_rle_padscale'][row]['counts'], name
+                assert rle['counts'] == facts['getpred_rle_padscale'][row]['counts'], name
             else:
                 assert mask_utils.area(rle) == 0, 'two points are no mask'
             boxes = codec.decode_box(golden['getpred_bbox_tokens'][row], meta['img_shape'])
@@ -243,15 +243,6 @@ def test_vertices_go_back_to_the_original_frame():
     vertices = ContourCodec(40, sampling='even').sample_vertices(large)
     back = vertices_to_mask(vertices, 60, 80, scale_factor=(2.0, 3.0))
     assert back.shape == (60, 80) and iou(back, mask.astype(bool)) > 0.95
-
-
-def test_predicted_points_may_be_padded_or_lie_outside():
-    square = np.array([[10, 10], [30, 10], [30, 30], [10, 30]], float)
-    padded = np.vstack([square, np.full((5, 2), np.nan)])
-    assert vertices_to_mask(padded, 40, 40).sum() == 400
-    assert vertices_to_mask(square * 1e6, 40, 40).sum() == 0
-    outside = np.array([[-1e7, -1e7], [1e7, -1e7], [1e7, 1e7], [-1e7, 1e7]])
-    assert vertices_to_mask(outside, 40, 40).all()
 
 
 def test_a_config_builds_it_and_wrong_arguments_say_so():

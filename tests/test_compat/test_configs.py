@@ -10,7 +10,9 @@ from mmengine.config import Config
 from mmengine.utils import get_installed_path
 
 import mmrefseg
-from mmrefseg.compat.noise import HARMLESS, silence_known_warnings
+from mmrefseg.compat.versions import HARMLESS, silence_known_warnings
+from mmrefseg.runs.config import load_config
+from mmrefseg.utils import UserInputError
 
 
 def test_base_of_this_package(tmp_path):
@@ -60,3 +62,22 @@ def test_only_the_known_warnings_are_silenced(tmp_path):
 def test_another_package_is_still_unknown():
     with pytest.raises(AssertionError, match='does not support'):
         Config._get_cfg_path('mmnothing::a/b.py', 'x.py')
+
+
+@pytest.mark.parametrize(
+    'tag', ['!!python/object/apply:os.system', '!!python/object/new:os.system', '!!python/name:os.system']
+)
+def test_yaml_is_data(tmp_path, tag):
+    """A tag that names a function calls nothing; the sentence says where the file is wrong."""
+    path, made = tmp_path / 'evil.yaml', tmp_path / 'made'
+    argument = '' if 'name' in tag else f' ["touch {made}"]'
+    path.write_text(f'model: 1\nx: {tag}{argument}\n')
+    with pytest.raises(UserInputError, match=r'evil\.yaml: the config cannot be read .*python'):
+        load_config(str(path))
+    assert not made.exists()
+
+
+def test_yaml_that_mmengine_wrote_is_read(tmp_path):
+    path = tmp_path / 'mine.yaml'
+    Config(dict(model=dict(sizes=(1, 2), names=['a']))).dump(path)
+    assert load_config(str(path)).model == dict(sizes=(1, 2), names=['a'])

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mmrefseg.compat import IncompatibleVersionError, check_versions
-from mmrefseg.compat.versions import HOSTS
+from mmrefseg.compat.versions import HOSTS, IncompatibleVersionError, check_versions
 
 
 @pytest.fixture

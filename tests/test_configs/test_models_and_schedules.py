@@ -1,6 +1,7 @@
 """What the configs build: networks of the originals' size, and the originals' learning rate and average."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -93,7 +94,7 @@ def test_tiny_networks_start_from_one_checkpoint():
         for name, found in shapes.items()
     }
     assert new['partial-res_tiny_m100'] == {'head.task_prompt.weight'} and not new['partial-res_tiny_rec']
-    apart = ('head.roi_memory.', 'head.mask_cell_loss.', 'head.task_embedding.')
+    apart = ('head.roi_memory.', 'head.mask_cell_head.', 'head.task_embedding.')
     assert new['box-frame_tiny_m100'] and all(key.startswith(apart) for key in new['box-frame_tiny_m100'])
 
 
@@ -116,7 +117,8 @@ def test_tiny_partial_res_takes_as_many_steps_whatever_it_learns_from(ratio):
         for scheduler in schedulers:
             scheduler.step()
     peak = config.optim_wrapper.optimizer.lr
-    assert rates[0] == pytest.approx(0.1 * peak) and max(rates) == pytest.approx(peak, rel=0.02)
+    fallen = 0.02 + 0.98 * (1 + math.cos(math.pi * 50 / steps)) / 2  # by the cosine, when the rise ends
+    assert rates[0] == pytest.approx(0.1 * peak) and max(rates) == pytest.approx(fallen * peak, rel=2e-3)
     assert rates.index(max(rates)) == pytest.approx(50, abs=2)
     assert rates[-1] == pytest.approx(0.02 * peak, rel=0.05)
 

@@ -10,7 +10,6 @@ from pycocotools import mask as coco_mask
 
 from mmrefseg.datasets.annotations import load_annotation_file, load_split, normalize_records
 from mmrefseg.datasets.validation import find_problem, validate_record
-from mmrefseg.structures import masks
 from mmrefseg.utils import UserInputError
 
 SQUARE = [[10, 10, 30, 10, 30, 30, 10, 30]]
@@ -63,13 +62,13 @@ BAD_RECORDS = {
     'bbox of inf': ({'bbox': [1, 1, INF, 4]}, 'inf'),
     'bbox without area': ({'bbox': [10, 10, 20, 0]}, 'without area'),
     'bbox of negative width': ({'bbox': [30, 10, -20, 5]}, 'without area'),
-    'bbox right of the picture': ({'bbox': [64, 10, 5, 5]}, 'outside the picture'),
-    'bbox above the picture': ({'bbox': [10, -20, 5, 10]}, 'outside the picture'),
+    'bbox right of the image': ({'bbox': [64, 10, 5, 5]}, 'outside the image'),
+    'bbox above the image': ({'bbox': [10, -20, 5, 10]}, 'outside the image'),
     'two points': ({'mask': [[1, 1, 9, 9]]}, 'polygon 0 of 4 numbers'),
     'second polygon of two points': ({'mask': [*SQUARE, [1, 1, 9, 9]]}, 'polygon 1 of 4 numbers'),
     'odd polygon': ({'mask': [[1, 1, 9, 9, 1, 9, 4]]}, 'polygon 0 of 7 numbers'),
-    'polygon outside': ({'mask': [[70, 1, 90, 1, 90, 9]]}, 'polygon 0 outside the picture'),
-    'polygon below': ({'mask': [[1, 50, 9, 50, 9, 59]]}, 'polygon 0 outside the picture'),
+    'polygon outside': ({'mask': [[70, 1, 90, 1, 90, 9]]}, 'polygon 0 outside the image'),
+    'polygon below': ({'mask': [[1, 50, 9, 50, 9, 59]]}, 'polygon 0 outside the image'),
     'polygon of NaN': ({'mask': [[1, 1, NAN, 1, 9, 9]]}, 'polygon 0 with NaN'),
     'polygon of text': ({'mask': [['a', 1, 9, 1, 9, 9]]}, 'no numbers'),
     'flat polygon': ({'mask': [[1, 1, 9, 1, 9, 9, 5]]}, '7 numbers'),
@@ -125,13 +124,6 @@ def test_the_table_of_bad_records_is_whole():
 )
 def test_a_good_record_is_accepted(changes):
     assert find_problem(make_record(**changes)) is None
-
-
-def test_a_self_crossing_polygon_is_filled_where_coco_fills_it():
-    bow = [[10, 10, 30, 30, 30, 10, 10, 30]]
-    filled = masks.to_array(bow, 48, 64)
-    assert filled[20, 12] and filled[20, 28]
-    assert not filled[12, 20] and not filled[28, 20]
 
 
 def test_bad_layouts(tmp_path):
@@ -218,7 +210,7 @@ def test_sent_ids_of_single_records_are_kept_or_renumbered():
         make_record(bbox=[1, 1, 5, 5]),
         make_record(image_id=8),
     ],
-    ids=['copy', 'sentence after object', 'other box', 'other picture'],
+    ids=['copy', 'sentence after object', 'other box', 'other image'],
 )
 def test_duplicate_ref_id(second):
     with pytest.raises(UserInputError, match=r'record 1 \(ref_id 3, .*found the ref_id of record 0'):
@@ -228,17 +220,3 @@ def test_duplicate_ref_id(second):
 def test_a_copied_sentence_with_its_id_is_a_duplicate():
     with pytest.raises(UserInputError, match='ref_id of record 0'):
         normalize_records([sentence('a', sent_ids=[5]), sentence('a', sent_ids=[5])], 'x')
-
-
-def test_mask_values():
-    rng = np.random.default_rng(0)
-    array = rng.random((12, 9)) < 0.4
-    rle = masks.from_array(array)
-    assert (masks.to_array(rle, 12, 9) == array).all() and masks.area(rle, 12, 9) == array.sum()
-    ys, xs = np.nonzero(array)
-    assert masks.bounds(rle, 12, 9) == [xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1]
-    other = rng.random((12, 9)) < 0.1
-    joined = masks.union([rle, masks.from_array(other)], 12, 9)
-    assert (masks.to_array(joined, 12, 9) == (array | other)).all()
-    assert masks.union([SQUARE, SQUARE], 48, 64) == SQUARE * 2
-    assert masks.bounds(SQUARE, 48, 64) == [10, 10, 20, 20]

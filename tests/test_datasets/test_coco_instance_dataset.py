@@ -26,7 +26,7 @@ def build(folder, ann_file='annotations/instances_train2017.json', kind=CocoInst
 
 
 def ids(dataset):
-    return [dataset.get_data_info(place)['img_id'] for place in range(len(dataset))]
+    return [dataset.get_data_info(position)['img_id'] for position in range(len(dataset))]
 
 
 def test_held_out(folder):
@@ -48,7 +48,9 @@ def test_order_of_the_file_does_not_matter(folder, tmp_path):
     first, turned = (build(folder, part='val'), build(folder, str(tmp_path / 'turned.json'), part='val'))
     assert set(ids(first)) == set(ids(turned))
     sample = first.get_data_info(0)
-    same = next(turned.get_data_info(place) for place in range(5) if ids(turned)[place] == sample['img_id'])
+    same = next(
+        turned.get_data_info(position) for position in range(5) if ids(turned)[position] == sample['img_id']
+    )
     labels = [instance['bbox_label'] for instance in sample['instances']]
     assert labels and labels == [instance['bbox_label'] for instance in same['instances']]
 
@@ -62,8 +64,8 @@ def test_the_originals_way(folder):
 def test_samples_are_mmdets(folder):
     ours, theirs = build(folder), build(folder, kind=CocoDataset)
     assert len(ours) == len(theirs)
-    for place in (0, 20, 49):
-        assert ours.get_data_info(place) == theirs.get_data_info(place)
+    for position in (0, 20, 49):
+        assert ours.get_data_info(position) == theirs.get_data_info(position)
     assert len(ours[3]['data_samples'].gt_instances) == len(theirs[3]['data_samples'].gt_instances)
 
 
@@ -98,7 +100,7 @@ def test_wrong_folder(folder, tmp_path):
         build(tmp_path, 'list.json')
 
 
-def test_bad_pictures(folder, tmp_path):
+def test_bad_images(folder, tmp_path):
     """A missing and a broken one are named; others are read."""
     content = json.loads((folder / 'annotations/instances_train2017.json').read_text())
     content['images'] = content['images'][:3]
@@ -109,10 +111,10 @@ def test_bad_pictures(folder, tmp_path):
     (tmp_path / 'train2017').mkdir()
     names = [image['file_name'] for image in content['images']]
     (tmp_path / 'train2017' / names[0]).symlink_to(folder / 'train2017' / names[0])
-    (tmp_path / 'train2017' / names[1]).write_text('not a picture')
+    (tmp_path / 'train2017' / names[1]).write_text('not an image')
     dataset = build(tmp_path, 'x.json', test_mode=True)
     assert dataset[0]['inputs'].ndim == 3
-    with pytest.raises(UserInputError, match=f'{names[1]}: found a file that is not a picture'):
+    with pytest.raises(UserInputError, match=f'{names[1]}: found a file that is not an image'):
         dataset[1]
     with pytest.raises(UserInputError, match=f'{names[2]}: found no such file'):
         dataset[2]

@@ -15,7 +15,6 @@ from mmrefseg.datasets.converters import (
     compare_counts,
     count_objects,
     format_comparison,
-    mix_datasets,
     read_boxes_csv,
     read_grefcoco,
     read_instances,
@@ -26,7 +25,7 @@ from mmrefseg.datasets.converters import (
     read_size,
     write_refer,
 )
-from mmrefseg.structures import masks
+from mmrefseg.structures.masks import bounds, to_bitmap
 from mmrefseg.utils import UserInputError
 
 SQUARE = [[10, 10, 30, 10, 30, 30, 10, 30]]
@@ -121,7 +120,7 @@ def test_refer(refer):
     assert fifth['expressions'] == ['Thing, 5!', 'that'] and 'mask' not in fifth
     assert fifth['file_name'] == 'eight.png' and fifth['category_id'] == 5
     assert splits['val'][0]['mask'] == SQUARE + CORNER
-    assert masks.area(splits['val'][1]['mask'], 48, 64) == 48 * 64
+    assert to_bitmap(splits['val'][1]['mask'], 48, 64).all()
     raw = read_refer(*refer, text='raw').splits
     assert raw['train'][0]['expressions'] == ['Thing, 1!', 'that']
 
@@ -133,7 +132,7 @@ def test_refer_there_and_back(refer, tmp_path):
     assert again == splits
     coco = json.loads((tmp_path / 'back' / 'instances.json').read_text())
     assert [annotation['id'] for annotation in coco['annotations']] == [70, 81, 71, 80]
-    assert coco['annotations'][0]['area'] == masks.to_array(SQUARE, 48, 64).sum()
+    assert coco['annotations'][0]['area'] == to_bitmap(SQUARE, 48, 64).sum()
     # The two forms that refer itself can decode: a list of polygons and a list of RLEs.
     assert coco['annotations'][2]['segmentation'] == SQUARE + CORNER
     assert coco['annotations'][3]['segmentation'][0]['size'] == [48, 64]
@@ -164,7 +163,7 @@ def test_real_refer_files_equal_seqtrs(test_data, name, by, tmp_path):
             for key in ('image_id', 'height', 'width', 'bbox', 'category_id', 'expressions'):
                 assert record[key] == other[key]
             size = record['height'], record['width']
-            assert (masks.to_array(record['mask'], *size) == masks.to_array(other['mask'], *size)).all()
+            assert (to_bitmap(record['mask'], *size) == to_bitmap(other['mask'], *size)).all()
             sentences += len(record['expressions'])
     assert sentences == (18 if name == 'refcocog' else 309)
     write_refer(splits, tmp_path, by)
@@ -182,12 +181,12 @@ def spoil(refs, coco, what):
     changes = {
         'no image': (refs[0], 'image_id', 99, 'image_id 99 that is not in'),
         'no annotation': (refs[0], 'ann_id', 99, 'ann_id 99 that is not in'),
-        'annotation elsewhere': (refs[0], 'ann_id', 80, 'ann_id 80 of picture 8'),
+        'annotation elsewhere': (refs[0], 'ann_id', 80, 'ann_id 80 of image 8'),
         'no sentences': (refs[0], 'sentences', [], 'no expressions'),
         'sentences of text': (refs[0], 'sentences', ['x'], 'sentences that are no dicts'),
         'duplicate ref_id': (refs[1], 'ref_id', 1, 'a ref_id that is already there'),
         'polygon': (coco['annotations'][0], 'segmentation', [[1, 1, 5, 5]], 'polygon 0 of 4 numbers'),
-        'box': (coco['annotations'][0], 'bbox', [90, 1, 5, 5], 'outside the picture'),
+        'box': (coco['annotations'][0], 'bbox', [90, 1, 5, 5], 'outside the image'),
         'size': (coco['images'][0], 'height', None, 'no height'),
     }
     target, key, value, words = changes[what]
@@ -257,12 +256,12 @@ def test_grefcoco(tmp_path):
     coco['annotations'][1]['segmentation'] = {'size': [48, 64], 'counts': [48 * 64 - 100, 100]}
     save(paths[1], coco)
     mixed = read_grefcoco(*paths).splits['train'][0]['mask']
-    expected = masks.to_array(SQUARE, 48, 64)
-    expected.T.reshape(-1)[-100:] = 1
-    assert (masks.to_array(mixed, 48, 64) == expected).all()
+    expected = to_bitmap(SQUARE, 48, 64)
+    expected.T.reshape(-1)[-100:] = True
+    assert (to_bitmap(mixed, 48, 64) == expected).all()
 
 
-def make_picture(path, width=64, height=48, orientation=None):
+def make_image(path, width=64, height=48, orientation=None):
     exif = Image.Exif()
     if orientation:
         exif[0x0112] = orientation
@@ -278,8 +277,8 @@ def test_reasonseg(tmp_path):
         {'label': 'ignore', 'points': [[1, 1], [5, 1], [5, 5]]},
         {'label': 'flag', 'points': []},
     ]
-    make_picture(tmp_path / 'train' / 'b.jpg')
-    make_picture(tmp_path / 'val' / 'a.jpg')
+    make_image(tmp_path / 'train' / 'b.jpg')
+    make_image(tmp_path / 'val' / 'a.jpg')
     save(tmp_path / 'train' / 'b.json', {'text': ['what cuts? '], 'shapes': shapes, 'is_sentence': True})
     (tmp_path / 'val' / 'a.json').write_bytes(
         json.dumps({'text': 'the caf\xe9', 'shapes': shapes[:1]}, ensure_ascii=False).encode('cp1252')
@@ -293,7 +292,7 @@ def test_reasonseg(tmp_path):
     with pytest.raises(UserInputError, match=r'train/b\.json: found no shape labelled "target"'):
         read_reasonseg(tmp_path)
     assert len(read_reasonseg(tmp_path, skip_bad=True).skipped) == 1
-    with pytest.raises(UserInputError, match='no picture with a json'):
+    with pytest.raises(UserInputError, match='no image with a json'):
         read_reasonseg(tmp_path / 'train')
 
 
@@ -303,11 +302,11 @@ def test_simrec_with_masks(tmp_path, refer):
         tmp_path / 'refcoco.json',
         {'train': [entry], 'val': [{**entry, 'refs': ['c']}, {**entry, 'refs': ['d']}]},
     )
-    array = masks.to_array(SQUARE, 48, 64)
+    array = to_bitmap(SQUARE, 48, 64)
     np.save(tmp_path / '5.npy', array.astype(bool))
     splits = read_simrec(path, ImageSizes(instances=refer[1]), tmp_path).splits
     record = splits['train'][0]
-    assert (masks.to_array(record['mask'], 48, 64) == array).all()
+    assert (to_bitmap(record['mask'], 48, 64) == array).all()
     assert (record['ref_id'], record['category_id'], record['height'], record['width']) == (5, 90, 48, 64)
     assert [r['expressions'] for r in splits['val']] == [['c', 'd']]
     np.save(tmp_path / '5.npy', np.array([{}], dtype=object))
@@ -327,16 +326,16 @@ def test_real_simrec_and_csv_agree(test_data):
         for record, other in zip(records, simrec.splits[split], strict=True):
             for key in ('image_id', 'ref_id', 'bbox', 'expressions', 'height', 'width'):
                 assert record[key] == other[key]
-    with pytest.raises(UserInputError, match=r'refcoco_unc_val\.csv line 2 .*no such picture'):
+    with pytest.raises(UserInputError, match=r'refcoco_unc_val\.csv line 2 .*no such image'):
         read_boxes_csv(files, ImageSizes(images))
 
 
 def test_sizes(tmp_path):
-    assert read_size(make_picture(tmp_path / 'a.jpg')) == (48, 64)
-    assert read_size(make_picture(tmp_path / 'b.jpg', orientation=6)) == (64, 48)
-    assert read_size(make_picture(tmp_path / 'c.jpg', orientation=3)) == (48, 64)
-    (tmp_path / 'd.jpg').write_bytes(b'no picture')
-    with pytest.raises(UserInputError, match='no readable picture'):
+    assert read_size(make_image(tmp_path / 'a.jpg')) == (48, 64)
+    assert read_size(make_image(tmp_path / 'b.jpg', orientation=6)) == (64, 48)
+    assert read_size(make_image(tmp_path / 'c.jpg', orientation=3)) == (48, 64)
+    (tmp_path / 'd.jpg').write_bytes(b'no image')
+    with pytest.raises(UserInputError, match='no readable image'):
         read_size(tmp_path / 'd.jpg')
     with pytest.raises(UserInputError, match='--images'):
         ImageSizes()
@@ -348,9 +347,9 @@ def write_lines(path, *lines):
 
 
 def test_json_lines(tmp_path):
-    make_picture(tmp_path / 'pictures' / 'a.jpg')
-    make_picture(tmp_path / 'pictures' / 'b.png', 32, 32)
-    Image.fromarray(masks.to_array(SQUARE, 48, 64) * 255).save(tmp_path / 'a_mask.png')
+    make_image(tmp_path / 'images' / 'a.jpg')
+    make_image(tmp_path / 'images' / 'b.png', 32, 32)
+    Image.fromarray(to_bitmap(SQUARE, 48, 64).astype(np.uint8) * 255).save(tmp_path / 'a_mask.png')
     box = [10, 10, 20, 20]
     path = write_lines(
         tmp_path / 'mine.jsonl',
@@ -375,7 +374,7 @@ def test_json_lines(tmp_path):
             'category_id': 4,
         },
     )
-    splits = read_json_lines(path, tmp_path / 'pictures').splits
+    splits = read_json_lines(path, tmp_path / 'images').splits
     cup, by_mask, far = splits['train']
     assert cup == {
         'image_id': 0,
@@ -388,8 +387,8 @@ def test_json_lines(tmp_path):
         'ref_id': 0,
         'sent_ids': [0, 1],
     }
-    assert by_mask['image_id'] == 0 and by_mask['bbox'] == masks.bounds(by_mask['mask'], 48, 64)
-    assert (masks.to_array(by_mask['mask'], 48, 64) == masks.to_array(SQUARE, 48, 64)).all()
+    assert by_mask['image_id'] == 0 and by_mask['bbox'] == bounds(by_mask['mask'], 48, 64)
+    assert (to_bitmap(by_mask['mask'], 48, 64) == to_bitmap(SQUARE, 48, 64)).all()
     assert (far['height'], far['image_id'], far['category_id']) == (99, 2, 4)
     other = splits['val'][0]
     assert other['bbox'] == box and other['source_ref_id'] == 'cup-7' and other['note'] == 1
@@ -401,12 +400,12 @@ GOOD = {'image': 'a.jpg', 'expression': 'x', 'bbox': [1, 1, 9, 9], 'height': 48,
 BAD_LINES = {
     'no json': ('{"image": ', 'found no json'),
     'no image': ({'expression': 'x', 'bbox': [1, 1, 9, 9]}, 'no "image"'),
-    'no place': ({**GOOD, 'bbox': None}, 'neither "bbox" nor "mask"'),
+    'no position': ({**GOOD, 'bbox': None}, 'neither "bbox" nor "mask"'),
     'no expression': ({**GOOD, 'expression': None}, 'no expressions'),
     'empty expression': ({**GOOD, 'expression': ''}, 'an empty expression'),
     'empty second expression': ({**GOOD, 'expression': ' ', 'bbox': [2, 2, 3, 3]}, 'an empty expression'),
     'no size': ({'image': 'a.jpg', 'expression': 'x', 'bbox': [1, 1, 9, 9]}, 'no height and width'),
-    'no mask file': ({**GOOD, 'bbox': None, 'mask': 'm.png'}, 'no such picture'),
+    'no mask file': ({**GOOD, 'bbox': None, 'mask': 'm.png'}, 'no such image'),
     'bad polygon': ({**GOOD, 'bbox': None, 'mask': [[1, 2, 3]]}, 'polygon 0 of 3 numbers'),
     'NaN': (json.dumps({**GOOD, 'bbox': [1, float('nan'), 9, 9]}), 'nan'),
 }
@@ -478,34 +477,3 @@ def test_published_counts_equal_the_official_sentences(test_data):
         assert all(row.equal for row in compare_counts(splits, dataset, [split])), path
         checked += 1
     assert checked == 9
-
-
-def test_mixing_leaves_out_what_any_set_tests_on():
-    def records(name, images):
-        return [
-            {'image_id': image, 'ref_id': number, 'expressions': ['a', 'b'], 'sent_ids': [7, 9], 'name': name}
-            for number, image in enumerate(images)
-        ]
-
-    datasets = {
-        'refcoco-unc': {'train': records('rt', [1, 2, 3]), 'val': records('rv', [4])},
-        'refcocog-umd': {'train': records('gt', [4, 5, 2]), 'val': records('gv', [3])},
-        'flickr30k': {'train': records('ft', [3, 4]), 'test': records('fe', [1])},
-    }
-    mixed, dropped = mix_datasets(datasets)
-    assert dropped == {'refcoco-unc': 1, 'refcocog-umd': 1, 'flickr30k': 0}
-    train = mixed['train']
-    assert [(r['name'], r['image_id']) for r in train] == [
-        ('rt', 1),
-        ('rt', 2),
-        ('gt', 5),
-        ('gt', 2),
-        ('ft', 3),
-        ('ft', 4),
-    ]
-    assert [r['ref_id'] for r in train] == list(range(6))
-    assert [i for r in train for i in r['sent_ids']] == list(range(12))
-    assert (train[3]['source_dataset'], train[3]['source_ref_id']) == ('refcocog-umd', 2)
-    assert [r['data_source'] for r in train] == ['coco'] * 4 + ['flickr'] * 2
-    assert set(mixed) == {'train', 'val_refcoco_unc', 'val_refcocog_umd', 'test_flickr30k'}
-    assert mixed['val_refcocog_umd'][0]['ref_id'] == 0

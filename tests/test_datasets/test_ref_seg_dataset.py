@@ -56,13 +56,13 @@ def test_it_is_registered(ann_file):
 
 
 def test_training_sample_of_an_object(ann_file):
-    dataset = RefSegDataset(ann_file, data_prefix={'img_path': 'pictures'}, data_root='')
+    dataset = RefSegDataset(ann_file, data_prefix={'img_path': 'images'}, data_root='')
     assert len(dataset) == 24
     results = dataset.get_data_info(9)
     rng = results.pop('rng')
     assert 0 <= rng.random() < 1
     expected = load_json(ann_file)['train'][9]
-    path = 'pictures/COCO_train2014_000000000002.jpg'
+    path = 'images/COCO_train2014_000000000002.jpg'
     assert results == {
         'img_path': path,
         'img_id': 2,
@@ -205,7 +205,7 @@ def test_sources_of_a_mixed_set(tmp_path):
     assert plain.get_data_info(0)['img_path'] == 'all/4.png'
 
 
-def test_test_pictures_of_other_sets_are_left_out(ann_file, tmp_path):
+def test_test_images_of_other_sets_are_left_out(ann_file, tmp_path):
     other = tmp_path / 'other.json'
     other.write_text(
         json.dumps(
@@ -228,11 +228,11 @@ def test_test_pictures_of_other_sets_are_left_out(ann_file, tmp_path):
     assert len(relative) == 16
     with pytest.raises(UserInputError, match="no split 'testB'"):
         images({'ann_file': str(other), 'splits': ['testB']})
-    with pytest.raises(UserInputError, match='only pictures'):
+    with pytest.raises(UserInputError, match='only images'):
         images({'ann_file': ann_file, 'splits': ['train']})
 
 
-def test_pictures_of_another_source_may_have_the_same_number(tmp_path):
+def test_images_of_another_source_may_have_the_same_number(tmp_path):
     path = tmp_path / 'a.json'
     records = [{**BOX, 'image_id': 1, 'expressions': ['x'], 'data_source': name} for name in ('coco', 'vg')]
     path.write_text(json.dumps({'train': records, 'val': records[:1]}))

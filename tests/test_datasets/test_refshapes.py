@@ -18,10 +18,9 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from mmrefseg.codecs.contour_codec import ContourCodec
-from mmrefseg.datasets.refshapes import PRESETS, generate, make_picture
+from mmrefseg.datasets.refshapes import PRESETS, generate, make_image
 from mmrefseg.datasets.refshapes import generate as _package_function
-from mmrefseg.datasets.refshapes.palette import COLORS
-from mmrefseg.datasets.refshapes.shapes import CATEGORY_IDS, CLASSES
+from mmrefseg.datasets.refshapes.shapes import CATEGORY_IDS, CLASSES, COLORS
 from mmrefseg.structures.polygons import vertices_to_mask
 from mmrefseg.utils import UserInputError
 
@@ -87,7 +86,7 @@ def test_boxes_areas_and_masks_agree(records):
     assert kinds['list'] > 100 and kinds['dict'] > 10
 
 
-def test_pictures_show_what_is_annotated(tiny, records):
+def test_images_show_what_is_annotated(tiny, records):
     """A plain object has its colour where its mask, less the rim, says it is."""
     checked = 0
     for record in records['train']:
@@ -165,9 +164,9 @@ def test_interrupted_run_goes_on(tmp_path, monkeypatch):
         drawn.append((split, index))
         if len(drawn) == 7:
             raise KeyboardInterrupt
-        return make_picture(seed, split, index, preset)
+        return make_image(seed, split, index, preset)
 
-    monkeypatch.setattr(generate_module, 'make_picture', draw)
+    monkeypatch.setattr(generate_module, 'make_image', draw)
     with pytest.raises(KeyboardInterrupt):
         generate(MINI, tmp_path / 'a', num_workers=1, progress=False)
     assert not (tmp_path / 'a' / 'annotations').exists() and not (tmp_path / 'a' / 'images').exists()
@@ -205,7 +204,7 @@ def test_existing_sets(tmp_path):
         generate(MINI, tmp_path, seed=5, num_workers=1, progress=False)
     assert generate(MINI, tmp_path, seed=5, num_workers=1, overwrite=True, progress=False).created
     next(first.images.iterdir()).unlink()
-    with pytest.raises(UserInputError, match='found 19 pictures, expected 20'):
+    with pytest.raises(UserInputError, match='found 19 images, expected 20'):
         generate(MINI, tmp_path, seed=5, num_workers=1, progress=False)
     with pytest.raises(UserInputError, match='one of'):
         generate('huge', tmp_path)
@@ -251,4 +250,4 @@ def test_help_of_the_tool_teaches(repo_root, monkeypatch, capsys):
         tool['parse_args']()
     assert stop.value.code == 0
     told = capsys.readouterr().out
-    assert all(word in told for word in ('examples', 'instances.json', 'testB', 'tiny: 96 pictures'))
+    assert all(word in told for word in ('examples', 'instances.json', 'testB', 'tiny: 96 images'))

@@ -15,7 +15,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from scipy.ndimage import binary_dilation, distance_transform_edt
 
-from mmrefseg.datasets.refshapes import PRESETS, make_picture
+from mmrefseg.datasets.refshapes import PRESETS, make_image
 from mmrefseg.datasets.refshapes.expressions import VOCABULARY
 from mmrefseg.datasets.refshapes.shapes import CLASSES
 
@@ -43,12 +43,12 @@ WHERE = r'(?:(?:top|bottom)(?: (?:left|right))?|left|right|middle)'
 
 
 class Reader:
-    """Understands sentences about one picture; ``wide`` is the laxer of two notions of each word."""
+    """Understands sentences about one image; ``wide`` is the laxer of two notions of each word."""
 
-    def __init__(self, picture, wide):
-        self.wide, self.side, self.items = wide, picture['width'], []
-        for number, item in enumerate(picture['objects']):
-            mask = decode(item['segmentation'], picture)
+    def __init__(self, image, wide):
+        self.wide, self.side, self.items = wide, image['width'], []
+        for number, item in enumerate(image['objects']):
+            mask = decode(item['segmentation'], image)
             rows, columns = np.nonzero(mask)
             x, y = (columns.min() + columns.max() + 1) / 2, (rows.min() + rows.max() + 1) / 2
             extent = max(np.ptp(columns), np.ptp(rows)) + 1
@@ -150,32 +150,32 @@ class Reader:
         return distance_transform_edt(~item['mask'])[mark['mask']].min()
 
 
-def decode(segmentation, picture):
+def decode(segmentation, image):
     if isinstance(segmentation, list):
-        parts = coco_mask.frPyObjects(segmentation, picture['height'], picture['width'])
+        parts = coco_mask.frPyObjects(segmentation, image['height'], image['width'])
         return coco_mask.decode(coco_mask.merge(parts)) > 0
     return coco_mask.decode(segmentation) > 0
 
 
 @pytest.fixture(scope='module')
-def pictures():
+def images():
     preset = PRESETS['small']
-    return {s: [make_picture(0, s, i, preset)[1] for i in range(SCENES)] for s in ('train', 'testB')}
+    return {s: [make_image(0, s, i, preset)[1] for i in range(SCENES)] for s in ('train', 'testB')}
 
 
-def sentences(pictures):
-    for picture in pictures:
-        for number, item in enumerate(picture['objects']):
+def sentences(images):
+    for image in images:
+        for number, item in enumerate(image['objects']):
             for text, kind in zip(item['expressions'], item['kinds'], strict=True):
-                yield picture, number, text, kind
+                yield image, number, text, kind
 
 
 @pytest.mark.parametrize(('split', 'wide'), product(('train', 'testB'), (False, True)))
-def test_every_sentence_means_one_object(pictures, split, wide):
+def test_every_sentence_means_one_object(images, split, wide):
     readers, checked, wrong = {}, 0, []
-    for picture, number, text, _ in sentences(pictures[split]):
-        name = picture['file_name']
-        reader = readers[name] if name in readers else readers.setdefault(name, Reader(picture, wide))
+    for image, number, text, _ in sentences(images[split]):
+        name = image['file_name']
+        reader = readers[name] if name in readers else readers.setdefault(name, Reader(image, wide))
         found = reader.find(text)
         checked += 1
         if found != [number]:
@@ -184,10 +184,10 @@ def test_every_sentence_means_one_object(pictures, split, wide):
     assert not wrong, f'{len(wrong)} of {checked}: {wrong[:5]}'
 
 
-def test_the_reader_tells_opposites_apart(pictures):
+def test_the_reader_tells_opposites_apart(images):
     """Exchange left for right and so on: the sentence must no longer mean the same object."""
     tried, kept = 0, []
-    for picture, number, text, kind in sentences(pictures['testB'][:80]):
+    for image, number, text, kind in sentences(images['testB'][:80]):
         # the second of three is the second from either side
         if kind == 'attributes' or re.search(r'\b(second|third)\b', text):
             continue
@@ -195,44 +195,42 @@ def test_the_reader_tells_opposites_apart(pictures):
             swapped = re.sub(rf'\b{word}\b', opposite, text)
             if swapped != text:
                 tried += 1
-                if Reader(picture, wide=True).find(swapped) == [number]:
-                    kept.append((picture['file_name'], swapped))
+                if Reader(image, wide=True).find(swapped) == [number]:
+                    kept.append((image['file_name'], swapped))
     assert tried > 200
     assert not kept
 
 
-def test_vocabulary_is_what_is_said(pictures):
-    words = Counter(
-        w for split in pictures.values() for *_, text, _ in sentences(split) for w in text.split()
-    )
+def test_vocabulary_is_what_is_said(images):
+    words = Counter(w for split in images.values() for *_, text, _ in sentences(split) for w in text.split())
     assert set(words) == set(VOCABULARY)
     assert 60 <= len(VOCABULARY) <= 90
 
 
-def test_lengths_and_numbers_of_sentences(pictures):
+def test_lengths_and_numbers_of_sentences(images):
     lengths, counts = Counter(), Counter()
-    for split in pictures.values():
+    for split in images.values():
         lengths.update(len(text.split()) for *_, text, _ in sentences(split))
-        counts.update(len(item['expressions']) for picture in split for item in picture['objects'])
-        for picture in split:
-            assert all(len(set(i['expressions'])) == len(i['expressions']) for i in picture['objects'])
+        counts.update(len(item['expressions']) for image in split for item in image['objects'])
+        for image in split:
+            assert all(len(set(i['expressions'])) == len(i['expressions']) for i in image['objects'])
     assert min(lengths) == 1 and 12 <= max(lengths) <= 14
     assert {1, 2, 3, 4} <= set(counts) <= {0, 1, 2, 3, 4}
     assert counts[0] < 0.02 * sum(counts.values())
 
 
-def test_mixture_comes_near_to_the_preset(pictures):
+def test_mixture_comes_near_to_the_preset(images):
     for split, slack in (('train', 0.05), ('testB', 0.08)):
-        kinds = Counter(kind for *_, kind in sentences(pictures[split]))
+        kinds = Counter(kind for *_, kind in sentences(images[split]))
         for kind, wanted in PRESETS['small'].splits[split].mixture.items():
             assert abs(kinds[kind] / sum(kinds.values()) - wanted) < slack, (split, kind)
 
 
-def test_same_class_distractors_make_the_class_insufficient(pictures):
+def test_same_class_distractors_make_the_class_insufficient(images):
     for split, least in (('train', 0.35), ('testB', 0.65)):
         shared = total = 0
-        for picture in pictures[split]:
-            classes = Counter(item['category_id'] for item in picture['objects'])
-            total += len(picture['objects'])
+        for image in images[split]:
+            classes = Counter(item['category_id'] for item in image['objects'])
+            total += len(image['objects'])
             shared += sum(count for count in classes.values() if count > 1)
         assert shared / total > least

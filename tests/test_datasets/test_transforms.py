@@ -48,15 +48,15 @@ def record(ref_id=7, x=20, y=30, side=25, **changes):
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def picture():
+def image():
     return np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
 
 
 def loaded(*records, seed=0, **kwargs):
     """Results behind DrawExpression and LoadRefAnnotations."""
     results = {
-        'img': picture(),
-        'img_path': 'picture.png',
+        'img': image(),
+        'img_path': 'image.png',
         'img_shape': (HEIGHT, WIDTH),
         'ori_shape': (HEIGHT, WIDTH),
         'height': HEIGHT,
@@ -71,8 +71,8 @@ def loaded(*records, seed=0, **kwargs):
 
 @pytest.fixture
 def png(tmp_path):
-    path = tmp_path / 'picture.png'
-    cv2.imwrite(str(path), picture())
+    path = tmp_path / 'image.png'
+    cv2.imwrite(str(path), image())
     return path
 
 
@@ -84,9 +84,9 @@ def to_load(path, **changes):
 # --- LoadRefImage
 
 
-def test_picture_is_loaded_as_it_is(png):
+def test_image_is_loaded_as_it_is(png):
     results = LoadRefImage()(to_load(png))
-    np.testing.assert_array_equal(results['img'], picture())
+    np.testing.assert_array_equal(results['img'], image())
     assert results['img_shape'] == results['ori_shape'] == (HEIGHT, WIDTH)
     assert results['scale_factor'] == (1.0, 1.0)
 
@@ -97,7 +97,7 @@ def test_sizes_are_optional(png):
 
 
 def write_truncated_jpeg(path, share):
-    content = cv2.imencode('.jpg', cv2.resize(picture(), (640, 480)))[1].tobytes()
+    content = cv2.imencode('.jpg', cv2.resize(image(), (640, 480)))[1].tobytes()
     # A thumbnail in the header, as cameras write it, has an end marker of its own.
     thumbnail = cv2.imencode('.jpg', np.zeros((8, 8, 3), np.uint8))[1].tobytes()
     segment = b'\xff\xe1' + (len(thumbnail) + 2).to_bytes(2, 'big') + thumbnail
@@ -106,7 +106,7 @@ def write_truncated_jpeg(path, share):
 
 
 def write_truncated_png(path, share):
-    content = cv2.imencode('.png', picture())[1].tobytes()
+    content = cv2.imencode('.png', image())[1].tobytes()
     path.write_bytes(content[: int(share * len(content))])
 
 
@@ -116,13 +116,13 @@ def write_truncated_png(path, share):
         ('missing.jpg', lambda path: None, 'found no readable file'),
         ('folder.jpg', lambda path: path.mkdir(), 'found no readable file'),
         ('empty.jpg', lambda path: path.write_bytes(b''), 'found an empty file'),
-        ('text.jpg', lambda path: path.write_text('no picture'), 'found a file that cannot be decoded'),
-        ('cut.jpg', lambda path: write_truncated_jpeg(path, 0.7), 'found a truncated picture'),
-        ('last_bytes.jpg', lambda path: write_truncated_jpeg(path, 0.9999), 'found a truncated picture'),
-        ('cut.png', lambda path: write_truncated_png(path, 0.7), 'found a truncated picture'),
+        ('text.jpg', lambda path: path.write_text('no image'), 'found a file that cannot be decoded'),
+        ('cut.jpg', lambda path: write_truncated_jpeg(path, 0.7), 'found a truncated image'),
+        ('last_bytes.jpg', lambda path: write_truncated_jpeg(path, 0.9999), 'found a truncated image'),
+        ('cut.png', lambda path: write_truncated_png(path, 0.7), 'found a truncated image'),
     ],
 )
-def test_unusable_picture_is_one_sentence(tmp_path, name, write, expected):
+def test_unusable_image_is_one_sentence(tmp_path, name, write, expected):
     path = tmp_path / name
     write(path)
     with pytest.raises(UserInputError) as error:
@@ -138,7 +138,7 @@ def test_complete_jpeg_with_a_thumbnail_is_no_error(tmp_path):
     assert LoadRefImage()(to_load(path, height=480, width=640))['img'].shape == (480, 640, 3)
 
 
-def test_picture_of_another_size_is_one_sentence(png):
+def test_image_of_another_size_is_one_sentence(png):
     with pytest.raises(UserInputError, match=r'120 x 90 pixels, expected 90 x 120 as its record says'):
         LoadRefImage()(to_load(png, height=WIDTH, width=HEIGHT))
 
@@ -232,7 +232,7 @@ def test_bad_annotation_is_one_sentence(changes):
     with pytest.raises(UserInputError) as error:
         loaded(record(1), {**record(8), **changes})
     message = str(error.value)
-    assert 'picture.png, ref_id 8' in message and 'found' in message and 'expected' in message
+    assert 'image.png, ref_id 8' in message and 'found' in message and 'expected' in message
 
 
 def test_annotations_behind_the_resize_stay_in_the_original_frame(png):
@@ -291,8 +291,8 @@ def jitter(*records, seed=0, low=1.39, high=1.4, **kwargs):
 
 
 @pytest.mark.parametrize('seed', range(8))
-def test_boxes_and_masks_follow_the_picture(seed):
-    """The picture shows its objects; after jitter the annotations must still lie on them."""
+def test_boxes_and_masks_follow_the_image(seed):
+    """The image shows its objects; after jitter the annotations must still lie on them."""
     results = loaded(record(1), record(2, x=80, y=10, side=30), seed=seed)
     results['img'][:] = 0
     for row in range(2):
@@ -359,7 +359,7 @@ def test_giving_up_is_the_plain_resize():
 
 @pytest.mark.parametrize('crop_by', ['bbox', 'mask'])
 def test_the_window_keeps_what_it_is_told_to_keep(crop_by):
-    # The box lies at the right end of the picture, the mask (for the test's sake) at the left end.
+    # The box lies at the right end of the image, the mask (for the test's sake) at the left end.
     half = record(bbox=[60, 40, 60, 20], mask=square(2, 40, 8))
     kept = []
     for seed in range(30):

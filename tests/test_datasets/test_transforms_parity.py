@@ -1,4 +1,4 @@
-"""The pipelines against what the original SeqTR and Partial-RES made of the same pictures and random
+"""The pipelines against what the original SeqTR and Partial-RES made of the same images and random
 numbers."""
 
 import copy
@@ -29,9 +29,9 @@ GAVE_UP = 1001  # draws of a sample for which no window kept enough
 
 @pytest.fixture
 def sources(golden_dir):
-    pictures = dict(np.load(golden_dir / 'seqtr/F_sources.npz'))
+    images = dict(np.load(golden_dir / 'seqtr/F_sources.npz'))
     records = json.loads((golden_dir / 'seqtr/F_sources.json').read_text())['instances']['train']
-    return pictures, records
+    return images, records
 
 
 def load_golden(golden_dir, original):
@@ -57,9 +57,9 @@ def steps_of(pipeline, original, legacy):
 
 
 def run(sample, steps, sources):
-    pictures, records = sources
+    images, records = sources
     index = int(sample['key'][-2:])
-    img = pictures[f'img_bgr_{index:02d}']
+    img = images[f'img_bgr_{index:02d}']
     results = {
         'img': img.copy(),
         'img_shape': img.shape[:2],
@@ -119,10 +119,10 @@ def test_legacy_pipelines_equal_the_originals(golden_dir, sources, original):
             results = run(sample, steps, sources)
             assert list(results['img_shape']) == meta['img_shape'][:2], key
             np.testing.assert_allclose(results['scale_factor'], meta['scale_factor'][:2], rtol=1e-6)
-            picture = network_input(results)
-            assert zlib.crc32(picture.tobytes()) == sample['img']['crc32_uint8_chw'], key
+            image = network_input(results)
+            assert zlib.crc32(image.tobytes()) == sample['img']['crc32_uint8_chw'], key
             np.testing.assert_array_equal(
-                picture[:, ::16, ::16], arrays[f'{key}/img_stride16_uint8'], err_msg=key
+                image[:, ::16, ::16], arrays[f'{key}/img_stride16_uint8'], err_msg=key
             )
             codec = steps[-1].codec
             if f'{key}/gt_bbox_f64' in arrays:
@@ -163,7 +163,7 @@ def test_right_pipelines_differ_only_where_the_originals_are_wrong(golden_dir, s
                 mask = padded(results['gt_masks'].masks[0], meta['pad_shape'][:2])
                 rle = mask_utils.encode(np.asfortranarray(mask))
                 assert rle['counts'].decode() == sample['gt_mask_rle']['counts'], key
-            if f'{key}/gt_bbox_f64' in arrays:  # moved by whole pixels, as the picture is
+            if f'{key}/gt_bbox_f64' in arrays:  # moved by whole pixels, as the image is
                 assert np.abs(results['gt_bboxes'][0] - arrays[f'{key}/gt_bbox_f64']).max() < 1, key
             counts['same'] += 1
     assert counts['gave up'] >= 1 and counts['same'] > 90

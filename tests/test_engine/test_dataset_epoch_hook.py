@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch.utils.data import Subset
 
 from mmrefseg.datasets.ref_seg_dataset import RefSegDataset
-from mmrefseg.engine.hooks import DatasetEpochHook, set_dataset_epoch
+from mmrefseg.engine.hooks.epoch_hooks import DatasetEpochHook, set_dataset_epoch
 
 
 class Draw:

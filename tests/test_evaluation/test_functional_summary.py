@@ -11,15 +11,17 @@ from mmdet.structures.bbox import bbox_overlaps
 from mmrefseg.evaluation.functional import (
     Pair,
     apply_protocol,
+    score_pairs,
+    summarise_generalized,
+    unique_pairs,
+)
+from mmrefseg.evaluation.functional.summary import (
     intersection_and_union,
     iou_of_counts,
     mean,
     mean_of_batch_means,
-    score_pairs,
     summarise_boxes,
-    summarise_generalized,
     summarise_masks,
-    unique_pairs,
 )
 from mmrefseg.structures.boxes import clip_boxes, paired_box_iou, xywh_to_xyxy, xyxy_to_xywh
 from mmrefseg.structures.rle import encode_mask

@@ -12,16 +12,16 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 from mmrefseg.datasets.transforms import LoadRefAnnotations
-from mmrefseg.datasets.transforms.annotations import read_mask
-from mmrefseg.evaluation.metrics.res_metric import RESMetric
+from mmrefseg.evaluation.metrics.ref_metrics import RESMetric
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
 from mmrefseg.runs.testing import describe_model, set_metric_options
-from mmrefseg.structures.rle import encode_mask, resize_mask, to_json_rle
+from mmrefseg.structures.masks import mask_problem, to_bitmap
+from mmrefseg.structures.rle import encode_mask, resize_mask
 from mmrefseg.utils import UserInputError
 
 
 def sample_of(masks: np.ndarray, truth: np.ndarray, ref_ids: list, sent_ids: list, network=None):
-    """One picture with N predictions; ``truth`` is the object of all of them."""
+    """One image with N predictions; ``truth`` is the object of all of them."""
     size = truth.shape
     sample = DetDataSample(
         metainfo=dict(img_id=1, ori_shape=size, img_shape=network or size, ref_ids=ref_ids, sent_ids=sent_ids)
@@ -77,12 +77,12 @@ def test_cat_refuses_an_object_with_two_answers():
 def test_cat_from_a_file(tmp_path):
     """One entry per object, or one per sentence that say the same; not two that differ."""
     record = dict(
-        image_id=1, height=4, width=8, bbox=[0, 0, 2, 4], mask=to_json_rle(encode_mask(TRUTH)),
+        image_id=1, height=4, width=8, bbox=[0, 0, 2, 4], mask=encode_mask(TRUTH),
         expressions=['a', 'b'], category_id=1, ref_id=7, sent_ids=[1, 2],
     )  # fmt: skip
 
     def pairs(*found: int):
-        masks = [to_json_rle(encode_mask(mask)) for mask in columns(*found)]
+        masks = [encode_mask(mask) for mask in columns(*found)]
         entries = [dict(ref_id=7, sent_id=k, segmentation=mask) for k, mask in enumerate(masks, 1)]
         (tmp_path / 'p.json').write_text(json.dumps(entries))
         return pair_predictions(load_predictions(tmp_path / 'p.json'), [record], 'p.json', per_object=True)
@@ -155,8 +155,8 @@ def test_overlapping_polygons(lavt):
     overlaps = 0
     for number, mask in enumerate(polygons['cases']):
         total, target = golden[f'case{number}_sum'], golden[f'case{number}_target']
-        np.testing.assert_array_equal(read_mask(mask, *size, 'x', overlap='background'), target)
-        np.testing.assert_array_equal(read_mask(mask, *size, 'x'), total > 0)
+        np.testing.assert_array_equal(to_bitmap(mask, *size, 'x', mask_problem, 'background'), target)
+        np.testing.assert_array_equal(to_bitmap(mask, *size, 'x', mask_problem), total > 0)
         overlaps += int((total > 1).sum())
     assert len(polygons['cases']) == 4 and overlaps > 100
 

@@ -8,9 +8,9 @@ import torch
 from metric_samples import HEIGHT, WIDTH, annotations_of, evaluate, make_samples
 from mmdet.registry import METRICS
 
-from mmrefseg.evaluation.functional import score_pairs, summarise_boxes, summarise_masks
-from mmrefseg.evaluation.metrics.rec_metric import RECMetric
-from mmrefseg.evaluation.metrics.res_metric import RESMetric
+from mmrefseg.evaluation.functional import score_pairs
+from mmrefseg.evaluation.functional.summary import summarise_boxes, summarise_masks
+from mmrefseg.evaluation.metrics.ref_metrics import RECMetric, RESMetric
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
 from mmrefseg.structures.boxes import paired_box_iou
 from mmrefseg.structures.rle import decode_mask, resize_mask

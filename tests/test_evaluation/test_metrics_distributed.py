@@ -9,8 +9,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from mmrefseg.evaluation.metrics.pseudo_label_dump import PseudoLabelDump
-from mmrefseg.evaluation.metrics.rec_metric import RECMetric
-from mmrefseg.evaluation.metrics.res_metric import RESMetric
+from mmrefseg.evaluation.metrics.ref_metrics import RECMetric, RESMetric
 from mmrefseg.utils import FileLock, UserInputError
 
 

@@ -7,8 +7,7 @@ import pytest
 from metric_samples import annotations_of, evaluate, make_samples
 
 from mmrefseg.evaluation.functional import score_pairs
-from mmrefseg.evaluation.metrics.rec_metric import RECMetric
-from mmrefseg.evaluation.metrics.res_metric import RESMetric
+from mmrefseg.evaluation.metrics.ref_metrics import RECMetric, RESMetric
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
 from mmrefseg.utils import UserInputError
 
@@ -39,9 +38,9 @@ BAD = {
     'id as text': (change(ref_id='2'), 'unknown'),
     'size': (
         change(segmentation={'size': [44, 30], 'counts': 'X1'}),
-        r'ref_id 2, sent_id 4: found a mask of size',
+        r'ref_id 2, sent_id 4: found an RLE of size',
     ),
-    'mask nan': (change(segmentation=[[0, 0, 9, float('nan'), 9, 9]]), 'nan'),
+    'mask nan': (change(segmentation=[[0, 0, 9, float('nan'), 9, 9]]), 'NaN or infinite values'),
     'box nan': (change(bbox=[0, float('nan'), 9, 9]), r'bbox \[0, nan.*four finite numbers'),
     'box of three': (change(bbox=[0, 9, 9]), 'four finite numbers'),
     'some boxes': (change(bbox=None), r"1 of 9 predictions without 'bbox' \(ref_id 2 sent_id 4\)"),

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from mmrefseg.models.acceleration import accelerate
 from mmrefseg.models.acceleration.dropout_attention import dropout_attention
-from mmrefseg.models.layers.attention import MultiHeadAttention
+from mmrefseg.models.layers.attention import MultiHeadAttention, causal_bias
 
 M, A, L, S, D = 2, 3, 4, 5, 6
 
@@ -63,18 +64,40 @@ def test_the_share_that_stays():
 
 
 @pytest.mark.parametrize('causal', [False, True])
-def test_the_module_uses_it_in_training_only(causal):
+def test_the_module_uses_it_in_training_only(causal, monkeypatch):
     torch.manual_seed(0)
-    attn = MultiHeadAttention(8, 2, dropout=0.5)
+    attn, fused, calls = accelerate(MultiHeadAttention(8, 2, dropout=0.5)), F.scaled_dot_product_attention, []
     x = torch.randn(3, 5, 8)
     query, key, value = attn.project_query(x), attn.project_key(x), attn.project_value(x)
-    plain = attn.out_proj(
-        F.scaled_dot_product_attention(query, key, value, is_causal=causal).transpose(1, 2).flatten(2)
+    bias = causal_bias(query, key) if causal else None
+    plain = attn.out_proj(fused(query, key, value, is_causal=causal).transpose(1, 2).flatten(2))
+    monkeypatch.setattr(
+        F, 'scaled_dot_product_attention', lambda *args, **kwargs: calls.append(1) or fused(*args, **kwargs)
     )
     attn.eval()
-    torch.testing.assert_close(attn.attend(query, key, value, causal=causal), plain)
+    torch.testing.assert_close(attn.attend(query, key, value, bias), plain)
+    assert calls == [1]
     attn.train()
     with torch.no_grad():
-        runs = torch.stack([attn.attend(query, key, value, causal=causal) for _ in range(2000)])
+        runs = torch.stack([attn.attend(query, key, value, bias) for _ in range(2000)])
+    assert calls == [1]
     assert (runs[0] - runs[1]).abs().max() > 1e-3
     torch.testing.assert_close(runs.mean(0), plain.detach(), rtol=0, atol=0.05)
+
+
+def test_the_plain_module_drops_as_many():
+    torch.manual_seed(0)
+    attn = MultiHeadAttention(8, 2, dropout=0.5).train()
+    x = torch.randn(3, 5, 8)
+    with torch.no_grad():
+        runs = torch.stack([attn(x, x, x) for _ in range(2000)])
+        plain = attn.eval()(x, x, x)
+    assert (runs[0] - runs[1]).abs().max() > 1e-3
+    torch.testing.assert_close(runs.mean(0), plain, rtol=0, atol=0.05)
+
+
+def test_places_see_none_behind_their_own():
+    query, key = torch.zeros(1, 1, 2, 4), torch.zeros(1, 1, 5, 4)
+    hidden = float('-inf')
+    assert causal_bias(query, key).tolist() == [[0, 0, 0, 0, hidden], [0] * 5]
+    assert causal_bias(query[:, :, :1], key) is None

@@ -7,6 +7,8 @@ import torch
 from mmdet.registry import MODELS
 from tiny_seqtr import PARTIAL, build_tiny, make_batch, tiny_config
 
+from mmrefseg.models.acceleration import accelerate, decelerate
+
 TASKS = {
     'rec': dict(with_box=True, with_mask=False),
     'res': dict(with_box=False, with_mask=True),
@@ -42,20 +44,27 @@ def test_every_parameter_gets_a_gradient(task, switches):
     assert without == expected
 
 
-def test_losses_of_the_picture_reach_the_backbone_and_nothing_after_it():
+def reached_by(model):
+    """Parts of a model whose parameters have a gradient."""
+    names = [name.split('.') for name, p in model.named_parameters() if p.grad is not None]
+    return {'.'.join(parts[: 1 + (parts[0] == 'auxiliary_heads')]) for parts in names}
+
+
+def test_auxiliary_heads_reach_the_backbone_and_nothing_after_it():
     config = tiny_config(**TASKS['rec'])
     config['neck'].update(downsample='unshuffle', residual=True, with_coordinates=True)
-    config['fused_cell_loss'] = dict(type='BoxCellLoss', embed_dims=32)
-    config['word_loss'] = dict(type='WordLoss', in_channels=32)
+    config['auxiliary_heads'] = [
+        dict(type='BoxCellHead', features='fused', in_channels=32),
+        dict(type='WordHead', in_channels=32),
+    ]
     torch.manual_seed(0)
     model = MODELS.build(config).train()
     losses = run_loss(model, make_batch())
     losses['loss_word'].backward(retain_graph=True)
-    reached = {name for name, p in model.named_parameters() if p.grad is not None}
-    assert {name.split('.')[0] for name in reached} == {'backbone', 'neck', 'word_loss'}
+    assert reached_by(model) == {'backbone', 'neck', 'auxiliary_heads.word'}
     losses['loss_fused_cell'].backward()
-    reached = {name.split('.')[0] for name, p in model.named_parameters() if p.grad is not None}
-    assert reached == {'backbone', 'neck', 'word_loss', 'fused_cell_loss', 'language_model'}
+    expected = {'backbone', 'neck', 'language_model', 'auxiliary_heads.word', 'auxiliary_heads.fused_cell'}
+    assert reached_by(model) == expected
 
 
 def test_unshuffled_maps_keep_where_in_a_cell_something_lies():
@@ -103,19 +112,34 @@ def test_prediction_has_one_row_per_expression_in_the_original_frame(task):
             assert (points >= 0).all() and (points <= torch.tensor([width, 2 * 64])).all()
 
 
+@pytest.mark.parametrize('change', [decelerate, accelerate])
 @pytest.mark.parametrize('switches', ABLATION)
-def test_cached_decoding_equals_recomputing_the_prefix(switches):
+def test_cached_decoding_equals_recomputing_the_prefix(switches, change):
     """Greedy decoding with caches against the plain way: the whole prefix again at every step."""
     model = build_tiny(**TASKS['res'], **switches)
     data = model.data_preprocessor(make_batch(), False)
     with torch.no_grad():
         memory = model.encode(batch_inputs=data['inputs'], batch_data_samples=data['data_samples'])
-        out = model.head.predict(memory, keep_logits=True).masks
-        head = model.head
+        out = change(model).head.predict(memory, keep_logits=True).masks
+        head = decelerate(model).head
         tokens = out.tokens[:, :-1]
         inputs, _, _ = head.build_sequence(None, tokens, memory)
         recomputed = torch.stack([head.decode(inputs[:, : n + 1], memory)[:, -1] for n in range(13)], 1)
     torch.testing.assert_close(out.logits, recomputed, rtol=1e-4, atol=1e-5)
+
+
+def test_several_places_at_once_behind_those_of_a_cache():
+    model = build_tiny(**TASKS['res'], **PARTIAL)
+    data, decoder = model.data_preprocessor(make_batch(), False), model.head.decoder
+    with torch.no_grad():
+        memory = model.encode(batch_inputs=data['inputs'], batch_data_samples=data['data_samples'])
+        x = torch.randn(4, 9, 32)
+        cache = decoder.start(first_place=2)
+        parts = [decoder(part, memory, cache=cache) for part in x.split((4, 1, 4), 1)]
+        assert cache.place == 11
+        torch.testing.assert_close(
+            torch.cat(parts, 1), decoder(x, memory, first_place=2), rtol=1e-4, atol=1e-5
+        )
 
 
 def test_expressions_of_one_picture_share_the_backbone_and_do_not_mix():

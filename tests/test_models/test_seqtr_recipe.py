@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
 from mmrefseg.datasets.vocabulary import SPECIAL_WORDS
-from mmrefseg.engine.hooks import compare_state_dicts
+from mmrefseg.engine.hooks.checkpoint_hooks import compare_state_dicts
 
 # What Partial-RES adds to SeqTR's network.
 ADDED = ('head.task_prompt.', 'point_modulation.', 'head.decoder.position.')

@@ -1,14 +1,11 @@
 """Winograd's convolutions against PyTorch's, and where they are put."""
 
-import copy
-
 import pytest
 import torch
 from torch import nn
 
 from mmrefseg.models.acceleration import winograd
-from mmrefseg.models.acceleration.folding import fold_batch_norms
-from mmrefseg.models.acceleration.winograd import WinogradConv3x3, use_winograd
+from mmrefseg.models.acceleration.winograd import WinogradConv3x3, tile_outputs
 
 
 @pytest.mark.parametrize('outputs', [2, 4])
@@ -42,15 +39,6 @@ def test_wide_layers_stay_close():
             assert (fast(x) - wanted).abs().max() < 1e-5 * wanted.abs().max()
 
 
-def test_autocast_leaves_it_alone():
-    conv = nn.Conv2d(8, 8, 3, padding=1)
-    x = torch.randn(1, 8, 8, 8)
-    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
-        found = WinogradConv3x3(conv.weight, conv.bias, 4)(x.bfloat16())
-    with torch.no_grad():
-        assert torch.allclose(found, conv(x.bfloat16().float()), atol=1e-4)
-
-
 @pytest.mark.parametrize(
     'changes',
     [
@@ -66,21 +54,20 @@ def test_autocast_leaves_it_alone():
 )
 def test_what_does_not_fit_stays(changes):
     settings = dict(in_channels=128, out_channels=128, kernel_size=3, padding=1)
+    x = torch.empty(1).expand(1, 128, 30, 30)
     with torch.device('meta'):
-        stays = nn.Sequential(nn.Conv2d(**{**settings, **changes}))
-    assert type(use_winograd(stays)[0]) is nn.Conv2d
+        assert tile_outputs(nn.Conv2d(**settings), x) == 4
+        stays = nn.Conv2d(**{**settings, **changes})
+    assert tile_outputs(stays, x.to(changes.get('dtype', x.dtype))) == 0
 
 
-def test_folding_puts_them_in():
-    torch.manual_seed(0)
-    block = nn.Sequential(nn.Conv2d(128, 128, 3, padding=1, bias=False), nn.BatchNorm2d(128), nn.ReLU())
-    block = nn.Sequential(block, nn.Conv2d(128, 256, 3, padding=1)).eval()
-    block[0][1].running_mean.uniform_(-1, 1)
-    block[0][1].running_var.uniform_(0.5, 2)
-    fast = fold_batch_norms(block)
-    assert [type(fast[0][0]), type(fast[1])] == [WinogradConv3x3] * 2
-    assert type(block[1]) is nn.Conv2d
-    x = torch.randn(2, 128, 6, 10)
-    with torch.no_grad():
-        wanted, found = block(x), copy.deepcopy(fast)(x)
-    assert (found - wanted).abs().max() < 1e-5 * wanted.abs().max()
+def test_tiles_by_width_and_size():
+    def outputs(c, d, size):
+        with torch.device('meta'):
+            conv = nn.Conv2d(c, d, 3, padding=1)
+        return tile_outputs(conv, torch.empty(1).expand(1, c, size, size))
+
+    assert outputs(128, 256, 10) == 4
+    assert outputs(512, 1024, 20) == 2 and outputs(512, 1024, 30) == 4
+    assert outputs(1792, 1792, 30) == 2 and outputs(2048, 2048, 30) == 0
+    assert outputs(64, 256, 30) == 0

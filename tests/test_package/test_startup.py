@@ -93,3 +93,28 @@ def test_wrong_arguments_are_said_before_anything_heavy_is_loaded(repo_root, arg
     code, modules, stderr = loaded(repo_root, *argv)
     assert code == 2 and modules == []
     assert said in stderr and 'Traceback' not in stderr
+
+
+LIGHT_ROOMS = [
+    'structures.masks', 'structures.boxes', 'datasets.annotations', 'datasets.validation', 'datasets.samples',
+    'datasets.fields', 'datasets.images', 'datasets.predicted_pairs', 'datasets.vocabulary',
+    'datasets.word_vectors', 'datasets.converters', 'datasets.refshapes', 'datasets.refshapes.render',
+    'evaluation.functional', 'evaluation.prediction_file', 'pseudo_labels', 'utils',
+]  # fmt: skip
+
+
+def test_rooms_that_know_no_network_load_nothing_heavy(repo_root):
+    """Nor rich, which the first progress bar brings."""
+    code = f"""
+import importlib, sys
+for name in {LIGHT_ROOMS}:
+    importlib.import_module('mmrefseg.' + name)
+    heavy = [module for module in {(*HEAVY, 'rich')} if module in sys.modules]
+    assert not heavy, (name, heavy)
+importlib.import_module('mmrefseg.datasets.ref_seg_dataset')
+assert 'torch' in sys.modules, 'the names above are those of packages'
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=repo_root, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr

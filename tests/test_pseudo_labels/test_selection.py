@@ -9,18 +9,9 @@ import pytest
 from pseudo_data import make_objects, make_predictions, rectangle, to_json, write_lines
 from pycocotools import mask as coco_mask
 
-from mmrefseg.pseudo_labels import (
-    STRATEGIES,
-    PredictionStore,
-    Selector,
-    agreement,
-    compare_with_truth,
-    judge,
-    projection_term,
-    select,
-    summarise_selection,
-    write_annotations,
-)
+from mmrefseg.pseudo_labels import STRATEGIES, Selector, agreement, judge, projection_term, select
+from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, write_annotations
+from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
 from mmrefseg.utils import UserInputError
 
 BOX = [10, 10, 40, 30]
@@ -145,7 +136,7 @@ def test_vote_is_the_majority():
 
 
 def test_bad_masks_name_the_prediction():
-    with pytest.raises(UserInputError, match=r'ref_id 7, sent_id 1: found a mask of size \[80, 60\]'):
+    with pytest.raises(UserInputError, match=r'ref_id 7, sent_id 1: found an RLE of size \[80, 60\]'):
         decide([prediction(0, EXACT), prediction(1, EXACT.T)])
     broken = prediction(1, EXACT)
     broken['segmentation']['counts'] += '0'

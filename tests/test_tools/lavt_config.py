@@ -15,7 +15,6 @@ model = dict(
         language_channels=16,
         drop_path_rate=0.3,
         gate=dict(type='lavt', dropout=0.2),
-        conv_stem=True,
     ),
     language_model=dict(
         type='WordEncoder',

@@ -107,12 +107,12 @@ BAD = {
     'empty expression': ({'expression': ' '}, 'an empty expression'),
     'no expressions': ({'expressions': []}, 'no expressions'),
     'two points': ({'mask': [[1, 1, 9, 9]]}, 'polygon 0 of 4 numbers'),
-    'polygon outside': ({'mask': [[70, 1, 90, 1, 90, 9]]}, 'polygon 0 outside the picture'),
+    'polygon outside': ({'mask': [[70, 1, 90, 1, 90, 9]]}, 'polygon 0 outside the image'),
     'NaN in a polygon': ({'mask': [[1, 1, float('nan'), 1, 9, 9]]}, 'polygon 0 with NaN'),
     'RLE of another size': ({'mask': {'size': [64, 48], 'counts': EMPTY}}, 'an RLE of size [64, 48]'),
     'empty mask': ({'mask': {'size': [48, 64], 'counts': EMPTY}}, 'an empty mask'),
     'box without area': ({'bbox': [1, 1, 0, 9]}, 'without area'),
-    'box outside': ({'bbox': [70, 1, 5, 9]}, 'outside the picture'),
+    'box outside': ({'bbox': [70, 1, 5, 9]}, 'outside the image'),
     'NaN in a box': ({'bbox': [1, float('nan'), 5, 9]}, 'nan'),
 }
 

@@ -107,7 +107,7 @@ BAD = {
     'unknown': (lambda p: p[0].update(ref_id=999), '1 unknown (ref_id 999'),
     'wrong size': (
         lambda p: p[1].update(segmentation={'size': [9, 9], 'counts': 'Q2'}),
-        'found a mask of size [9, 9]',
+        'found an RLE of size [9, 9]',
     ),
     'nan': (lambda p: p[1].update(bbox=[1, float('nan'), 3, 4]), 'four finite numbers'),
 }

@@ -12,14 +12,13 @@ import csv
 import sys
 from typing import Any
 
-import numpy as np
-from pycocotools import mask as coco_mask
 from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.evaluation.functional import PROTOCOLS, Pair, Scores, score_pairs, summarise_generalized
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
+from mmrefseg.structures.rle import areas, intersection_areas
 from mmrefseg.utils import UserInputError, atomic_write, cli, dump_json
 
 KEYS = ('oiou', 'miou', 'p50', 'p60', 'p70', 'p80', 'p90', 'acc50')
@@ -65,10 +64,9 @@ def generalized(pairs: list[Pair], objects: list[dict]) -> dict[str, float]:
     """gIoU, cIoU, N-acc, T-acc where the split has expressions without a target, else nothing."""
     if not any(record.get('no_target') for record in objects) or pairs[0].prediction is None:
         return {}
-    areas = [coco_mask.area([pair.prediction, pair.target]).astype(np.int64) for pair in pairs]
-    both = [coco_mask.area(coco_mask.merge([pair.prediction, pair.target], intersect=True)) for pair in pairs]
-    predicted, target = np.transpose(areas)
-    return summarise_generalized(np.asarray(both, np.int64), predicted, target)
+    predictions, targets = [pair.prediction for pair in pairs], [pair.target for pair in pairs]
+    both = intersection_areas(predictions, targets)
+    return summarise_generalized(both, areas(predictions), areas(targets))
 
 
 def print_table(scores: Scores, extra: dict[str, float], caption: str) -> None:

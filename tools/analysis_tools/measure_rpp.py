@@ -11,13 +11,13 @@ import argparse
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
 from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.pseudo_labels import projection_term
-from mmrefseg.structures.rle import decode_mask, encode_mask, to_rle
+from mmrefseg.structures.masks import to_rle
+from mmrefseg.structures.rle import decode_mask, encode_mask, ious
 from mmrefseg.utils import UserInputError, cli, dump_json, track
 
 SHARES = (0.01, 0.02, 0.05, 0.08, 0.12, 0.16)
@@ -53,7 +53,7 @@ def measure(objects: list[dict]) -> list[tuple[str, float, float, float]]:
         rows.append(('unchanged', 0.0, 1.0, projection_term(truth, record['bbox'])))
         for (name, share), mask in changes(decode_mask(truth), record['bbox']).items():
             rle = encode_mask(mask)
-            iou = float(coco_mask.iou([rle], [truth], [0])[0, 0])
+            iou = float(ious([rle], [truth])[0, 0])
             rows.append((name.split()[0], share, iou, projection_term(rle, record['bbox'])))
     return rows
 

@@ -32,12 +32,12 @@ examples
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     sizes = '; '.join(
-        f'{name}: {sum(rules.num_images for rules in preset.splits.values())} pictures '
+        f'{name}: {sum(rules.num_images for rules in preset.splits.values())} images '
         f'of {preset.image_size} x {preset.image_size}'
         for name, preset in PRESETS.items()
     )
     parser = argparse.ArgumentParser(
-        description='Make RefShapes: pictures of shapes, masks, boxes and sentences.',
+        description='Make RefShapes: images of shapes, masks, boxes and sentences.',
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, metavar='N', help='processes (default: one for each CPU)')
     parser.add_argument('--overwrite', action='store_true', help='replace a set with other parameters')
     parser.add_argument(
-        '--preview', metavar='FILE', help='also draw a sheet of pictures with masks and sentences'
+        '--preview', metavar='FILE', help='also draw a sheet of images with masks and sentences'
     )
     return parser.parse_args()
 
@@ -69,7 +69,7 @@ def main() -> None:
     print(f'annotations: {result.annotations}\nimages: {result.images}')
     if args.preview:
         # matplotlib takes a second to import and only the preview needs it
-        from mmrefseg.datasets.refshapes.preview import draw_preview
+        from mmrefseg.datasets.refshapes.render import draw_preview
 
         draw_preview(result.annotations / 'instances.json', result.images, Path(args.preview))
         print(f'preview: {args.preview}')

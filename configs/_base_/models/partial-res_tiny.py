@@ -1,6 +1,5 @@
 # Partial-RES at a size that trains on two CPU cores in minutes: 128 x 128 images, about 1.5 M parameters. What differs
 # from the full size, so that a network which has seen no other images learns at all, says configs/partial_res/README.md.
-num_bins = 128
 pad_divisor = 32
 
 model = dict(

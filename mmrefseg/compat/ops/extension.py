@@ -14,9 +14,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NoReturn
 
-from .nms import nms
+from .nms import nms, softnms
 from .roi_align import roi_align_backward, roi_align_forward
-from .soft_nms import softnms
 
 EXTENSION = 'mmcv._ext'
 

@@ -1,16 +1,21 @@
 """Foreign annotation formats, in and out (the library behind ``tools/dataset_converters``)."""
 
-from .boxes import read_boxes_csv, read_simrec
-from .conversion import Conversion, count_objects
-from .counts import PUBLISHED, Comparison, Size, compare_counts, format_comparison
-from .grefcoco import read_grefcoco
-from .image_sizes import ImageSizes, read_size
-from .instances import read_instances
+from ..images import ImageSizes, read_size
+from .box_files import read_boxes_csv, read_simrec
+from .conversion import (
+    PUBLISHED,
+    Comparison,
+    Conversion,
+    Size,
+    compare_counts,
+    count_objects,
+    format_comparison,
+    read_instances,
+)
 from .json_lines import read_json_lines
-from .mask_sampling import sample_masks
-from .mixing import guess_source, mix_datasets
 from .reasonseg import read_reasonseg
-from .refer import read_refer, write_refer
+from .refer import read_grefcoco, read_refer, write_refer
+from .training_sets import guess_source, mix_datasets, sample_masks
 
 __all__ = [
     'PUBLISHED',

@@ -1,12 +1,13 @@
-"""What every reader of a foreign format returns: clean records by split, and what was left out."""
+"""What every reader of a foreign format returns, and how many objects the published files have."""
 
+import os
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
-from ...structures.masks import has_three_points
+from ...structures.polygons import has_three_points
 from ...utils import UserInputError
-from ..annotations import normalize_records
-from ..validation import place, validate_record
+from ..annotations import load_annotation_file, normalize_records
+from ..validation import named, validate_record
 
 
 class Conversion:
@@ -46,7 +47,7 @@ class Conversion:
         if ref_id is not None and ref_id in seen:
             self.skip(
                 UserInputError.of(
-                    place(record, where),
+                    named(record, where),
                     'a ref_id that is already there',
                     'one record for each',
                     'renumber them',
@@ -87,7 +88,7 @@ class Conversion:
 def count_objects(splits: dict[str, list[dict]]) -> dict[str, Counter]:
     """Per split: ``refs``, ``images``, ``sentences`` and ``masks``, of normalized records.
 
-    Pictures of different ``data_source`` are different even if their numbers are equal.
+    Images of different ``data_source`` are different even if their numbers are equal.
     """
     counts = {}
     for split, records in splits.items():
@@ -98,3 +99,100 @@ def count_objects(splits: dict[str, list[dict]]) -> dict[str, Counter]:
             masks=sum(record.get('mask') is not None for record in records),
         )
     return counts
+
+
+def read_instances(path: str | os.PathLike, skip_bad: bool = False, mend: bool = False) -> Conversion:
+    """Read all splits of a file of the working format (SeqTR's and Partial-RES's ``instances.json`` too).
+
+    Raises:
+        UserInputError: If the file or a record is wrong.
+    """
+    conversion = Conversion(skip_bad, mend)
+    for split, records in load_annotation_file(path).items():
+        for index, record in enumerate(records):
+            conversion.add(split, record, f'{path} [{split}] record {index}')
+    return conversion.finish(str(path))
+
+
+class Size(NamedTuple):
+    """Number of referred objects, images and sentences of a split."""
+
+    refs: int
+    images: int
+    sentences: int
+
+
+# Counted in the official files; images and sentences as in the papers of UNC, UMD and Google.
+PUBLISHED: dict[str, dict[str, Size]] = {
+    'refcoco-unc': {
+        'train': Size(42404, 16994, 120624),
+        'val': Size(3811, 1500, 10834),
+        'testA': Size(1975, 750, 5657),
+        'testB': Size(1810, 750, 5095),
+    },
+    'refcocoplus-unc': {
+        'train': Size(42278, 16992, 120191),
+        'val': Size(3805, 1500, 10758),
+        'testA': Size(1975, 750, 5726),
+        'testB': Size(1798, 750, 4889),
+    },
+    'refcocog-umd': {
+        'train': Size(42226, 21899, 80512),
+        'val': Size(2573, 1300, 4896),
+        'test': Size(5023, 2600, 9602),
+    },
+    'refcocog-google': {'train': Size(44822, 24698, 85474), 'val': Size(5000, 4650, 9536)},
+}
+
+
+class Comparison(NamedTuple):
+    """One number of a split, as published and as found."""
+
+    split: str
+    quantity: str
+    expected: int
+    found: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether the file has as many as were published."""
+        return self.expected == self.found
+
+
+def compare_counts(
+    splits: dict[str, list[dict]], dataset: str, only: list[str] | None = None
+) -> list[Comparison]:
+    """Compare normalized records with the published sizes.
+
+    Args:
+        splits: Records by split. Splits that were never published are not looked at.
+        dataset: A key of :data:`PUBLISHED`.
+        only: The splits to compare; all published ones by default, a missing one counting as 0.
+
+    Raises:
+        UserInputError: If the data set or a split is not in the table.
+    """
+    if dataset not in PUBLISHED:
+        raise UserInputError.of('dataset', repr(dataset), f'one of {sorted(PUBLISHED)}', 'choose one of them')
+    published = PUBLISHED[dataset]
+    for split in only or ():
+        if split not in published:
+            raise UserInputError.of(
+                dataset, f'split {split!r}', f'one of {list(published)}', 'choose one of them'
+            )
+    counts = count_objects(splits)
+    return [
+        Comparison(split, quantity, expected, counts[split][quantity] if split in counts else 0)
+        for split, size in published.items()
+        if not only or split in only
+        for quantity, expected in size._asdict().items()
+    ]
+
+
+def format_comparison(rows: list[Comparison]) -> str:
+    """A table for people: one line a number, the differing ones marked."""
+    lines = [f'{"split":<8}{"":<11}{"published":>10}{"found":>10}']
+    for row in rows:
+        mark = '' if row.equal else f'  differs by {row.found - row.expected:+d}'
+        lines.append(f'{row.split:<8}{row.quantity:<11}{row.expected:>10}{row.found:>10}{mark}')
+    return '\n'.join(lines)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ...structures import masks
+from ...structures.masks import bounds, mask_problem
+from ...structures.rle import encode_mask
 from ...utils import UserInputError
-from ..validation import mask_problem, place
+from ..images import read_size
+from ..validation import named
 from .conversion import Conversion
-from .image_sizes import read_size
 
 KEYS = ('image', 'expression', 'expressions', 'bbox', 'mask', 'split', 'category_id', 'height', 'width')
 NUMBERED = ('image_id', 'ref_id', 'sent_ids', 'file_name')
@@ -25,15 +26,15 @@ def read_json_lines(
     40]}``.
 
     Keys of a line: ``image`` (a name below ``images``); ``expression`` or ``expressions``; ``bbox`` [x, y,
-    width, height] or ``mask`` or both (polygons, RLE, or the name of a black and white picture beside the
+    width, height] or ``mask`` or both (polygons, RLE, or the name of a black and white image beside the
     file); ``split`` (default ``train``); ``category_id`` (default 0); ``height`` and ``width`` where the
-    pictures are not at hand. Any other key is kept (an id of your own as ``source_ref_id`` and so on).
-    Lines with the same picture, box and mask are sentences of one object. Pictures, objects and sentences
+    images are not at hand. Any other key is kept (an id of your own as ``source_ref_id`` and so on).
+    Lines with the same image, box and mask are sentences of one object. Images, objects and sentences
     are numbered from 0 in order of appearance.
 
     Args:
         path: The file.
-        images: Folder of the pictures, to read their sizes.
+        images: Folder of the images, to read their sizes.
         skip_bad: Count and list bad lines instead of stopping.
 
     Raises:
@@ -95,7 +96,7 @@ class _LineReader:
             record['mask'] = mask
             if record['bbox'] is None:
                 self._check_mask(record, where)
-                record['bbox'] = masks.bounds(mask, int(record['height']), int(record['width']))
+                record['bbox'] = bounds(mask, int(record['height']), int(record['width']))
         expressions = line.get('expressions', line.get('expression'))
         record['expressions'] = [expressions] if isinstance(expressions, str) else expressions
         record['category_id'] = line.get('category_id', 0)
@@ -109,7 +110,7 @@ class _LineReader:
             return line['height'], line['width']
         if self._images is None:
             raise UserInputError.of(
-                where, 'no height and width', 'the size of the picture', 'add it, or --images'
+                where, 'no height and width', 'the size of the image', 'add it, or --images'
             )
         name = line['image']
         if name not in self._sizes:
@@ -122,7 +123,7 @@ class _LineReader:
         path = self._folder / mask
         read_size(path, where)
         with Image.open(path) as image:
-            return masks.from_array(np.asarray(image.convert('L')) > 127)
+            return encode_mask(np.asarray(image.convert('L')) > 127)
 
     def _check_mask(self, record: dict, where: str) -> None:
         problem = mask_problem(record['mask'], record['height'], record['width'])
@@ -136,7 +137,7 @@ def _parse(text: str, where: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise UserInputError.of(where, f'no json ({error})', 'one json object', 'mend the line') from None
     if not isinstance(line, dict) or not isinstance(line.get('image'), str) or not line['image']:
-        raise UserInputError.of(where, 'no "image"', 'a json object with the name of a picture', 'add it')
+        raise UserInputError.of(where, 'no "image"', 'a json object with the name of an image', 'add it')
     if line.get('bbox') is None and line.get('mask') is None:
         raise UserInputError.of(where, 'neither "bbox" nor "mask"', 'at least one of them', 'add the box')
     return line
@@ -147,7 +148,7 @@ def _sound(record: dict, conversion: Conversion, where: str) -> list[str]:
     sound = [text for text in record['expressions'] if isinstance(text, str) and text.strip()]
     if not sound or len(sound) < len(record['expressions']):
         conversion.skip(
-            UserInputError.of(place(record, where), 'an empty expression', 'a sentence', 'write it')
+            UserInputError.of(named(record, where), 'an empty expression', 'a sentence', 'write it')
         )
     return sound
 

@@ -1,14 +1,14 @@
-"""ReasonSeg (LISA): a picture and a labelme-like json of the same name, in folders train, val and test."""
+"""ReasonSeg (LISA): an image and a labelme-like json of the same name, in folders train, val and test."""
 
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-from ...structures import masks
+from ...structures.polygons import polygon_bounds
 from ...utils import UserInputError
+from ..images import read_size
 from .conversion import Conversion
-from .image_sizes import read_size
 
 SUFFIXES = ('.jpg', '.jpeg', '.png')
 
@@ -17,11 +17,11 @@ def read_reasonseg(folder: str | os.PathLike, skip_bad: bool = False, mend: bool
     """Read the splits below ``folder``.
 
     Shapes labelled ``target`` are the mask, shapes labelled ``ignore`` become ``ignore_mask`` (pixels that
-    a metric shall not count), others are passed over. Pictures are numbered in the order of their names;
+    a metric shall not count), others are passed over. Images are numbered in the order of their names;
     ``file_name`` is ``<split>/<name>``, so ``img_path`` of the data set is ``folder``.
 
     Raises:
-        UserInputError: If there are no pictures or one is wrong.
+        UserInputError: If there are no images or one is wrong.
     """
     conversion = Conversion(skip_bad, mend)
     pairs = [
@@ -32,7 +32,7 @@ def read_reasonseg(folder: str | os.PathLike, skip_bad: bool = False, mend: bool
     if not pairs:
         raise UserInputError.of(
             str(folder),
-            'no picture with a json beside it',
+            'no image with a json beside it',
             'folders such as train/ and val/',
             'unpack ReasonSeg there',
         )
@@ -67,7 +67,7 @@ def _record(path: Path, image: Path, image_id: int) -> dict[str, Any]:
         'file_name': f'{path.parent.name}/{image.name}',
         'height': height,
         'width': width,
-        'bbox': masks.bounds(targets, height, width),
+        'bbox': polygon_bounds(targets),
         'mask': targets,
         'expressions': [sentence.strip() for sentence in text],
         'category_id': 0,

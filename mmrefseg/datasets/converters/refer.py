@@ -1,4 +1,5 @@
-"""refer's own format (RefCOCO, RefCOCO+, RefCOCOg): ``refs(<by>).p`` and ``instances.json``, in and out."""
+"""refer's own format (RefCOCO, RefCOCO+, RefCOCOg): ``refs(<by>).p`` and ``instances.json``, in and out; and
+gRefCOCO, whose expressions refer to none, one or several objects."""
 
 import os
 import pickle
@@ -6,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ...structures import masks
+from ...structures.boxes import box_union
+from ...structures.rle import areas
 from ...utils import UserInputError, atomic_write, dump_json, load_json
 from ...utils.safe_pickle import load_pickle
 from ..annotations import paused_gc
-from ..image_paths import COCO_TEMPLATE
-from ..validation import mask_problem
+from ..images import COCO_TEMPLATE
 from .conversion import Conversion
 
 TEXTS = ('sent', 'raw')
@@ -25,13 +27,13 @@ def read_refer(
 ) -> Conversion:
     """Read refer's two files.
 
-    A picture is found by ``image_id``: a ref's ``file_name`` carries the annotation's number and is no
+    An image is found by ``image_id``: a ref's ``file_name`` carries the annotation's number and is no
     file. Two refs may share an annotation, and an annotation may have several polygons; both stay as they
     are. A ref whose annotation is not in ``instances`` may bring its own ``bbox``.
 
     Args:
         refs: ``refs(unc).p`` and the like, or the same list as json.
-        instances: COCO's instances of the pictures.
+        instances: COCO's instances of the images.
         text: Which form of a sentence becomes the expression: ``'sent'`` (lower case, without punctuation) or
             ``'raw'`` (as it was typed). If it is empty the other one is taken.
         skip_bad: Count and list bad records instead of stopping.
@@ -67,7 +69,7 @@ def read_refs(path: str | os.PathLike) -> list[dict]:
 
 
 class CocoInstances:
-    """COCO's pictures and annotations by their numbers.
+    """COCO's images and annotations by their numbers.
 
     Args:
         path: A file in COCO's instances format.
@@ -89,11 +91,11 @@ class CocoInstances:
         self.images = {image['id']: image for image in data['images']}
         self.annotations = {annotation['id']: annotation for annotation in data['annotations']}
 
-    def picture(self, image_id: Any, where: str) -> dict:
+    def image(self, image_id: Any, where: str) -> dict:
         """image_id, height, width and, where it is not COCO's own, file_name.
 
         Raises:
-            UserInputError: If there is no such picture.
+            UserInputError: If there is no such image.
         """
         image = self.images.get(image_id)
         if image is None:
@@ -110,10 +112,10 @@ class CocoInstances:
         return record
 
     def annotation(self, ann_id: Any, image_id: Any, where: str) -> dict:
-        """The annotation of that number, which must belong to the picture.
+        """The annotation of that number, which must belong to the image.
 
         Raises:
-            UserInputError: If it is missing or belongs to another picture.
+            UserInputError: If it is missing or belongs to another image.
         """
         annotation = self.annotations.get(ann_id)
         if annotation is None:
@@ -126,8 +128,8 @@ class CocoInstances:
         if annotation.get('image_id') != image_id:
             raise UserInputError.of(
                 where,
-                f'ann_id {ann_id} of picture {annotation.get("image_id")}',
-                f'an annotation of picture {image_id}',
+                f'ann_id {ann_id} of image {annotation.get("image_id")}',
+                f'an annotation of image {image_id}',
                 'use matching files',
             )
         return annotation
@@ -136,14 +138,14 @@ class CocoInstances:
         """The fields of a ref that are not its sentences.
 
         Raises:
-            UserInputError: If the ref lacks a field or does not fit the pictures and annotations.
+            UserInputError: If the ref lacks a field or does not fit the images and annotations.
         """
         missing = [key for key in ('ref_id', 'image_id', 'split', 'sentences') if key not in ref]
         if missing:
             raise UserInputError.of(
                 where, f'a ref without {", ".join(missing)}', "refer's fields", 'give the right file'
             )
-        record = self.picture(ref['image_id'], where)
+        record = self.image(ref['image_id'], where)
         if ref.get('ann_id') not in self.annotations and 'bbox' in ref:
             record.update(bbox=ref['bbox'], category_id=ref.get('category_id'))
         else:
@@ -156,11 +158,11 @@ class CocoInstances:
         return record
 
 
-def annotation_mask(annotation: dict, picture: dict, where: str) -> list | dict:
+def annotation_mask(annotation: dict, image: dict, where: str) -> list | dict:
     """The mask of an annotation; refer also knows a list of RLEs, which become one.
 
     Raises:
-        UserInputError: If one of them is no RLE of the picture.
+        UserInputError: If one of them is no RLE of the image.
     """
     mask = annotation['segmentation']
     if not isinstance(mask, list) or not any(isinstance(part, dict) for part in mask):
@@ -168,9 +170,9 @@ def annotation_mask(annotation: dict, picture: dict, where: str) -> list | dict:
     if len(mask) == 1:
         return mask[0]
     parts = [part if isinstance(part, dict) else [part] for part in mask]
-    size = (picture['height'], picture['width'])
+    size = (image['height'], image['width'])
     for part in parts:
-        problem = mask_problem(part, *size)
+        problem = masks.mask_problem(part, *size)
         if problem:
             raise UserInputError.of(f'{where} (ann_id {annotation["id"]})', *problem)
     return masks.union(parts, *size)
@@ -278,7 +280,9 @@ def _annotation(record: dict, ann_id: int) -> dict:
         'image_id': record['image_id'],
         'category_id': record['category_id'],
         'bbox': box,
-        'area': box[2] * box[3] if mask is None else masks.area(mask, height, width),
+        'area': box[2] * box[3]
+        if mask is None
+        else int(areas([masks.to_rle(mask, height, width, check=None)])[0]),
         'iscrowd': int(isinstance(mask, dict)),
         # refer takes an RLE out of a list.
         'segmentation': [] if mask is None else [mask] if isinstance(mask, dict) else mask,
@@ -301,3 +305,80 @@ def _ref(record: dict, ann_id: int, split: str, image_name: str) -> dict:
         'sent_ids': record['sent_ids'],
         'sentences': sentences,
     }
+
+
+def read_grefcoco(
+    refs: str | os.PathLike,
+    instances: str | os.PathLike,
+    text: str = 'sent',
+    skip_bad: bool = False,
+    mend: bool = False,
+) -> Conversion:
+    """Read ``grefs(unc).json`` and ``instances.json``.
+
+    Several targets become one mask (their union) and one box around all; ``ann_ids`` and ``boxes`` keep them
+    apart. A ref without target gets ``no_target=True``, the box [0, 0, 0, 0] and no mask; data sets here
+    leave it out, as no model of the package predicts "nothing".
+
+    Args:
+        refs: gRefCOCO's json file (``ann_id`` is a list, [-1] for no target).
+        instances: COCO's instances of the images.
+        text: ``'sent'`` or ``'raw'``.
+        skip_bad: Count and list bad records instead of stopping.
+        mend: Drop polygons of fewer than 3 points from masks that have others.
+
+    Raises:
+        UserInputError: If a file or a record is wrong.
+    """
+    conversion = Conversion(skip_bad, mend)
+    with paused_gc():
+        coco = CocoInstances(instances)
+        for index, ref in enumerate(read_refs(refs)):
+            where = f'{refs} ref {index}'
+            try:
+                record = _several(ref, coco, text, where)
+            except UserInputError as error:
+                conversion.skip(error)
+            else:
+                conversion.add_new(str(ref['split']), record, where)
+        return conversion.finish(str(refs))
+
+
+def _several(ref: dict, coco: CocoInstances, text: str, where: str) -> dict[str, Any]:
+    missing = [key for key in ('image_id', 'split', 'sentences', 'ann_id') if key not in ref]
+    if missing:
+        raise UserInputError.of(
+            where, f'a ref without {", ".join(missing)}', "gRefCOCO's fields", 'check the file'
+        )
+    record = coco.image(ref['image_id'], where)
+    numbers = ref['ann_id'] if isinstance(ref['ann_id'], list) else [ref['ann_id']]
+    if ref.get('no_target') or numbers in ([], [-1]):
+        record.update(bbox=[0, 0, 0, 0], no_target=True, category_id=0, ann_ids=[])
+    else:
+        found = [coco.annotation(number, ref['image_id'], where) for number in numbers]
+        record.update(_targets(found, record, where))
+    record['ref_id'] = ref.get('ref_id')
+    record['expressions'] = [sentence_text(sentence, text) for sentence in ref['sentences']]
+    if all('sent_id' in sentence for sentence in ref['sentences']):
+        record['sent_ids'] = [sentence['sent_id'] for sentence in ref['sentences']]
+    return record
+
+
+def _targets(annotations: list[dict], image: dict, where: str) -> dict[str, Any]:
+    boxes = [annotation['bbox'] for annotation in annotations]
+    fields = {
+        'bbox': boxes[0] if len(boxes) == 1 else box_union(boxes),
+        'boxes': boxes,
+        'ann_ids': [annotation['id'] for annotation in annotations],
+        'category_id': annotations[0].get('category_id'),
+        'category_ids': [annotation.get('category_id') for annotation in annotations],
+    }
+    if not all(annotation.get('segmentation') for annotation in annotations):
+        return fields
+    parts = [annotation_mask(annotation, image, where) for annotation in annotations]
+    for number, part in zip(fields['ann_ids'], parts, strict=True):
+        problem = masks.mask_problem(part, image['height'], image['width'])
+        if problem:
+            raise UserInputError.of(f'{where} (ann_id {number})', *problem)
+    fields['mask'] = masks.union(parts, image['height'], image['width'])
+    return fields

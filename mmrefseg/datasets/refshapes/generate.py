@@ -1,7 +1,7 @@
 """Making the data set: in parallel, resumable, moved into place when it is complete.
 
-What a picture shows depends on the version, the seed, the split and its index
-only; so the result is the same for any number of processes, and the pictures
+What an image shows depends on the version, the seed, the split and its index
+only; so the result is the same for any number of processes, and the images
 of a small set are those of a large one with the same rules.
 """
 
@@ -23,14 +23,13 @@ from mmrefseg.utils import UserInputError, dump_json, load_json, progress_bar
 from . import writers
 from .expressions import VOCABULARY, describe_scene
 from .meaning import World
-from .palette import SIZES
 from .presets import VERSION, Preset, SplitRules, find_preset
 from .render import render
 from .scene import Scene, sample_scene
-from .shapes import CATEGORY_IDS
+from .shapes import CATEGORY_IDS, SIZES
 
 CHUNK = 64
-"""Pictures in one unit of work: what an interruption can lose per process."""
+"""Images in one unit of work: what an interruption can lose per process."""
 PNG_LEVEL = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 
 
@@ -59,7 +58,7 @@ def generate(
     Args:
         size: ``'tiny'``, ``'small'``, ``'full'`` or a :class:`Preset`.
         out_dir: The data folder.
-        seed: Another seed gives other pictures and sentences.
+        seed: Another seed gives other images and sentences.
         num_workers: Processes; by default one for each CPU. The result does not depend on it.
             With more than one, a script must call this under ``if __name__ == '__main__':``.
         overwrite: Replace a set that has other parameters or is not complete.
@@ -81,7 +80,7 @@ def generate(
             return RefShapes(annotations, images, meta, created=False)
     part = out / f'.{name}.part'
     with _locked(part, parameters):
-        _make_pictures(preset, seed, part, num_workers, progress)
+        _make_images(preset, seed, part, num_workers, progress)
         meta = _write_annotations(preset, parameters, part)
         _move(part / 'images', images)
         _move(part / 'annotations', annotations)
@@ -90,12 +89,12 @@ def generate(
 
 
 def make_scene(seed: int, split: str, index: int, preset: Preset) -> Scene:
-    """The scene of one picture."""
+    """The scene of one image."""
     return sample_scene(_random('scene', seed, split, index), preset.image_size, preset.splits[split])
 
 
-def make_picture(seed: int, split: str, index: int, preset: Preset) -> tuple[np.ndarray, dict[str, Any]]:
-    """Draw one picture and describe it.
+def make_image(seed: int, split: str, index: int, preset: Preset) -> tuple[np.ndarray, dict[str, Any]]:
+    """Draw one image and describe it.
 
     Returns:
         RGB uint8 (H, W, 3), and a description in plain containers: file
@@ -152,7 +151,7 @@ def _find_complete(annotations: Path, images: Path, parameters: dict) -> dict | 
     expected = sum(counts['images'] for counts in meta['counts'].values())
     found = len(list(images.glob('*.png')))
     if found != expected:
-        raise UserInputError.of(str(images), f'{found} pictures', f'{expected}', todo)
+        raise UserInputError.of(str(images), f'{found} images', f'{expected}', todo)
     return meta
 
 
@@ -180,7 +179,7 @@ def _locked(part: Path, parameters: dict) -> Iterator[None]:
         Path(lock.name).unlink()
 
 
-def _make_pictures(preset: Preset, seed: int, part: Path, num_workers: int | None, progress: bool) -> None:
+def _make_images(preset: Preset, seed: int, part: Path, num_workers: int | None, progress: bool) -> None:
     chunks = list(_chunks(preset))
     total = sum(stop - start for _, start, stop in chunks)
     missing = [chunk for chunk in chunks if not _chunk_file(part, *chunk[:2]).exists()]
@@ -223,15 +222,15 @@ def _chunk_file(part: Path, split: str, start: int) -> Path:
 
 
 def _make_chunk(preset: Preset, seed: int, part: Path, split: str, start: int, stop: int) -> int:
-    """Draw some pictures; their descriptions are written last and say that the chunk is done."""
-    pictures = []
+    """Draw some images; their descriptions are written last and say that the chunk is done."""
+    images = []
     for index in range(start, stop):
-        pixels, picture = make_picture(seed, split, index, preset)
-        path = part / 'images' / picture['file_name']
+        pixels, image = make_image(seed, split, index, preset)
+        path = part / 'images' / image['file_name']
         if not cv2.imwrite(str(path), np.ascontiguousarray(pixels[..., ::-1]), PNG_LEVEL):
-            raise OSError(f'{path}: the picture could not be written; is the disk full?')
-        pictures.append(picture)
-    dump_json(pictures, _chunk_file(part, split, start))
+            raise OSError(f'{path}: the image could not be written; is the disk full?')
+        images.append(image)
+    dump_json(images, _chunk_file(part, split, start))
     return stop - start
 
 

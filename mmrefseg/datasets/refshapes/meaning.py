@@ -42,14 +42,14 @@ class Truth(NamedTuple):
 
 @dataclass(frozen=True)
 class Region:
-    """In a part of the picture; ``name`` is one of :data:`REGIONS`."""
+    """In a part of the image; ``name`` is one of :data:`REGIONS`."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Rank:
-    """The ``number``-th (from 1) when counted from a side of the picture."""
+    """The ``number``-th (from 1) when counted from a side of the image."""
 
     number: int
     side: str
@@ -81,7 +81,7 @@ class Query:
 class World:
     """A scene as the predicates see it: boxes, distances and overlaps, computed once.
 
-    Lengths are in picture sides, so that the margins hold for any size.
+    Lengths are in image sides, so that the margins hold for any size.
     """
 
     REGION_EDGE = (0.41, 0.52)
@@ -117,7 +117,7 @@ class World:
         return self._attributes[key]
 
     def region(self, name: str) -> Truth:
-        """Objects whose centre lies in a part of the picture."""
+        """Objects whose centre lies in a part of the image."""
         if name not in self._regions:
             truth = Truth(self.everything, self.everything)
             for word in name.split():

@@ -6,7 +6,7 @@ from typing import Any
 from mmrefseg.utils import UserInputError
 
 VERSION = 1
-"""Raise it when the same parameters would give other pictures or sentences."""
+"""Raise it when the same parameters would give other images or sentences."""
 
 KINDS = ('attributes', 'position', 'relation', 'ordinal', 'occlusion', 'complex')
 
@@ -33,8 +33,8 @@ class SplitRules:
     """What the scenes and sentences of one split are like.
 
     Attributes:
-        num_images: How many pictures.
-        num_objects: Fewest and most objects in a picture.
+        num_images: How many images.
+        num_objects: Fewest and most objects in an image.
         distractor: Chance that a further object takes the class of an earlier one.
         twin: Chance that such an object takes the colour as well.
         occlusion: Chance that a further object is laid over an earlier one.

@@ -14,24 +14,24 @@ CATEGORIES = [{'id': number, 'name': name, 'supercategory': 'shape'} for name, n
 
 
 def number(splits: dict[str, Iterable[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
-    """Give pictures, objects, referred objects and sentences ids that no two splits share.
+    """Give images, objects, referred objects and sentences ids that no two splits share.
 
     Args:
-        splits: Split -> pictures in order, as ``generate.make_picture`` describes them.
+        splits: Split -> images in order, as ``generate.make_image`` describes them.
 
     Returns:
-        The same pictures with ``image_id``, and ``ann_id``, ``ref_id`` and
+        The same images with ``image_id``, and ``ann_id``, ``ref_id`` and
         ``sent_ids`` in each of their ``objects``. All start at 1; an object
         without a sentence has no ``ref_id``.
     """
     image_id = ann_id = ref_id = sent_id = 0
     numbered = {}
-    for split, pictures in splits.items():
+    for split, images in splits.items():
         numbered[split] = []
-        for picture in pictures:
+        for image in images:
             image_id += 1
             objects = []
-            for item in picture['objects']:
+            for item in image['objects']:
                 ann_id += 1
                 ids: dict[str, Any] = {'ann_id': ann_id}
                 if item['expressions']:
@@ -39,7 +39,7 @@ def number(splits: dict[str, Iterable[dict[str, Any]]]) -> dict[str, list[dict[s
                     first, sent_id = sent_id + 1, sent_id + len(item['expressions'])
                     ids.update(ref_id=ref_id, sent_ids=list(range(first, sent_id + 1)))
                 objects.append({**item, **ids})
-            numbered[split].append({**picture, 'image_id': image_id, 'objects': objects})
+            numbered[split].append({**image, 'image_id': image_id, 'objects': objects})
     return numbered
 
 
@@ -50,47 +50,47 @@ def write_working(splits: dict[str, list[dict]], path: Path) -> None:
 
 def write_coco(splits: dict[str, list[dict]], folder: Path) -> None:
     """COCO instances: ``instances_<split>.json`` with all objects, referred to or not."""
-    for split, pictures in splits.items():
-        dump_json(_coco(pictures), folder / f'instances_{split}.json')
+    for split, images in splits.items():
+        dump_json(_coco(images), folder / f'instances_{split}.json')
 
 
 def write_refer(splits: dict[str, list[dict]], folder: Path) -> None:
     """The format of the refer API: ``refs(synth).p`` (pickle protocol 2) and ``instances.json``."""
-    refs = [_refer_record(split, *pair) for split, pictures in splits.items() for pair in _referred(pictures)]
+    refs = [_refer_record(split, *pair) for split, images in splits.items() for pair in _referred(images)]
     with atomic_write(folder / 'refs(synth).p', 'wb') as file:
         pickle.dump(refs, file, protocol=2)
-    everything = [picture for pictures in splits.values() for picture in pictures]
+    everything = [image for images in splits.values() for image in images]
     dump_json(_coco(everything), folder / 'instances.json')
 
 
 def count(splits: dict[str, list[dict]]) -> dict[str, dict[str, Any]]:
-    """Per split: pictures, objects, referred objects, sentences, and sentences of each kind."""
+    """Per split: images, objects, referred objects, sentences, and sentences of each kind."""
     counts = {}
-    for split, pictures in splits.items():
-        kinds = Counter(kind for _, item in _referred(pictures) for kind in item['kinds'])
+    for split, images in splits.items():
+        kinds = Counter(kind for _, item in _referred(images) for kind in item['kinds'])
         counts[split] = {
-            'images': len(pictures),
-            'objects': sum(len(picture['objects']) for picture in pictures),
-            'refs': sum(1 for _ in _referred(pictures)),
+            'images': len(images),
+            'objects': sum(len(image['objects']) for image in images),
+            'refs': sum(1 for _ in _referred(images)),
             'sentences': sum(kinds.values()),
             'kinds': dict(sorted(kinds.items())),
         }
     return counts
 
 
-def _referred(pictures: list[dict]) -> Iterator[tuple[dict, dict]]:
-    for picture in pictures:
-        for item in picture['objects']:
+def _referred(images: list[dict]) -> Iterator[tuple[dict, dict]]:
+    for image in images:
+        for item in image['objects']:
             if item['expressions']:
-                yield picture, item
+                yield image, item
 
 
-def _working_record(picture: dict, item: dict) -> dict[str, Any]:
+def _working_record(image: dict, item: dict) -> dict[str, Any]:
     return {
-        'image_id': picture['image_id'],
-        'file_name': picture['file_name'],
-        'height': picture['height'],
-        'width': picture['width'],
+        'image_id': image['image_id'],
+        'file_name': image['file_name'],
+        'height': image['height'],
+        'width': image['width'],
         'bbox': item['bbox'],
         'mask': item['segmentation'],
         'expressions': item['expressions'],
@@ -104,39 +104,39 @@ def _working_record(picture: dict, item: dict) -> dict[str, Any]:
     }
 
 
-def _refer_record(split: str, picture: dict, item: dict) -> dict[str, Any]:
+def _refer_record(split: str, image: dict, item: dict) -> dict[str, Any]:
     sentences = [
         {'sent_id': sent_id, 'sent': text, 'raw': text, 'tokens': text.split()}
         for sent_id, text in zip(item['sent_ids'], item['expressions'], strict=True)
     ]
-    stem, suffix = picture['file_name'].rsplit('.', 1)
+    stem, suffix = image['file_name'].rsplit('.', 1)
     return {
         'ref_id': item['ref_id'],
         'ann_id': item['ann_id'],
-        'image_id': picture['image_id'],
+        'image_id': image['image_id'],
         'category_id': item['category_id'],
         'split': split,
-        # refer puts the annotation's id behind the picture's name; readers must go by image_id
+        # refer puts the annotation's id behind the image's name; readers must go by image_id
         'file_name': f'{stem}_{item["ann_id"]}.{suffix}',
         'sent_ids': item['sent_ids'],
         'sentences': sentences,
     }
 
 
-def _coco(pictures: list[dict]) -> dict[str, Any]:
+def _coco(described: list[dict]) -> dict[str, Any]:
     images = [
         {
-            'id': picture['image_id'],
-            'file_name': picture['file_name'],
-            'height': picture['height'],
-            'width': picture['width'],
+            'id': image['image_id'],
+            'file_name': image['file_name'],
+            'height': image['height'],
+            'width': image['width'],
         }
-        for picture in pictures
+        for image in described
     ]
     annotations = [
         {
             'id': item['ann_id'],
-            'image_id': picture['image_id'],
+            'image_id': image['image_id'],
             'category_id': item['category_id'],
             'segmentation': item['segmentation'],
             'area': item['area'],
@@ -144,8 +144,8 @@ def _coco(pictures: list[dict]) -> dict[str, Any]:
             'iscrowd': 0,
             'attributes': item['attributes'],
         }
-        for picture in pictures
-        for item in picture['objects']
+        for image in described
+        for item in image['objects']
     ]
     info = {'description': 'RefShapes, a synthetic referring segmentation data set of mmrefseg'}
     return {'info': info, 'images': images, 'annotations': annotations, 'categories': CATEGORIES}

@@ -1,12 +1,9 @@
 """The steps of a pipeline: loading, geometry, encoding, packing."""
 
 from ... import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
-from .encoding import EncodeContour
-from .flip import RefFlip
-from .formatting import PackRefInputs
-from .jitter import LargeScaleJitter
+from .formatting import EncodeContour, PackRefInputs
+from .geometry import LargeScaleJitter, RefFlip, RefResize
 from .loading import DrawExpression, LoadRefAnnotations, LoadRefImage
-from .resize import RefResize
 
 __all__ = [
     'DrawExpression',

@@ -1,4 +1,4 @@
-"""The first steps of a pipeline: picture, expression, annotations."""
+"""The first steps of a pipeline: image, expression, annotations."""
 
 import mmcv
 import numpy as np
@@ -7,15 +7,17 @@ from mmdet.registry import TRANSFORMS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.fileio import get as read_file
 
+from mmrefseg.structures.boxes import clip_boxes, xywh_to_xyxy
+from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap
 from mmrefseg.utils import UserInputError
 
-from .annotations import OVERLAPS, read_box, read_mask, read_points
-from .rows import rng_of, where_of
+from ..fields import rng_of, where_of
+from ..validation import box_problem
 
 
 @TRANSFORMS.register_module()
 class LoadRefImage(LoadImageFromFile):
-    """Load a picture, and say in one sentence what is wrong with it if it cannot be used.
+    """Load an image, and say in one sentence what is wrong with it if it cannot be used.
 
     A decoder fills what a truncated file lacks with grey and goes on; here it is an error.
 
@@ -26,19 +28,17 @@ class LoadRefImage(LoadImageFromFile):
 
     Added Keys:
 
-    - img ((H, W, 3) uint8, BGR)
-    - img_shape, ori_shape ((H, W))
-    - scale_factor ((1.0, 1.0))
+    - img, img_shape, ori_shape, scale_factor
 
     Args:
         Those of mmcv's LoadImageFromFile: to_float32, color_type, imdecode_backend, backend_args.
     """
 
     def transform(self, results: dict) -> dict:
-        """Load the picture.
+        """Load the image.
 
         Raises:
-            UserInputError: If the file is missing, truncated, no picture, or of another size than the record
+            UserInputError: If the file is missing, truncated, no image, or of another size than the record
             says.
         """
         where = where_of(results)
@@ -47,11 +47,11 @@ class LoadRefImage(LoadImageFromFile):
         if content and not is_truncated(content):
             img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
         if img is None:
-            found = 'a truncated picture' if is_truncated(content) else 'a file that cannot be decoded'
+            found = 'a truncated image' if is_truncated(content) else 'a file that cannot be decoded'
             raise UserInputError.of(
                 where,
                 f'{found if content else "an empty file"} ({len(content)} bytes)',
-                'a complete picture (JPEG, PNG, ...)',
+                'a complete image (JPEG, PNG, ...)',
                 'fetch or export the file again, or remove its records',
             )
         self._check_size(img, results, where)
@@ -67,8 +67,8 @@ class LoadRefImage(LoadImageFromFile):
             raise UserInputError.of(
                 where,
                 f'no readable file ({error.strerror or error})',
-                'a picture',
-                "check the data set's data_prefix and img_template, or fetch the picture",
+                'an image',
+                "check the data set's data_prefix and img_template, or fetch the image",
             ) from error
 
     @staticmethod
@@ -78,9 +78,9 @@ class LoadRefImage(LoadImageFromFile):
         if expected != (height, width):
             raise UserInputError.of(
                 where,
-                f'a picture of {width} x {height} pixels',
+                f'an image of {width} x {height} pixels',
                 f'{expected[1]} x {expected[0]} as its record says',
-                'use the picture that was annotated, neither resized nor turned (an EXIF orientation is '
+                'use the image that was annotated, neither resized nor turned (an EXIF orientation is '
                 "applied), or mend the record's width and height",
             )
 
@@ -106,13 +106,13 @@ class DrawExpression(BaseTransform):
 
     Required Keys:
 
-    - instances (list of N dicts with expressions and, optionally, sent_ids and ref_id)
+    - instances
     - rng (optional)
 
     Added Keys:
 
-    - expressions (list[str], N)
-    - sent_ids, ref_ids (list[int], N; -1 where the record has none)
+    - expressions
+    - sent_ids, ref_ids (-1 where the record has none)
     """
 
     def transform(self, results: dict) -> dict:
@@ -146,25 +146,21 @@ class DrawExpression(BaseTransform):
 
 @TRANSFORMS.register_module()
 class LoadRefAnnotations(BaseTransform):
-    """Boxes and masks of the N objects, in the frame of the original picture.
+    """Boxes and masks of the objects, in the frame of the original image (``docs/data.md``, "Fields of a
+    sample").
 
     Put it behind RefResize to evaluate in that frame (mmdet's convention: what is loaded later is not
     resized).
 
     Required Keys:
 
-    - instances (list of N dicts with bbox [x, y, w, h], category_id and, unless withheld, mask)
+    - instances
     - ori_shape
 
     Added Keys:
 
-    - gt_bboxes ((N, 4) x1, y1, x2, y2 inside the picture, zeros for a record with no_target; float64, because
-      box tokens are made in it)
-    - gt_bboxes_labels ((N,) int64, the records' category_id, 0 without one)
-    - gt_masks (BitmapMasks of N; zeros where the mask is withheld)
-    - gt_has_mask ((N,) bool)
-    - gt_points (N times (K, 2) float32 or None: a pseudo mask's own contour)
-    - gt_multi_part ((N,) bool, several polygons; the originals' evaluation treats these as crowds)
+    - gt_bboxes (zeros for a record with no_target), gt_bboxes_labels
+    - gt_masks (zeros where the mask is withheld), gt_has_mask, gt_multi_part, gt_points
 
     Args:
         with_bbox (bool): Load boxes. Defaults to True.
@@ -186,7 +182,7 @@ class LoadRefAnnotations(BaseTransform):
         """Load the annotations.
 
         Raises:
-            UserInputError: If a box or a mask is wrong (see :mod:`.annotations`).
+            UserInputError: If a box, a mask or a pseudo mask's contour is wrong.
         """
         instances = results['instances']
         height, width = results['ori_shape'][:2]
@@ -209,7 +205,8 @@ class LoadRefAnnotations(BaseTransform):
         bitmaps = np.zeros((len(masks), height, width), np.uint8)
         for row, mask in enumerate(masks):
             if mask is not None:
-                bitmaps[row] = read_mask(mask, height, width, where_of(results, row), self.overlap)
+                where = where_of(results, row)
+                bitmaps[row] = to_bitmap(mask, height, width, where, mask_problem, self.overlap)
         results['gt_masks'] = BitmapMasks(bitmaps, height, width)
         results['gt_has_mask'] = np.array([mask is not None for mask in masks], bool)
         results['gt_points'] = [
@@ -225,3 +222,53 @@ class LoadRefAnnotations(BaseTransform):
             f'{type(self).__name__}(with_bbox={self.with_bbox}, with_mask={self.with_mask}, '
             f'overlap={self.overlap!r})'
         )
+
+
+def read_box(bbox: list[float], height: int, width: int, where: str) -> np.ndarray:
+    """A record's box as corners inside the image.
+
+    Args:
+        bbox (list[float]): x, y, width, height in pixels. It is not changed.
+        height (int): Of the image, in pixels.
+        width (int): Of the image, in pixels.
+        where (str): File and id for error messages.
+
+    Returns:
+        np.ndarray: (4,) float64 x1, y1, x2, y2, clipped to [0, width - 1] and [0, height - 1] as SeqTR does.
+
+    Raises:
+        UserInputError: If it is not four finite numbers, has no area or lies outside of the image.
+    """
+    problem = box_problem(bbox, height, width)
+    if problem:
+        raise UserInputError.of(where, *problem)
+    return clip_boxes(xywh_to_xyxy(bbox), height, width)
+
+
+def read_points(points: list[float] | None, where: str) -> np.ndarray | None:
+    """The contour that a pseudo mask was drawn from.
+
+    Args:
+        points (list[float] | None): x, y, x, y, ... in pixels of the original image.
+        where (str): File and id for error messages.
+
+    Returns:
+        np.ndarray | None: (K, 2) float32, None without points.
+
+    Raises:
+        UserInputError: If they are not pairs of finite numbers.
+    """
+    if points is None:
+        return None
+    try:
+        pairs = np.asarray(points, np.float32).reshape(-1, 2)
+    except (TypeError, ValueError):
+        pairs = np.full((1, 2), np.nan)
+    if not np.isfinite(pairs).all():
+        raise UserInputError.of(
+            where,
+            f'mask_points {str(points)[:60]}',
+            'finite numbers x, y, x, y, ...',
+            'remove mask_points (the contour of the mask is used then), or select the pseudo masks again',
+        )
+    return pairs

@@ -1,17 +1,8 @@
 """Pure functions: pairs of masks or boxes -> numbers. They know nothing of models, configs or processes."""
 
 from ...structures.boxes import clip_boxes, paired_box_iou, xywh_to_xyxy, xyxy_to_xywh
-from ...structures.rle import (
-    checked_rle,
-    decode_mask,
-    encode_mask,
-    resize_mask,
-    resize_rle,
-    rle_runs,
-    to_json_rle,
-    to_rle,
-    vote,
-)
+from ...structures.masks import to_rle
+from ...structures.rle import decode_mask, encode_mask, resize_mask, resize_rle, to_json_rle, vote
 from .generalized import (
     GeneralizedCounts,
     ciou,
@@ -21,10 +12,12 @@ from .generalized import (
     summarise_generalized,
     t_acc,
 )
-from .masks import intersection_and_union, iou_of_counts, legacy_iou_of_counts
 from .protocols import PROTOCOLS, Pair, Scores, apply_protocol, score_pairs, unique_pairs
 from .summary import (
     IOU_THRESHOLDS,
+    intersection_and_union,
+    iou_of_counts,
+    legacy_iou_of_counts,
     mean,
     mean_of_batch_means,
     precision_at,
@@ -41,7 +34,6 @@ __all__ = [
     'Pair',
     'Scores',
     'apply_protocol',
-    'checked_rle',
     'ciou',
     'clip_boxes',
     'decode_mask',
@@ -58,7 +50,6 @@ __all__ = [
     'precision_at',
     'resize_mask',
     'resize_rle',
-    'rle_runs',
     'score_pairs',
     'summarise_boxes',
     'summarise_generalized',

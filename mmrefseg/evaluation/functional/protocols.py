@@ -5,13 +5,19 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from ...structures.boxes import paired_box_iou
-from ...structures.rle import RLE, vote
+from ...structures.rle import RLE, areas, vote
 from ...utils import UserInputError
-from .masks import intersection_and_union, iou_of_counts, legacy_iou_of_counts
-from .summary import mean_of_batch_means, summarise_boxes, summarise_legacy, summarise_masks
+from .summary import (
+    intersection_and_union,
+    iou_of_counts,
+    legacy_iou_of_counts,
+    mean_of_batch_means,
+    summarise_boxes,
+    summarise_legacy,
+    summarise_masks,
+)
 
 PROTOCOLS = ('sentence', 'cat', 'avg')
 
@@ -139,10 +145,8 @@ def score_pairs(
         predictions = [pair.prediction for pair in pairs]
         intersections, unions = intersection_and_union(predictions, [pair.target for pair in pairs])
         if legacy:
-            areas = coco_mask.area(predictions).astype(np.int64)
-            ious = legacy_iou_of_counts(
-                intersections, unions, areas, np.array([pair.crowd for pair in pairs])
-            )
+            crowd = np.array([pair.crowd for pair in pairs])
+            ious = legacy_iou_of_counts(intersections, unions, areas(predictions), crowd)
             summary.update(summarise_legacy(intersections, unions, ious, batches))
         else:
             ious = iou_of_counts(intersections, unions, empty_union)

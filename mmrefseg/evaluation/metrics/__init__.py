@@ -3,7 +3,6 @@
 from ... import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 from .instance_metric import InstanceMetric
 from .pseudo_label_dump import PseudoLabelDump
-from .rec_metric import RECMetric
-from .res_metric import RESMetric
+from .ref_metrics import RECMetric, RESMetric
 
 __all__ = ['InstanceMetric', 'PseudoLabelDump', 'RECMetric', 'RESMetric']

@@ -9,6 +9,25 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..layers.attention import MultiHeadAttention
+from .base import Accelerated
+
+
+class LeanAttention(Accelerated):
+    """Of :class:`MultiHeadAttention`, in training with dropout on CPUs."""
+
+    accelerates = (MultiHeadAttention,)
+    methods = ('attend',)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+        """See :meth:`MultiHeadAttention.attend`."""
+        module = self.module
+        drops = module.training and module.dropout > 0
+        if not drops or query.device.type != 'cpu' or torch.is_autocast_enabled('cpu'):
+            return self.plain(query, key, value, bias, method='attend')
+        x = dropout_attention(query, key, value, bias, module.dropout)
+        return module.out_proj(x.transpose(1, 2).flatten(2))
+
 
 def _weights(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
     """Softmax of the scaled products: (M, A, L, S)."""

@@ -1,10 +1,11 @@
-"""One decoder layer, one place at a time: what of it can be prepared before the first place is.
+"""SeqTR's decoding, one place at a time: what of it can be prepared before the first place is.
 
 A step multiplies a few vectors by all weights and reads all keys and values, so that memory traffic and
 the number of operations are what it costs. Products that read the same vector are one product, what depends
 on the place alone is computed for all places at once, and attention is two batched products: with one query
-that takes less than half the time of the fused attention, which is made for many.
-Letters: M sequences, L places, S memory positions, C channels, A heads, H W grid.
+that takes less than half the time of the fused attention, which is made for many. What depends on weights
+alone (``...Weights``) is kept from batch to batch, packed for the products.
+Letters: M sequences, L places, S memory positions, C channels, A heads, V token classes, H W grid.
 """
 
 from collections.abc import Callable
@@ -13,105 +14,101 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..heads.seqtr_head import SeqTRHead
+from ..heads.sequence_generator import Decoding
+from ..layers.attention import padding_bias
 from ..layers.memory import Memory
-from ..layers.partial_res import SMCA_DIVISOR
-from .packed_linear import PackedLinear
+from ..layers.partial_res import SMCA_DIVISOR, CoContent
+from .base import Accelerated
+from .linear import PackedLinear
 
 
-class SequenceAttention:
-    """Causal self-attention of a :class:`DecoderLayer`, with the keys and values of the places so far.
+class StepwiseHead(Accelerated):
+    """Of :class:`SeqTRHead`, which decodes by :class:`StepwiseDecoding`, in evaluation."""
+
+    accelerates = (SeqTRHead,)
+    methods = ('start',)
+
+    def start(self, memory: Memory, first_place: int = 0) -> Decoding:
+        """See :meth:`SeqTRHead.start`."""
+        head = self.module
+        if head.training or torch.is_autocast_enabled(memory.tokens.device.type):
+            return self.plain(memory, first_place, method='start')
+        # Weights are packed for about so many vectors, not anew for each number of them.
+        count = 1 << (len(memory.tokens) - 1).bit_length()
+        parameters = [*head.decoder.parameters(), *head.predictor.parameters()]
+        weights = self.derived('weights', lambda: DecoderWeights(head, count), parameters, count)
+        with torch.no_grad():
+            return StepwiseDecoding(head, weights, memory, first_place)
+
+
+class DecoderWeights:
+    """Of a :class:`Decoder` and the predictor behind it.
 
     Args:
-        attn: The layer's :class:`MultiHeadAttention`.
-        position: (L, C) positions of all places.
-        count: M.
+        head: The head that has both.
+        count: Vectors that are multiplied at a time, or so.
     """
 
-    def __init__(self, attn: nn.Module, position: Tensor, count: int) -> None:
-        c = position.shape[1]
-        self.heads = attn.num_heads
-        self.out_proj = PackedLinear(attn.out_proj.weight, attn.out_proj.bias, count)
-        scale = attn.in_proj_weight.new_ones(3 * c, 1)
+    def __init__(self, head: SeqTRHead, count: int) -> None:
+        decoder = head.decoder
+        self.layers = [LayerWeights(layer, decoder.position.weight, count) for layer in decoder.layers]
+        self.norm = _normalise(decoder.norm)
+        linear = [layer for layer in head.predictor if isinstance(layer, nn.Linear)]
+        *self.hidden, self.last = (PackedLinear(layer.weight, layer.bias, count) for layer in linear)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """The decoder's last layer (M, C) -> logits (M, V)."""
+        x = self.norm(x)
+        for layer in self.hidden:
+            x = layer(x, relu=True)
+        return self.last(x)
+
+
+class LayerWeights:
+    """Of a :class:`DecoderLayer`.
+
+    Args:
+        layer: The layer.
+        position: (L, C) positions of all places.
+        count: See :class:`DecoderWeights`.
+    """
+
+    def __init__(self, layer: nn.Module, position: Tensor, count: int) -> None:
+        own, cross, c = layer.self_attn, layer.cross_attn, position.shape[1]
+        self.heads = own.num_heads
+        scale = own.in_proj_weight.new_ones(3 * c, 1)
         scale[:c] = (c / self.heads) ** -0.5
-        weight = attn.in_proj_weight * scale
-        self.project = PackedLinear(weight, None, count)
+        weight = own.in_proj_weight * scale
+        self.project_own = PackedLinear(weight, None, count)
         # Positions belong to queries and keys, not to values.
         added = F.pad(F.linear(position, weight[: 2 * c]), (0, c))
-        self.added = (added + attn.in_proj_bias * scale[:, 0]).unbind()  # L of (3C,)
-        self.cache = position.new_empty(2, count, self.heads, len(position), c // self.heads)
-        self.key, self.value = self.cache.flatten(1, 2)  # (MA, L, C/A) each
-
-    def __call__(self, x: Tensor, place: int) -> Tensor:
-        """(M, C) -> (M, C), the residual added; the earlier places have been here."""
-        m, c = x.shape
-        projected = self.project(x, self.added[place]).view(m, 3, self.heads, -1)
-        self.cache[:, :, :, place] = projected[:, 1:].transpose(0, 1)
-        query = projected[:, 0].reshape(m * self.heads, 1, -1)
-        end = place + 1
-        weights = torch.bmm(query, self.key[:, :end].transpose(1, 2)).softmax(-1)
-        return self.out_proj(torch.bmm(weights, self.value[:, :end]).view(m, c), residual=x)
-
-
-class MemoryAttention:
-    """Cross-attention of a :class:`DecoderLayer`, with its point modulation if it has one.
-
-    Args:
-        attn: The layer's :class:`MultiHeadAttention`.
-        modulation: The layer's :class:`PointModulation`.
-        position: (L, C) positions of all places.
-        memory: What is attended to.
-        hidden: (MA, 1, S) logits that hide the padding, if there is any.
-    """
-
-    def __init__(
-        self,
-        attn: nn.Module,
-        modulation: nn.Module | None,
-        position: Tensor,
-        memory: Memory,
-        hidden: Tensor | None,
-    ) -> None:
-        m, c = len(memory.tokens), position.shape[1]
-        self.heads, self.hidden = attn.num_heads, hidden
-        self.out_proj = PackedLinear(attn.out_proj.weight, attn.out_proj.bias, m)
-        # Contiguous for each head: every step reads all of it.
-        key = attn.project_key(memory.tokens + memory.position).contiguous()
-        self.key = key.flatten(0, 1).transpose(1, 2)  # (MA, C/A, S)
-        self.value = attn.project_value(memory.tokens).contiguous().flatten(0, 1)  # (MA, S, C/A)
-        scale = (c / self.heads) ** -0.5
-        weight = attn.in_proj_weight[:c] * scale
-        self.added = F.linear(position, weight, attn.in_proj_bias[:c] * scale).unbind()  # L of (C,)
-        self.project = PackedLinear(weight, None, m)
-        self.points = None if modulation is None else StepwisePoints(modulation, memory)
-
-    def __call__(self, x: Tensor, place: int) -> Tensor:
-        """(M, C) -> (M, C), the residual added."""
-        m, c = x.shape
-        query = self.project(x, self.added[place]).view(m * self.heads, 1, -1)
-        if self.hidden is None:
-            logits = torch.bmm(query, self.key)
-        else:
-            logits = torch.baddbmm(self.hidden, query, self.key)
-        if self.points is not None:
-            self.points.draw(logits.view(m, self.heads, -1), x)
-        weights = logits.softmax(-1)
-        return self.out_proj(torch.bmm(weights, self.value).view(m, c), residual=x)
+        self.added_own = (added + own.in_proj_bias * scale[:, 0]).unbind()  # L of (3C,)
+        self.finish_own = PackedLinear(own.out_proj.weight, own.out_proj.bias, count)
+        weight, bias = cross.in_proj_weight[:c] * scale[:c], cross.in_proj_bias[:c] * scale[:c, 0]
+        self.project_query = PackedLinear(weight, None, count)
+        self.added_query = F.linear(position, weight, bias).unbind()  # L of (C,)
+        self.finish_cross = PackedLinear(cross.out_proj.weight, cross.out_proj.bias, count)
+        self.cross = cross
+        self.points = None
+        if layer.point_modulation is not None:
+            self.points = PointWeights(layer.point_modulation, count)
+        self.widen = PackedLinear(layer.ffn.linear1.weight, layer.ffn.linear1.bias, count)
+        self.narrow = PackedLinear(layer.ffn.linear2.weight, layer.ffn.linear2.bias, count)
+        self.norms = [_normalise(norm) for norm in (layer.norm1, layer.norm2, layer.norm3)]
 
 
-class StepwisePoints:
-    """:class:`PointModulation` of one place of each sequence.
+class PointWeights:
+    """Of a :class:`PointModulation`: (M, C) -> points (M, 1, A, 2) in (0, 1), and scales (M, 1, A, 2).
 
     Args:
-        modulation: Its weights.
-        memory: Its grid and valid part.
+        modulation: The module.
+        count: See :class:`DecoderWeights`.
     """
 
-    def __init__(self, modulation: nn.Module, memory: Memory) -> None:
-        self.heads, (h, w) = modulation.num_heads, memory.grid
-        self.grid = h, w
-        self.valid = memory.valid[:, None, None]  # (M, 1, 1, 2)
+    def __init__(self, modulation: nn.Module, count: int) -> None:
+        self.heads = modulation.num_heads
         first, _, middle, _, last = modulation.point
-        count = len(memory.tokens)
         self.first = PackedLinear(first.weight, first.bias, count)
         self.middle = PackedLinear(middle.weight, middle.bias, count)
         # Scales are squared and divided by the constant: they are divided by its root here.
@@ -119,62 +116,146 @@ class StepwisePoints:
         weight[2 * self.heads :] *= SMCA_DIVISOR**-0.5
         bias[2 * self.heads :] *= SMCA_DIVISOR**-0.5
         self.last = PackedLinear(weight, bias, count)
-        self.centers = torch.arange(max(h, w), device=weight.device, dtype=weight.dtype) + 0.5
 
-    def draw(self, logits: Tensor, x: Tensor) -> None:
-        """Add the bias to logits (M, A, S) of queries (M, C)."""
-        h, w = self.grid
+    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
         hidden = self.middle(self.first(x, relu=True), relu=True)
         output = self.last(hidden).view(len(x), 2, self.heads, 2)
-        point, scale = output[:, :1].sigmoid().mul_(self.valid), output[:, 1:]  # (M, 1, A, 2) each
-        squares = (point[..., None] - self.centers).mul_(scale[..., None]).square_()[:, 0]  # (M, A, 2, cells)
-        x, y = squares[:, :, 0, None, :w], squares[:, :, 1, :h, None]
-        logits[..., : h * w].unflatten(-1, (h, w)).sub_(x + y)
+        return output[:, :1].sigmoid(), output[:, 1:]
+
+
+class StepwiseDecoding(Decoding):
+    """See :class:`Decoding`.
+
+    Args:
+        head: The head.
+        weights: Of the head.
+        memory: What the decoder looks at, of M expressions.
+        first_place: The place of the sequences' first position.
+    """
+
+    def __init__(self, head: SeqTRHead, weights: DecoderWeights, memory: Memory, first_place: int) -> None:
+        self.head, self.memory, self.weights = head, memory, weights
+        self.place, last = first_place, head.decoder.max_length
+        hidden = None
+        if memory.padding.any():
+            heads = weights.layers[0].heads
+            hidden = padding_bias(memory.padding, memory.tokens.dtype)[:, 0].repeat_interleave(heads, 0)
+        self.layers = [StepwiseLayer(layer, memory, (first_place, last), hidden) for layer in weights.layers]
+        self.content = None if head.co_content is None else ContentTable(head.co_content, memory)
+
+    def step(self, x: Tensor) -> Tensor:
+        """See :meth:`Decoding.step`."""
+        for layer in self.layers:
+            x = layer(x, self.place)
+        self.place += 1
+        return self.weights.predict(x)
+
+    def embed(self, tokens: Tensor, place: int) -> Tensor:
+        """See :meth:`Decoding.embed`."""
+        x = self.head.token_embedding(tokens)
+        return x if self.content is None else x.add_(self.content(tokens, place))
 
 
 class StepwiseLayer:
     """A :class:`DecoderLayer` that is given one place of each sequence after the other, without dropout.
 
     Args:
-        layer: Its weights are read once: one object serves one batch of sequences.
-        position: (L, C) positions of all places.
+        weights: Of the layer.
         memory: What the cross-attention looks at.
-        hidden: See :class:`MemoryAttention`.
+        places: The first place, and the one behind the last.
+        hidden: (MA, 1, S) logits that hide the padding, if there is any.
     """
 
-    def __init__(self, layer: nn.Module, position: Tensor, memory: Memory, hidden: Tensor | None) -> None:
-        m, ffn = len(memory.tokens), layer.ffn
-        self.own = SequenceAttention(layer.self_attn, position, m)
-        self.cross = MemoryAttention(layer.cross_attn, layer.point_modulation, position, memory, hidden)
-        self.widen = PackedLinear(ffn.linear1.weight, ffn.linear1.bias, m)
-        self.narrow = PackedLinear(ffn.linear2.weight, ffn.linear2.bias, m)
-        self.norms = [_normalise(norm) for norm in (layer.norm1, layer.norm2, layer.norm3)]
+    def __init__(
+        self, weights: LayerWeights, memory: Memory, places: tuple[int, int], hidden: Tensor | None
+    ) -> None:
+        (m, _, c), heads = memory.tokens.shape, weights.heads
+        self.weights, self.hidden, self.first = weights, hidden, places[0]
+        self.own = memory.tokens.new_empty(2, m, heads, places[1] - places[0], c // heads)
+        self.own_key, self.own_value = self.own.flatten(1, 2)  # (MA, L, C/A) each
+        # Contiguous for each head: every step reads all of it.
+        key = weights.cross.project_key(memory.tokens + memory.position).contiguous()
+        self.key = key.flatten(0, 1).transpose(1, 2)  # (MA, C/A, S)
+        self.value = weights.cross.project_value(memory.tokens).contiguous().flatten(0, 1)  # (MA, S, C/A)
+        self.points = None if weights.points is None else StepwisePoints(weights.points, memory)
 
     def __call__(self, x: Tensor, place: int) -> Tensor:
         """The embedded tokens (M, C) of this place -> (M, C)."""
-        norm1, norm2, norm3 = self.norms
-        x = norm1(self.own(x, place))
-        x = norm2(self.cross(x, place))
-        return norm3(self.narrow(self.widen(x, relu=True), residual=x))
+        weights = self.weights
+        norm1, norm2, norm3 = weights.norms
+        x = norm1(self._attend_own(x, place))
+        x = norm2(self._attend_memory(x, place))
+        return norm3(weights.narrow(weights.widen(x, relu=True), residual=x))
+
+    def _attend_own(self, x: Tensor, place: int) -> Tensor:
+        """(M, C) -> (M, C), the residual added; the earlier places have been here."""
+        (m, c), weights = x.shape, self.weights
+        projected = weights.project_own(x, weights.added_own[place]).view(m, 3, weights.heads, -1)
+        end = place - self.first + 1
+        self.own[:, :, :, end - 1] = projected[:, 1:].transpose(0, 1)
+        query = projected[:, 0].reshape(m * weights.heads, 1, -1)
+        share = torch.bmm(query, self.own_key[:, :end].transpose(1, 2)).softmax(-1)
+        return weights.finish_own(torch.bmm(share, self.own_value[:, :end]).view(m, c), residual=x)
+
+    def _attend_memory(self, x: Tensor, place: int) -> Tensor:
+        """(M, C) -> (M, C), the residual added."""
+        (m, c), weights = x.shape, self.weights
+        query = weights.project_query(x, weights.added_query[place]).view(m * weights.heads, 1, -1)
+        if self.hidden is None:
+            logits = torch.bmm(query, self.key)
+        else:
+            logits = torch.baddbmm(self.hidden, query, self.key)
+        if self.points is not None:
+            self.points.draw(logits.view(m, weights.heads, -1), x)
+        return weights.finish_cross(torch.bmm(logits.softmax(-1), self.value).view(m, c), residual=x)
 
 
-class StepwisePredictor:
-    """Linear layers with ReLUs between them.
+class StepwisePoints:
+    """:class:`PointModulation` of one place of each sequence.
 
     Args:
-        layers: Linear layers, and a ReLU behind each but the last.
-        count: M.
+        weights: Of the module.
+        memory: Its grid and valid part.
     """
 
-    def __init__(self, layers: nn.Sequential, count: int) -> None:
-        linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
-        *self.hidden, self.last = (PackedLinear(layer.weight, layer.bias, count) for layer in linear)
+    def __init__(self, weights: PointWeights, memory: Memory) -> None:
+        self.weights, self.grid = weights, memory.grid
+        self.valid = memory.valid[:, None, None]  # (M, 1, 1, 2)
+        self.centers = max(memory.cell_centers, key=len)  # of the longer side, and so of both
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """(M, C) -> (M, V)."""
-        for layer in self.hidden:
-            x = layer(x, relu=True)
-        return self.last(x)
+    def draw(self, logits: Tensor, x: Tensor) -> None:
+        """Add the bias to logits (M, A, S) of queries (M, C)."""
+        h, w = self.grid
+        point, scale = self.weights(x)
+        point = point.mul_(self.valid)
+        squares = (point[..., None] - self.centers).mul_(scale[..., None]).square_()[:, 0]  # (M, A, 2, cells)
+        x, y = squares[:, :, 0, None, :w], squares[:, :, 1, :h, None]
+        logits[..., : h * w].unflatten(-1, (h, w)).sub_(x + y)
+
+
+class ContentTable:
+    """:class:`CoContent` of one token of each sequence, after the other: a look-up.
+
+    Args:
+        content: How lines are picked.
+        memory: The encoder output.
+    """
+
+    def __init__(self, content: CoContent, memory: Memory) -> None:
+        self.axes = []
+        tokens = torch.arange(content.num_bins + 1, device=memory.tokens.device)
+        for lines, extent in zip(content.lines(memory), memory.extent.unbind(1), strict=True):
+            m, count, _ = lines.shape
+            index = content.line_of(tokens.expand(m, -1), extent, count)
+            if not content.legacy:
+                index[:, content.num_bins] = count  # the end picks a line of zeros
+            first = torch.arange(m, device=index.device)[:, None] * (count + 1)
+            self.axes.append((index + first, F.pad(lines, (0, 0, 0, 1)).flatten(0, 1)))
+
+    def __call__(self, tokens: Tensor, place: int) -> Tensor:
+        """Features (M, C) of tokens (M,) at a place of their sequence: even is x, odd is y."""
+        index, lines = self.axes[place % 2]
+        return lines.index_select(0, index.gather(1, tokens[:, None])[:, 0])
 
 
 def _normalise(norm: nn.LayerNorm) -> Callable[[Tensor], Tensor]:

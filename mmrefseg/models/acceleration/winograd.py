@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 # Below so many input channels, moving the tiles takes longer than the multiplications that are saved.
 MANY_CHANNELS = 128
-# Kernels of 4x4 tiles take 4 times the memory of the weights, those of 2x2 tiles 1.8 times: up to so many
-# pairs of channels the former, for wider layers the latter.
-MANY_PAIRS = 2**17
+# Kernels of 4x4 tiles take 4 times the memory of the weights, those of 2x2 tiles 1.8 times. By pairs of
+# channels: the former up to MANY, on maps of LARGE cells up to WIDE, the latter up to MOST (256 MB).
+MANY_PAIRS, WIDE_PAIRS, MOST_PAIRS = 2**17, 900_000, 4_000_000
+LARGE_MAP = 24 * 24
 # So many tiles at a time: fewer leave the matrix products short, more leave the processor's cache.
 TILES_AT_ONCE = 200
 
@@ -49,31 +50,24 @@ OUTPUT = {
 }
 
 
-class WinogradConv3x3(nn.Module):
+class WinogradConv3x3:
     """What a 3x3 convolution of stride 1 and padding 1 computes, for prediction.
 
     Args:
         weight: (D, C, 3, 3); not kept.
         bias: (D,).
-        outputs: O, 2 or 4; chosen by the number of channels if it is left out.
+        outputs: O, 2 or 4.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, outputs: int | None = None) -> None:
-        super().__init__()
-        d, c = weight.shape[:2]
-        self.outputs = outputs or (4 if c * d <= MANY_PAIRS else 2)
+    def __init__(self, weight: Tensor, bias: Tensor | None, outputs: int) -> None:
+        self.outputs = outputs
         one_axis = torch.tensor(KERNEL[self.outputs], dtype=torch.float64)
         kernel = torch.einsum('ai,bj,dcij->abcd', one_axis, one_axis, weight.detach().double().cpu())
-        self.register_buffer('kernel', kernel.flatten(0, 1).to(weight).contiguous(), persistent=False)
-        bias = weight.new_zeros(d) if bias is None else bias.detach()
-        self.register_buffer('bias', bias, persistent=False)
+        self.kernel = kernel.flatten(0, 1).to(weight).contiguous()
+        self.bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         """(M, C, H, W) -> (M, D, H, W), channels last; fastest if the input is, too."""
-        with torch.autocast(x.device.type, enabled=False):
-            return self._forward(x.to(self.kernel.dtype))
-
-    def _forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         outputs = self.outputs
         down, along = -(-height // outputs), -(-width // outputs)  # tiles
@@ -83,10 +77,10 @@ class WinogradConv3x3(nn.Module):
         rows = max(1, TILES_AT_ONCE // along)  # of tiles
         result = x.new_empty(len(x), down, outputs, along, outputs, self.kernel.shape[2])
         for first in range(0, len(x), group):
-            pictures = slice(first, first + group)
+            images = slice(first, first + group)
             for top in range(0, down, rows):
-                part = result[pictures, top : top + rows]
-                seen = x[pictures, top * outputs : (top + part.shape[1]) * outputs + 2]
+                part = result[images, top : top + rows]
+                seen = x[images, top * outputs : (top + part.shape[1]) * outputs + 2]
                 self._join(torch.bmm(self._tiles(seen, *part.shape[1:4:2]), self.kernel), part)
         result = result.flatten(3, 4).flatten(1, 2)
         if result.shape[1:3] == (height, width):
@@ -94,7 +88,7 @@ class WinogradConv3x3(nn.Module):
         return (result[:, :height, :width] + self.bias).permute(0, 3, 1, 2)
 
     def _tiles(self, x: Tensor, down: int, along: int) -> Tensor:
-        """Overlapping tiles of padded pictures (M, H, W, C), transformed: ((O + 2)^2, T, C)."""
+        """Overlapping tiles of padded images (M, H, W, C), transformed: ((O + 2)^2, T, C)."""
         matrix = x.new_tensor(INPUT[self.outputs])
         side = len(matrix)
         m, _, width, c = x.shape
@@ -117,18 +111,14 @@ class WinogradConv3x3(nn.Module):
         result.copy_(both.view(outputs, outputs, m, down, along, d).permute(2, 3, 0, 4, 1, 5))
 
 
-def use_winograd(module: nn.Module) -> nn.Module:
-    """Replace the convolutions of a module that this is faster for; the others stay.
-
-    Returns:
-        nn.Module: The module, changed.
-    """
-    for name, child in module.named_children():
-        if isinstance(child, nn.Conv2d) and _fits(child):
-            setattr(module, name, WinogradConv3x3(child.weight, child.bias))
-        else:
-            use_winograd(child)
-    return module
+def tile_outputs(conv: nn.Conv2d, x: Tensor) -> int:
+    """O of the tiles that are worth their while for maps (M, C, H, W) of a convolution; 0 if none are."""
+    if not _fits(conv) or x.device.type != 'cpu' or x.dtype != torch.float32:
+        return 0
+    pairs, cells = conv.in_channels * conv.out_channels, x.shape[2] * x.shape[3]
+    if pairs <= MANY_PAIRS or (cells >= LARGE_MAP and pairs <= WIDE_PAIRS):
+        return 4
+    return 2 if pairs <= MOST_PAIRS else 0
 
 
 def _fits(conv: nn.Conv2d) -> bool:
@@ -139,6 +129,4 @@ def _fits(conv: nn.Conv2d) -> bool:
         and conv.padding_mode == 'zeros'
         and conv.groups == 1
         and min(conv.in_channels, conv.out_channels) >= MANY_CHANNELS
-        and conv.weight.device.type == 'cpu'
-        and conv.weight.dtype == torch.float32
     )

@@ -7,7 +7,6 @@ and published weights mean the same layers.
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
@@ -16,7 +15,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...compat.checkpoint import load_checkpoint_file
 from ...utils import UserInputError
-from ..acceleration.folding import FoldedCopies
 
 NORM_CFG = dict(type='BN')
 ACT_CFG = dict(type='LeakyReLU', negative_slope=0.1)
@@ -75,8 +73,6 @@ class DarkNet53(BaseModule):
         frozen_layers: So many of the 14 layers are frozen (SeqTR: 12).
         norm_eval: Keep the running statistics of frozen layers. The original did
             not (``False`` reproduces it): its frozen layers drift in training.
-        fold_frozen: In training, run frozen layers that keep their statistics with their batch norms
-            folded and channels last: less time and memory, the same results but for rounding.
         init_cfg: mmengine's initialisation config. A file of type ``'Pretrained'`` must
             hold every tensor of the network.
     """
@@ -89,15 +85,12 @@ class DarkNet53(BaseModule):
         out_indices: Sequence[int] = (6, 8, 13),
         frozen_layers: int = 12,
         norm_eval: bool = True,
-        fold_frozen: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.out_indices = tuple(out_indices)
         self.frozen_layers = frozen_layers
         self.norm_eval = norm_eval
-        self.fold_frozen = fold_frozen
-        self._folded = FoldedCopies()
         c = base_channels
         layers: list[nn.Module] = [dark_conv(3, c, 3)]
         for num_blocks in stage_blocks:
@@ -155,7 +148,6 @@ class DarkNet53(BaseModule):
     def train(self, mode: bool = True) -> 'DarkNet53':
         """Training mode; frozen layers stay in evaluation mode with ``norm_eval``."""
         super().train(mode)
-        self._folded.drop()
         if mode and self.norm_eval:
             for layer in self.layers[: self.frozen_layers]:
                 for module in layer.modules():
@@ -165,12 +157,8 @@ class DarkNet53(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W) -> one map per ``out_indices``: strides 8, 16, 32 by default."""
-        layers = list(self.layers)
-        if self.training and self.norm_eval and self.fold_frozen and self.frozen_layers:
-            layers[: self.frozen_layers] = self._folded(*layers[: self.frozen_layers])
-            x = x.contiguous(memory_format=torch.channels_last)
         outputs = []
-        for index, layer in enumerate(layers):
+        for index, layer in enumerate(self.layers):
             x = layer(x)
             if index in self.out_indices:
                 outputs.append(x)

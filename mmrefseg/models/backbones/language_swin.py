@@ -11,9 +11,8 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...utils import UserInputError
-from ..acceleration.fast_linear import FastLinear
 from ..layers.language_gate import GATES
-from ..layers.swin import ConvStem, PatchEmbed, SwinStage
+from ..layers.swin import PatchEmbed, SwinStage
 from ..pretrained import check_pretrained
 
 
@@ -35,12 +34,8 @@ class LanguageSwin(BaseModule):
             one number per stage.
         fuse_after_merging: Fuse after patch merging, so that the maps have strides 8, 16, 32 and 32, and give
             them without layer norms, as LAVT-pytorch does.
-        conv_stem: Begin with :class:`ConvStem` instead of patches; for training from scratch.
         shift_single_window: See :class:`SwinBlock`.
         drop_path_rate: Of the last block; it grows from 0 linearly.
-        fused_attention: See :class:`WindowAttention`.
-        cache_bias: See :class:`WindowAttention`.
-        fast_linear: See :class:`FastLinear`.
         init_cfg: mmengine's initialisation config; of type ``'Pretrained'`` with a checkpoint of
             ``tools/model_converters/swin.py``, which must hold every tensor but those of gates and norms.
     """
@@ -55,17 +50,13 @@ class LanguageSwin(BaseModule):
         language_channels: int = 768,
         gate: dict | None = None,
         fuse_after_merging: bool = False,
-        conv_stem: bool = False,
         shift_single_window: bool = True,
         drop_path_rate: float = 0.0,
-        fused_attention: bool = True,
-        cache_bias: bool = True,
-        fast_linear: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.fuse_after_merging = fuse_after_merging
-        self.patch_embed = (ConvStem if conv_stem else PatchEmbed)(embed_dims)
+        self.patch_embed = PatchEmbed(embed_dims)
         rates = np.linspace(0, drop_path_rate, sum(depths)).tolist()
         channels = [embed_dims * 2**i for i in range(len(depths))]
         self.layers = nn.ModuleList(
@@ -77,8 +68,6 @@ class LanguageSwin(BaseModule):
                 merging=i < len(depths) - 1,
                 mlp_ratio=mlp_ratio,
                 shift_single_window=shift_single_window,
-                fused=fused_attention,
-                cache_bias=cache_bias,
             )
             for i, (c, heads) in enumerate(zip(channels, num_heads, strict=True))
         )
@@ -87,9 +76,6 @@ class LanguageSwin(BaseModule):
         self.out_channels = tuple(channels)
         self.gates = nn.ModuleList(_build_gates(channels, language_channels, dict(gate or {})))
         self.norms = nn.ModuleList(nn.Identity() if fuse_after_merging else nn.LayerNorm(c) for c in channels)
-        for layer in self.modules():
-            if isinstance(layer, FastLinear):
-                layer.fast = fast_linear
         self._init_swin()
 
     def _init_swin(self) -> None:
@@ -145,7 +131,7 @@ class LanguageSwin(BaseModule):
             if i > 0:
                 x = self._run_stage(i, x)
             fused, x = gate(x, words, mask)
-            outputs.append(self.norms[i](fused).permute(0, 3, 1, 2))
+            outputs.append(self.norms[i](fused).permute(0, 3, 1, 2).contiguous())
             merging = self.layers[i].downsample
             if merging is not None and not self.fuse_after_merging:
                 x = merging(x)

@@ -3,6 +3,7 @@
 Letters: M expressions, C channels, H W pixels.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -11,7 +12,24 @@ from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ..acceleration.folded_conv import FoldedConv
+
+class ConvBlock(nn.Sequential):
+    """3x3 convolution, batch norm, ReLU: (M, C, H, W) -> (M, C', H, W).
+
+    Args:
+        in_channels: C.
+        out_channels: C'.
+        bias: Whether the convolution has a bias.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = False) -> None:
+        super().__init__(
+            OrderedDict(
+                conv=nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias),
+                bn=nn.BatchNorm2d(out_channels),
+                relu=nn.ReLU(),
+            )
+        )
 
 
 def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -21,37 +39,31 @@ def upsample(x: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x, tuple(size), mode='bilinear', align_corners=True)
 
 
-class _MaskHead(BaseModule):
-    """What the two decoders share: the losses, and the memory layout.
+class MaskHead(BaseModule):
+    """What the decoders share: the losses.
 
     Args:
         loss: Config of the loss on two logits a pixel.
         dice_loss: Config of a dice loss on the object's probability (mmdet's ``DiceLoss`` with
             ``activate=False``); none by default, as in LAVT's code.
-        channels_last: In evaluation, run the convolutions in the channels-last layout.
         init_cfg: mmengine's initialisation config.
-
-    Attributes:
-        low_resolution_loss: Whether :meth:`loss` takes logits as they are; else at the size of the input.
-        cell_weight: Of a loss on the expressions' coarse maps; none here.
     """
 
-    low_resolution_loss = False
-    cell_weight = 0.0
-
-    def __init__(
-        self, loss: dict | None, dice_loss: dict | None, channels_last: bool, init_cfg: dict | None
-    ) -> None:
+    def __init__(self, loss: dict | None, dice_loss: dict | None, init_cfg: dict | None) -> None:
         super().__init__(init_cfg)
         self.pixel_loss = MODELS.build(loss or dict(type='PixelCrossEntropyLoss'))
         self.dice_loss = None if dice_loss is None else MODELS.build(dice_loss)
-        self.channels_last = channels_last
 
-    def _laid_out(self, feats: Sequence[Tensor]) -> list[Tensor]:
-        layout = torch.contiguous_format
-        if self.channels_last and not self.training:
-            layout = torch.channels_last
-        return [feat.contiguous(memory_format=layout) for feat in feats]
+    def loss_from_maps(self, feats: Sequence[Tensor], target: Tensor, has_mask: Tensor) -> dict[str, Tensor]:
+        """:meth:`loss` of the logits that the maps give, upsampled, over the expressions that have a mask.
+
+        Args:
+            feats: Maps of M expressions, finest first.
+            target: (M, H, W) in the size of the input, 1 inside the object.
+            has_mask: (M,) bool; the target of others does not count.
+        """
+        logits = upsample(self(feats), target.shape[-2:])
+        return self.loss(logits[has_mask], target[has_mask])
 
     def loss(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Losses of logits (M, 2, H, W) against masks (M, H, W), 1 inside the object.
@@ -69,15 +81,12 @@ class _MaskHead(BaseModule):
 
 
 @MODELS.register_module()
-class LAVTHead(_MaskHead):
+class LAVTHead(MaskHead):
     """From the coarsest map to the finest: upsample, concatenate, two 3x3 convolutions; then two logits.
 
     Args:
         in_channels: C of the maps, finest first.
         channels: C between; LAVT takes four times the backbone's first.
-        fold_batch_norm: See :class:`FoldedConv`.
-        winograd: See :class:`FoldedConv`.
-        channels_last: In evaluation, run the convolutions in the channels-last layout.
         loss: Config of the loss; :class:`PixelCrossEntropyLoss` by default.
         dice_loss: Config of a dice loss; none by default.
         init_cfg: mmengine's initialisation config.
@@ -87,44 +96,33 @@ class LAVTHead(_MaskHead):
         self,
         in_channels: Sequence[int],
         channels: int,
-        fold_batch_norm: bool = True,
-        winograd: bool = True,
-        channels_last: bool = True,
         loss: dict | None = None,
         dice_loss: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(loss, dice_loss, channels_last, init_cfg)
+        super().__init__(loss, dice_loss, init_cfg)
         *finer, coarse = in_channels
-        switches = dict(fold=fold_batch_norm, winograd=winograd)
         blocks = []
         for skip in reversed(finer):
-            blocks.append(
-                nn.Sequential(
-                    FoldedConv(coarse + skip, channels, 3, **switches),
-                    FoldedConv(channels, channels, 3, **switches),
-                )
-            )
+            blocks.append(nn.Sequential(ConvBlock(coarse + skip, channels), ConvBlock(channels, channels)))
             coarse = channels
         self.blocks = nn.ModuleList(blocks)
         self.classifier = nn.Conv2d(channels, 2, 1)
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Maps, finest first -> logits (M, 2, H / 4, W / 4) of background and object."""
-        *finer, x = self._laid_out(feats)
+        *finer, x = feats
         for block, skip in zip(self.blocks, reversed(finer), strict=True):
             x = block(torch.cat([upsample(x, skip.shape[-2:]), skip], 1))
         return self.classifier(x)
 
 
 @MODELS.register_module()
-class LAVTPytorchHead(_MaskHead):
+class LAVTPytorchHead(MaskHead):
     """LAVT-pytorch's decoder: concatenate, two 3x3 convolutions that keep all channels, upsample by two.
 
     Args:
         in_channels: C of the maps, finest first; the last two are of the same stride.
-        fold_batch_norm: See :class:`FoldedConv`.
-        channels_last: In evaluation, run the convolutions in the channels-last layout.
         loss: Config of the loss; unweighted :class:`PixelCrossEntropyLoss` by default.
         dice_loss: Config of a dice loss; none by default.
         init_cfg: mmengine's initialisation config.
@@ -133,21 +131,18 @@ class LAVTPytorchHead(_MaskHead):
     def __init__(
         self,
         in_channels: Sequence[int] = (256, 512, 1024, 1024),
-        fold_batch_norm: bool = True,
-        channels_last: bool = True,
         loss: dict | None = None,
         dice_loss: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(loss, dice_loss, channels_last, init_cfg)
+        super().__init__(loss, dice_loss, init_cfg)
         *finer, channels = in_channels
         blocks = []
         for skip in reversed(finer):
             channels += skip
             blocks.append(
                 nn.Sequential(
-                    FoldedConv(channels, channels, 3, bias=True, fold=fold_batch_norm, winograd=False),
-                    FoldedConv(channels, channels, 3, bias=True, fold=fold_batch_norm, winograd=False),
+                    ConvBlock(channels, channels, bias=True), ConvBlock(channels, channels, bias=True)
                 )
             )
         self.blocks = nn.ModuleList(blocks)
@@ -155,7 +150,7 @@ class LAVTPytorchHead(_MaskHead):
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """Maps, finest first -> logits (M, 2, H / 4, W / 4) of background and object."""
-        *finer, x = self._laid_out(feats)
+        *finer, x = feats
         for block, skip in zip(self.blocks, reversed(finer), strict=True):
             x = block(torch.cat([x, skip], 1))
             x = upsample(x, (2 * x.shape[2], 2 * x.shape[3]))

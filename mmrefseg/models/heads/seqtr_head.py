@@ -6,7 +6,6 @@ prompt, co-content teacher forcing and point modulation: Partial-RES (Qu et al.,
 Letters: B pictures, M expressions, L sequence places, V token classes, C channels, H W grid.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +16,9 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..layers.memory import Memory, grid_padding
-from ..layers.partial_res import CoContent, StepwiseContent
-from ..layers.transformer import Decoder, DecodingState, Encoder
-from .sequence_generator import GeneratedSequence, TokenChoice, generate, sequence_score
+from ..layers.partial_res import CoContent
+from ..layers.transformer import Decoder, Encoder
+from .sequence_generator import Decoding, GeneratedSequence, TokenChoice, generate, sequence_score
 
 
 @dataclass
@@ -78,7 +77,6 @@ class SeqTRHead(BaseModule):
         first_coordinate_weight: Loss weight of a box's first coordinate (SeqTR: 1.5).
         end_weight: Loss weight of the end token in masks (the original: 0.1).
         loss: Config of the token loss; SeqTR's label smoothing of 0.1 if it is left out.
-        cell_loss: Config of :class:`BoxCellLoss`, if boxes shall teach the encoder directly.
         legacy: Reproduce the original's conventions: co-content features (see
             :class:`CoContent`), and an end token that may come before three points.
         init_cfg: mmengine's initialisation config.
@@ -104,7 +102,6 @@ class SeqTRHead(BaseModule):
         first_coordinate_weight: float = 1.5,
         end_weight: float = 0.1,
         loss: dict | None = None,
-        cell_loss: dict | None = None,
         legacy: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -119,7 +116,6 @@ class SeqTRHead(BaseModule):
         self.first_coordinate_weight = first_coordinate_weight
         self.end_weight = end_weight
         self.loss_token = MODELS.build(loss or dict(type='SequenceLabelSmoothingLoss', smoothing=0.1))
-        self.cell_loss = None if cell_loss is None else MODELS.build({**cell_loss, 'embed_dims': embed_dims})
         self.num_mask_tokens = 2 * self.codec.num_points
         self._init_layers(
             in_channels,
@@ -168,7 +164,8 @@ class SeqTRHead(BaseModule):
     ) -> Memory:
         """Fused maps (M, C_in, H, W) and language vectors (M, C_in) -> memory.
 
-        ``maps`` and ``image_index`` go into the memory as they are, see :class:`Memory`.
+        ``maps`` (the backbone's) and ``image_index`` (M,), the image of each expression, are for heads that
+        read the finer maps as well; this one does not.
         """
         m, _, h, w = fused.shape
         stride = (sizes.batch[0] / h, sizes.batch[1] / w)
@@ -185,7 +182,7 @@ class SeqTRHead(BaseModule):
             tokens = tokens + position
         tokens = self.encoder(tokens, position, padding)
         extent = (sizes.padded / sizes.padded.new_tensor(stride)).flip(-1)
-        return Memory(tokens, position, padding, (h, w), valid, extent, maps, image_index)
+        return Memory(tokens, position, padding, (h, w), valid, extent)
 
     # ----------------------------------------------------------------- training
 
@@ -253,8 +250,8 @@ class SeqTRHead(BaseModule):
             has_mask: (M,) bool; the mask tokens of others do not count.
 
         Returns:
-            ``loss_box``, ``loss_mask`` or ``loss_multi_task``, ``loss_cell`` if there is one,
-            and ``acc_token``, the percentage of tokens predicted right under teacher forcing.
+            ``loss_box``, ``loss_mask`` or ``loss_multi_task``, and ``acc_token``, the percentage of tokens
+            predicted right under teacher forcing.
         """
         inputs, targets, weights = self.build_sequence(box_tokens, mask_tokens, memory)
         logits = self.decode(inputs, memory)
@@ -263,7 +260,7 @@ class SeqTRHead(BaseModule):
             weights[:, places] = weights[:, places] * has_mask[:, None]
         name = 'multi_task' if self.multi_task else 'box' if self.with_box else 'mask'
         loss, accuracy = self.sequence_loss(logits, targets, weights)
-        return {f'loss_{name}': loss, 'acc_token': accuracy} | self.cell_losses(memory, box_tokens)
+        return {f'loss_{name}': loss, 'acc_token': accuracy}
 
     def sequence_loss(self, logits: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of the tokens with a weight, and the percentage of them that is predicted right."""
@@ -273,17 +270,6 @@ class SeqTRHead(BaseModule):
         with torch.no_grad():
             right = (logits.argmax(-1) == targets) & (weights > 0)
         return loss, 100 * right.sum() / counted
-
-    def cell_losses(self, memory: Memory, box_tokens: Tensor) -> dict[str, Tensor]:
-        """``loss_cell``, if it is configured."""
-        if self.cell_loss is None:
-            return {}
-        boxes = self.boxes_in_cells(box_tokens, memory)
-        return {'loss_cell': self.cell_loss(memory.image_tokens, boxes, memory.image_padding)}
-
-    def boxes_in_cells(self, box_tokens: Tensor, memory: Memory) -> Tensor:
-        """Box tokens (M, 4) as x1, y1, x2, y2 in cells of the memory's grid."""
-        return (box_tokens + 0.5) / self.codec.num_bins * memory.extent.repeat(1, 2)
 
     # --------------------------------------------------------------- prediction
 
@@ -301,44 +287,37 @@ class SeqTRHead(BaseModule):
         Returns:
             Tokens and scores.
         """
-        embed = self._embedder(memory)
-        state = self.decoder.start(memory, self.predictor)
+        decoding = self.start(memory)
         boxes = masks = None
         if self.with_box:
-            boxes = self._generate_boxes(state, embed, bins, keep_logits)
+            boxes = self._generate_boxes(decoding, bins, keep_logits)
         if self.with_mask:
-            masks = self._generate_masks(state, embed, bins, keep_logits)
+            masks = self._generate_masks(decoding, bins, keep_logits)
         scored = masks if masks is not None else boxes
         return HeadPrediction(boxes, masks, sequence_score(scored, self.codec.end_token))
 
-    def _embedder(self, memory: Memory) -> Callable[[Tensor, int], Tensor]:
-        """What embeds decoded tokens (M,) at a place of their sequence: -> (M, C)."""
-        if self.co_content is None:
-            return lambda token, place: self.token_embedding(token)
-        content = StepwiseContent(self.co_content, memory)
-        return lambda token, place: self.token_embedding(token).add_(content(token, place))
-
-    def _step(self, x: Tensor, state: DecodingState) -> Tensor:
-        return state.predict(self.decoder.step(x, state))
+    def start(self, memory: Memory, first_place: int = 0) -> Decoding:
+        """Begin to decode sequences, whose first position has this place, step by step."""
+        return Decoding(self, memory, first_place)
 
     def _generate_boxes(
-        self, state: DecodingState, embed: Callable, known: Tensor | None, keep_logits: bool
+        self, decoding: Decoding, known: Tensor | None, keep_logits: bool
     ) -> GeneratedSequence:
-        start = self._start('box', state.memory.tokens.shape[0])
+        start = self._start('box', decoding.memory.tokens.shape[0])
         choice = TokenChoice(self.codec.end_token, first_end=None)
         known = known if self.multi_task else None
-        boxes = generate(self._step, embed, start, state, 4, choice, keep_logits, known)
+        boxes = generate(decoding, start, 4, choice, keep_logits, known)
         if self.multi_task:
-            self._step(embed(boxes.tokens[:, 3], 3), state)  # the box's end, whose logits nobody needs
+            decoding.step(decoding.embed(boxes.tokens[:, 3], 3))  # the box's end, whose logits nobody needs
         return boxes
 
     def _generate_masks(
-        self, state: DecodingState, embed: Callable, bins: Tensor | None, keep_logits: bool
+        self, decoding: Decoding, bins: Tensor | None, keep_logits: bool
     ) -> GeneratedSequence:
         first_end = 6 if not self.legacy else 4 if self.multi_task else 0
         choice = TokenChoice(self.codec.end_token, first_end, bins)
-        start = self._start('mask', state.memory.tokens.shape[0])
-        return generate(self._step, embed, start, state, self.num_mask_tokens + 1, choice, keep_logits)
+        start = self._start('mask', decoding.memory.tokens.shape[0])
+        return generate(decoding, start, self.num_mask_tokens + 1, choice, keep_logits)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
         """The multi-task head starts from a REC head: boxes keep the places they have there."""

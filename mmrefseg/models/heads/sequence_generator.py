@@ -3,14 +3,41 @@
 Letters: M expressions, V token classes (bins and the end token), C channels.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..layers.transformer import DecodingState
+from ..layers.memory import Memory
+
+
+class Decoding:
+    """Sequences of one batch, decoded place by place with the keys and values of the places before.
+
+    Args:
+        head: A :class:`SeqTRHead`, whose decoder, predictor and embedding it is done with.
+        memory: What the decoder looks at, of M expressions.
+        first_place: The place of the sequences' first position.
+    """
+
+    def __init__(self, head: nn.Module, memory: Memory, first_place: int = 0) -> None:
+        self.head, self.memory = head, memory
+        self.cache = head.decoder.start(first_place)
+        self.lines = None if head.co_content is None else head.co_content.lines(memory)
+
+    def step(self, x: Tensor) -> Tensor:
+        """What the next place is, embedded (M, C) -> logits (M, V) of the token that follows."""
+        return self.head.predictor(self.head.decoder(x[:, None], self.memory, cache=self.cache)[:, 0])
+
+    def embed(self, tokens: Tensor, place: int) -> Tensor:
+        """Tokens (M,) of a place of their task's sequence -> (M, C)."""
+        x = self.head.token_embedding(tokens)
+        if self.lines is None:
+            return x
+        axis = place % 2  # x and y in turn
+        content, extent = self.head.co_content, self.memory.extent[:, axis]
+        return x + content.gather(tokens[:, None], self.lines[axis], extent)[:, 0]
 
 
 @dataclass
@@ -52,16 +79,14 @@ class TokenChoice:
         axis = place % 2
         classes = torch.arange(logits.shape[-1], device=logits.device)
         hidden = (classes < self.bins[:, axis, None]) | (classes > self.bins[:, axis + 2, None])
-        # A point is not left half written.
+        # A point has both its coordinates.
         hidden[:, self.end_token] = axis == 1 or not may_end
         return logits.masked_fill(hidden, float('-inf')).argmax(-1)
 
 
 def generate(
-    decode: Callable[[Tensor, DecodingState], Tensor],
-    embed: Callable[[Tensor, int], Tensor],
+    decoding: Decoding,
     start: Tensor,
-    state: DecodingState,
     steps: int,
     choice: TokenChoice,
     keep_logits: bool = False,
@@ -70,10 +95,8 @@ def generate(
     """Decode ``steps`` tokens, each the most probable that ``choice`` allows.
 
     Args:
-        decode: Embedded token (M, C) and state -> logits (M, V).
-        embed: Tokens (M,) and their place in the sequence -> (M, C).
+        decoding: The places before; moves on by ``steps``.
         start: (M, C) what comes before the first token.
-        state: The decoder's caches; moves on by ``steps`` places.
         steps: Tokens to decode. It stops earlier once every sequence has ended; the
             rest is filled with the end token, log probability 0.
         choice: Which tokens may be chosen.
@@ -84,7 +107,7 @@ def generate(
         The sequence.
     """
     with torch.inference_mode():  # a step is two hundred small operations: each costs a sixth less
-        chosen, logits = _decode(decode, embed, start, state, steps, choice, keep_logits, known)
+        chosen, logits = _decode(decoding, start, steps, choice, keep_logits, known)
         log_probs = logits.float().log_softmax(-1).gather(2, chosen[..., None])[..., 0]
     missing = steps - chosen.shape[1]  # padding makes plain tensors of what inference mode made
     return GeneratedSequence(
@@ -95,10 +118,8 @@ def generate(
 
 
 def _decode(
-    decode: Callable,
-    embed: Callable,
+    decoding: Decoding,
     x: Tensor,
-    state: DecodingState,
     steps: int,
     choice: TokenChoice,
     to_the_end: bool,
@@ -108,14 +129,14 @@ def _decode(
     chosen, kept = [], []
     ended = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     for place in range(steps):
-        kept.append(decode(x, state))
+        kept.append(decoding.step(x))
         token = choice.best(kept[-1], place) if known is None else known[:, place]
         chosen.append(token)
         ended |= token == choice.end_token
         if ended.all() and not to_the_end:
             break
         if place + 1 < steps:
-            x = embed(token, place)
+            x = decoding.embed(token, place)
     return torch.stack(chosen, 1), torch.stack(kept, 1)
 
 

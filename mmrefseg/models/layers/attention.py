@@ -7,8 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..acceleration.dropout_attention import dropout_attention
-
 
 class MultiHeadAttention(nn.Module):
     """Scaled dot-product attention with packed projections.
@@ -54,9 +52,7 @@ class MultiHeadAttention(nn.Module):
         """(M, S, C) -> (M, A, S, C/A)."""
         return self._project(x, 2)
 
-    def attend(
-        self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None, causal: bool = False
-    ) -> Tensor:
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
         """Attend with projected tensors.
 
         Args:
@@ -64,20 +60,12 @@ class MultiHeadAttention(nn.Module):
             key: (M, A, S, C/A).
             value: (M, A, S, C/A).
             bias: Added to the logits, broadcastable to (M, A, L, S); ``-inf`` hides a key.
-            causal: Query i sees keys 0..i only (needs L == S and no bias).
 
         Returns:
             (M, L, C).
         """
         dropout = self.dropout if self.training else 0.0
-        if dropout and query.device.type == 'cpu':
-            if causal:
-                bias = torch.full(query.shape[-2:-1] * 2, float('-inf'), dtype=query.dtype).triu_(1)
-            x = dropout_attention(query, key, value, bias, dropout)
-            return self.out_proj(x.transpose(1, 2).flatten(2))
-        x = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=bias, dropout_p=dropout, is_causal=causal
-        )
+        x = F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
         return self.out_proj(x.transpose(1, 2).flatten(2))
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -97,3 +85,21 @@ def padding_bias(padding: Tensor, dtype: torch.dtype) -> Tensor | None:
     """
     bias = torch.zeros(padding.shape, dtype=dtype, device=padding.device)
     return bias.masked_fill_(padding, float('-inf'))[:, None, None]
+
+
+def causal_bias(query: Tensor, key: Tensor) -> Tensor | None:
+    """Additive attention bias with which the last places of a sequence see none behind their own.
+
+    Args:
+        query: (M, A, L, C/A) of the last L places.
+        key: (M, A, S, C/A) of all places.
+
+    Returns:
+        (L, S), 0 or ``-inf``; ``None`` for the last place alone, which sees all.
+    """
+    length, places = query.shape[2], key.shape[2]
+    if length == 1:
+        return None
+    return torch.full((length, places), float('-inf'), dtype=query.dtype, device=query.device).triu_(
+        places - length + 1
+    )

@@ -6,8 +6,6 @@ Letters: M expressions, T words, L = H * W cells, C channels of the map, D chann
 import torch
 from torch import Tensor, nn
 
-from ..acceleration.fast_linear import FastLinear
-
 
 class TokenInstanceNorm(nn.Module):
     """Instance norm of cells in a row: each channel of each sample over its L cells.
@@ -60,14 +58,14 @@ class PixelWordAttention(nn.Module):
         self.num_heads = num_heads
         self.use_mask = use_mask
         self.scale = (channels // num_heads if scale_by_head else channels) ** -0.5
-        self.project_vision = nn.Sequential(FastLinear(channels, channels), activation(), nn.Dropout(dropout))
-        self.query = FastLinear(channels, channels)
+        self.project_vision = nn.Sequential(nn.Linear(channels, channels), activation(), nn.Dropout(dropout))
+        self.query = nn.Linear(channels, channels)
         self.norm_query = TokenInstanceNorm(channels, affine)
-        self.key = FastLinear(language_channels, channels)
-        self.value = FastLinear(language_channels, channels)
-        self.output = FastLinear(channels, channels)
+        self.key = nn.Linear(language_channels, channels)
+        self.value = nn.Linear(language_channels, channels)
+        self.output = nn.Linear(channels, channels)
         self.norm_output = TokenInstanceNorm(channels, affine)
-        self.project = nn.Sequential(FastLinear(channels, channels), activation(), nn.Dropout(dropout))
+        self.project = nn.Sequential(nn.Linear(channels, channels), activation(), nn.Dropout(dropout))
 
     def forward(self, x: Tensor, words: Tensor, mask: Tensor) -> Tensor:
         """Cells (M, L, C), words (M, T, D), mask (M, T), True at real words -> (M, L, C)."""
@@ -120,9 +118,9 @@ class LanguageGate(nn.Module):
         self.gate = None
         if not last:
             self.gate = nn.Sequential(
-                FastLinear(channels, channels, bias=False),
+                nn.Linear(channels, channels, bias=False),
                 nn.ReLU(),
-                FastLinear(channels, channels, bias=False),
+                nn.Linear(channels, channels, bias=False),
                 nn.Tanh(),
             )
 
@@ -167,7 +165,7 @@ class SwappedLanguageGate(nn.Module):
         self.gate = None
         if not last:
             self.gate = nn.Sequential(
-                FastLinear(channels, channels), nn.ReLU(), FastLinear(channels, channels), nn.Tanh()
+                nn.Linear(channels, channels), nn.ReLU(), nn.Linear(channels, channels), nn.Tanh()
             )
 
     def forward(self, x: Tensor, words: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,6 @@
 Qu et al., CVPR 2023. Letters: M expressions, L sequence positions, C channels, H W grid, A heads.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -65,47 +64,21 @@ class CoContent(nn.Module):
             return features
         return features * (tokens < self.num_bins)[..., None]
 
-    def forward(self, tokens: Tensor, memory: Memory, lines: tuple[Tensor, Tensor] | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, memory: Memory) -> Tensor:
         """Features of interleaved x, y tokens.
 
         Args:
             tokens: (M, L) with x at even and y at odd places.
             memory: The encoder output.
-            lines: From :meth:`lines`, if it is at hand.
 
         Returns:
             (M, L, C).
         """
-        x_lines, y_lines = self.lines(memory) if lines is None else lines
+        x_lines, y_lines = self.lines(memory)
         features = tokens.new_zeros((*tokens.shape, x_lines.shape[-1]), dtype=x_lines.dtype)
         features[:, 0::2] = self.gather(tokens[:, 0::2], x_lines, memory.extent[:, 0])
         features[:, 1::2] = self.gather(tokens[:, 1::2], y_lines, memory.extent[:, 1])
         return features
-
-
-class StepwiseContent:
-    """:class:`CoContent` of one token of each sequence, after the other: a look-up.
-
-    Args:
-        content: How lines are picked.
-        memory: The encoder output.
-    """
-
-    def __init__(self, content: CoContent, memory: Memory) -> None:
-        self.axes = []
-        tokens = torch.arange(content.num_bins + 1, device=memory.tokens.device)
-        for lines, extent in zip(content.lines(memory), memory.extent.unbind(1), strict=True):
-            m, count, _ = lines.shape
-            index = content.line_of(tokens.expand(m, -1), extent, count)
-            if not content.legacy:
-                index[:, content.num_bins] = count  # the end picks a line of zeros
-            first = torch.arange(m, device=index.device)[:, None] * (count + 1)
-            self.axes.append((index + first, F.pad(lines, (0, 0, 0, 1)).flatten(0, 1)))
-
-    def __call__(self, token: Tensor, place: int) -> Tensor:
-        """Features (M, C) of tokens (M,) at a place of their sequence: even is x, odd is y."""
-        index, lines = self.axes[place % 2]
-        return lines.index_select(0, index.gather(1, token[:, None])[:, 0])
 
 
 # SMCA-DETR's constant: the exponent of the Gaussian is divided by it.
@@ -158,5 +131,5 @@ class PointModulation(nn.Module):
         bias = (dy[..., :, None] + dx[..., None, :]).flatten(-2)  # (M, L, A, HW)
         extra = memory.tokens.shape[1] - h * w
         if extra:
-            bias = torch.nn.functional.pad(bias, (0, extra))
+            bias = F.pad(bias, (0, extra))
         return bias.transpose(1, 2)

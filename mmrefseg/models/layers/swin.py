@@ -1,18 +1,13 @@
 """The Swin transformer's blocks (Liu et al., ICCV 2021) on maps of any size.
 
-Letters: B pictures, H W cells of the map, C channels, A heads, S window side, N = S * S cells of a window,
-K windows of a picture. Parameters have the names of the published ImageNet weights.
+Letters: B images, H W cells of the map, C channels, A heads, S window side, N = S * S cells of a window,
+K windows of an image. Parameters have the names of the published ImageNet weights.
 """
-
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from mmcv.cnn.bricks import DropPath
 from torch import Tensor, nn
-
-from ..acceleration.fast_linear import FastLinear
-from ..acceleration.window_order import shift_regions, window_order
 
 
 class WindowAttention(nn.Module):
@@ -22,31 +17,17 @@ class WindowAttention(nn.Module):
         channels: C.
         num_heads: A.
         window_size: S, in cells.
-        fused: Use torch's fused attention where there is one; otherwise products and softmax one by one.
-            Without gradients, also cut and shift windows by index tables, and project no padded cell.
-        cache_bias: In evaluation without gradients, keep the bias of each head (with the shift's mask added)
-            between calls. It is dropped by :meth:`train` and :meth:`eval`, by moving, casting or loading.
     """
 
-    def __init__(
-        self, channels: int, num_heads: int, window_size: int, fused: bool = True, cache_bias: bool = True
-    ) -> None:
+    def __init__(self, channels: int, num_heads: int, window_size: int) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.window_size = window_size
-        self.fused = fused
-        self.cache_bias = cache_bias
         self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * window_size - 1) ** 2, num_heads))
-        self.qkv = FastLinear(channels, 3 * channels)
-        self.proj = FastLinear(channels, channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
         self.register_buffer('index', relative_position_index(window_size), persistent=False)
-        self._cache: dict = {}
         nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-
-    def train(self, mode: bool = True) -> 'WindowAttention':
-        """Set the mode, and forget cached biases: weights may have changed in between."""
-        self._cache.clear()
-        return super().train(mode)
 
     def forward(self, x: Tensor, shift: int = 0) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C); windows start at -shift and what wraps around does not mix.
@@ -54,75 +35,38 @@ class WindowAttention(nn.Module):
         Maps that are no multiple of S are padded with zeros at the right and bottom; as in the published
         models, padded cells are attended to.
         """
-        if self.fused and not torch.is_grad_enabled():
-            return self._gather(x, shift)
-        b, h, w, c = x.shape
+        h, w = x.shape[1:3]
         s = self.window_size
         x = F.pad(x, (0, 0, 0, -w % s, 0, -h % s))
         rows, columns = x.shape[1] // s, x.shape[2] // s
         if shift:
             x = torch.roll(x, (-shift, -shift), (1, 2))
-        x = x.view(b, rows, s, columns, s, c).transpose(2, 3).reshape(b, rows * columns, s * s, c)
-        x = self._attend(x, self._bias(rows, columns, shift))
-        x = x.view(b, rows, columns, s, s, c).transpose(2, 3).reshape(b, rows * s, columns * s, c)
+        x = self.attend(cut_windows(x, s), self._bias(rows, columns, shift))
+        x = join_windows(x, rows, columns)
         if shift:
             x = torch.roll(x, (shift, shift), (1, 2))
         return x[:, :h, :w]
 
-    def _gather(self, x: Tensor, shift: int) -> Tensor:
-        """:meth:`forward` by index tables."""
-        b, h, w, c = x.shape
-        n = self.window_size**2
-        order = window_order(b, h, w, self.window_size, shift, x.device)
-        qkv = self.qkv(x).view(b * h * w, 3 * c).index_select(0, order.take)
-        if len(order.padded):
-            qkv[order.padded] = self.qkv.bias  # the projection of a padded cell, which is zero
-        q, key, value = qkv.view(-1, n, 3, self.num_heads, c // self.num_heads).permute(2, 0, 3, 1, 4)
-        parts = []
-        for kind, part, separated in order.groups:
-            bias = self._cached((shift, kind), self._make_bias, separated)
-            found = F.scaled_dot_product_attention(q[part], key[part], value[part], attn_mask=bias)
-            parts.append(found.transpose(1, 2))
-        x = (parts[0] if len(parts) == 1 else torch.cat(parts)).reshape(-1, c)
-        return self.proj(x.index_select(0, order.back)).view(b, h, w, c)
-
-    def _attend(self, x: Tensor, bias: Tensor) -> Tensor:
+    def attend(self, x: Tensor, bias: Tensor) -> Tensor:
         """Windows (B, K, N, C) and bias (1 or K, A, N, N) -> (B, K, N, C)."""
         b, k, n, c = x.shape
         qkv = self.qkv(x).view(b, k, n, 3, self.num_heads, c // self.num_heads)
-        q, key, value = qkv.permute(3, 0, 1, 4, 2, 5).flatten(2, 3)  # each (B, K * A, N, C / A)
-        if len(bias) == 1:
-            # one window bias for all: windows are as good as pictures
-            q, key, value = (item.reshape(b * k, self.num_heads, n, -1) for item in (q, key, value))
-        bias = bias.reshape(1, -1, n, n)
-        if self.fused:
-            x = F.scaled_dot_product_attention(q, key, value, attn_mask=bias)
-        else:
-            logits = q * q.shape[-1] ** -0.5 @ key.transpose(-2, -1) + bias
-            x = logits.softmax(-1) @ value
-        x = x.reshape(b, k, self.num_heads, n, -1).transpose(2, 3).reshape(b, k, n, c)
+        q, key, value = qkv.permute(3, 0, 1, 4, 2, 5)  # each (B, K, A, N, C / A)
+        # with the same bias for all windows, these are as good as images
+        shape = (b * k, self.num_heads, n, -1) if len(bias) == 1 else (b, k * self.num_heads, n, -1)
+        q, key, value = (item.reshape(shape) for item in (q, key, value))
+        x = F.scaled_dot_product_attention(q, key, value, attn_mask=bias.reshape(1, -1, n, n))
+        x = x.view(b, k, self.num_heads, n, -1).transpose(2, 3).reshape(b, k, n, c)
         return self.proj(x)
 
     def _bias(self, rows: int, columns: int, shift: int) -> Tensor:
         """(1, A, N, N), or with a shift (K, A, N, N)."""
         if not shift:
-            return self._cached((0, 0), self._make_bias)  # as in :meth:`_gather`
-        return self._cached((rows, columns, shift), self._make_shifted_bias, rows, columns, shift)
+            return self.position_bias()
+        device = self.relative_position_bias_table.device
+        return self.position_bias(separated_by_shift(rows, columns, self.window_size, shift, device))
 
-    def _cached(self, key: tuple, make: Callable[..., Tensor], *args) -> Tensor:
-        """``make(*args)``, kept in evaluation without gradients as long as the table is the same."""
-        if not self.cache_bias or self.training or torch.is_grad_enabled():
-            return make(*args)
-        table = self.relative_position_bias_table
-        state = (table.data_ptr(), table._version, table.dtype, table.device)
-        if self._cache.get('state') != state:
-            self._cache.clear()
-            self._cache['state'] = state
-        if key not in self._cache:
-            self._cache[key] = make(*args)
-        return self._cache[key]
-
-    def _make_bias(self, separated: Tensor | None = None) -> Tensor:
+    def position_bias(self, separated: Tensor | None = None) -> Tensor:
         """(1, A, N, N), or with pairs to keep apart (K, N, N) or (N, N) one for each K or one.
 
         The original adds -100 to the logits of those; ours does the same, so that published weights give the
@@ -134,9 +78,20 @@ class WindowAttention(nn.Module):
             return bias.contiguous()
         return bias + separated.unsqueeze(-3).to(table.dtype) * -100.0
 
-    def _make_shifted_bias(self, rows: int, columns: int, shift: int) -> Tensor:
-        device = self.relative_position_bias_table.device
-        return self._make_bias(separated_by_shift(rows, columns, self.window_size, shift, device))
+
+def cut_windows(x: Tensor, size: int) -> Tensor:
+    """Maps (B, H, W, C), H and W multiples of ``size`` -> windows (B, K, N, C)."""
+    b, h, w, c = x.shape
+    x = x.view(b, h // size, size, w // size, size, c).transpose(2, 3)
+    return x.reshape(b, -1, size * size, c)
+
+
+def join_windows(x: Tensor, rows: int, columns: int) -> Tensor:
+    """Windows (B, K, N, C) of so many rows and columns -> maps (B, H, W, C)."""
+    b, _, n, c = x.shape
+    size = int(n**0.5)
+    x = x.view(b, rows, columns, size, size, c).transpose(2, 3)
+    return x.reshape(b, rows * size, columns * size, c)
 
 
 def relative_position_index(window_size: int) -> Tensor:
@@ -148,9 +103,21 @@ def relative_position_index(window_size: int) -> Tensor:
 
 
 def separated_by_shift(rows: int, columns: int, size: int, shift: int, device: torch.device) -> Tensor:
-    """(K, N, N) bool: pairs of cells of a shifted window that are no neighbours in the picture."""
+    """(K, N, N) bool: pairs of cells of a shifted window that are no neighbours in the image."""
     region = shift_regions(rows, columns, size, shift, device)
     return region[:, :, None] != region[:, None, :]
+
+
+def shift_regions(rows: int, columns: int, size: int, shift: int, device: torch.device) -> Tensor:
+    """(K, N) number of the part of the image that each cell of a shifted map comes from."""
+
+    def band(count: int) -> Tensor:
+        """0 before the last window, 1 and 2 on its two sides of the seam."""
+        position = torch.arange(count * size, device=device)
+        return (position >= (count - 1) * size).long() + (position >= count * size - shift).long()
+
+    regions = 3 * band(rows)[:, None] + band(columns)
+    return cut_windows(regions[None, :, :, None], size)[0, ..., 0]
 
 
 class FeedForward(nn.Module):
@@ -163,11 +130,11 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int, hidden_channels: int) -> None:
         super().__init__()
-        self.fc1 = FastLinear(channels, hidden_channels)
-        self.fc2 = FastLinear(hidden_channels, channels)
+        self.fc1 = nn.Linear(channels, hidden_channels)
+        self.fc2 = nn.Linear(hidden_channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.fc1(x, gelu=True))
+        return self.fc2(F.gelu(self.fc1(x)))
 
 
 class SwinBlock(nn.Module):
@@ -182,7 +149,6 @@ class SwinBlock(nn.Module):
         drop_path: Probability of leaving a branch out in training.
         shift_single_window: Shift even where one window covers the map, as the published detection and
             segmentation models do. The classification model does not.
-        attention_cfg: Switches of :class:`WindowAttention`.
     """
 
     def __init__(
@@ -194,13 +160,12 @@ class SwinBlock(nn.Module):
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
         shift_single_window: bool = True,
-        **attention_cfg,
     ) -> None:
         super().__init__()
         self.shift = shift
         self.shift_single_window = shift_single_window
         self.norm1 = nn.LayerNorm(channels)
-        self.attn = WindowAttention(channels, num_heads, window_size, **attention_cfg)
+        self.attn = WindowAttention(channels, num_heads, window_size)
         self.norm2 = nn.LayerNorm(channels)
         self.mlp = FeedForward(channels, int(mlp_ratio * channels))
         self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
@@ -223,7 +188,7 @@ class PatchMerging(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(4 * channels)
-        self.reduction = FastLinear(4 * channels, 2 * channels, bias=False)
+        self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 2 C)."""
@@ -235,7 +200,7 @@ class PatchMerging(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Pictures to cells of 4 x 4 pixels.
+    """Images to cells of 4 x 4 pixels.
 
     Args:
         channels: C.
@@ -253,38 +218,6 @@ class PatchEmbed(nn.Module):
         size = self.patch_size
         images = F.pad(images, (0, -images.shape[3] % size, 0, -images.shape[2] % size))
         return self.norm(self.proj(images).permute(0, 2, 3, 1))
-
-
-class ConvStem(nn.Module):
-    """Pictures to cells of 4 x 4 pixels by overlapping convolutions, and where each cell is.
-
-    For training from scratch on little data: convolutions find edges and colours sooner than patches do
-    (Xiao et al., NeurIPS 2021), and Swin on its own hardly knows left from right.
-
-    Args:
-        channels: C.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.convs = nn.Sequential(
-            nn.Conv2d(3, channels, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-        self.position = nn.Linear(4, channels, bias=False)
-        self.norm = nn.LayerNorm(channels)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) pixels -> (B, ceil(H / 4), ceil(W / 4), C)."""
-        x = self.convs(images).permute(0, 2, 3, 1)
-        y, column = (torch.linspace(-1, 1, n, dtype=x.dtype, device=x.device) for n in x.shape[1:3])
-        y, column = torch.meshgrid(y, column, indexing='ij')
-        return self.norm(x + self.position(torch.stack([column, y, column.abs(), y.abs()], -1)))
 
 
 class SwinStage(nn.Module):

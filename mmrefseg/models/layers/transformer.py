@@ -5,14 +5,12 @@ DETR: positions are added to queries and keys, never to values.
 Letters: M sequences, L tokens of a sequence, S memory positions, C channels, A heads.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from ..acceleration.stepwise import StepwiseLayer, StepwisePredictor
-from .attention import MultiHeadAttention, padding_bias
+from .attention import MultiHeadAttention, causal_bias, padding_bias
 from .memory import Memory
 from .partial_res import PointModulation
 
@@ -31,7 +29,7 @@ class FeedForward(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """Self-attention over the fused picture, then a feed-forward block."""
+    """Self-attention over the fused image, then a feed-forward block."""
 
     def __init__(self, embed_dims: int, num_heads: int, hidden_dims: int, dropout: float) -> None:
         super().__init__()
@@ -49,7 +47,7 @@ class EncoderLayer(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """Causal self-attention, cross-attention to the picture, feed-forward.
+    """Causal self-attention, cross-attention to the image, feed-forward.
 
     Args:
         embed_dims: C.
@@ -72,25 +70,71 @@ class DecoderLayer(nn.Module):
         self.norm3 = nn.LayerNorm(embed_dims)
         self.dropout = nn.Dropout(dropout)
 
-    def _cross(self, x: Tensor, position: Tensor, key: Tensor, value: Tensor, memory: Memory, bias: Tensor):
-        """Cross-attention and feed-forward of queries that have attended to their own sequence."""
+    def forward(
+        self, x: Tensor, position: Tensor, memory: Memory, padding: Tensor, cache: 'LayerCache | None' = None
+    ) -> Tensor:
+        """Places of a sequence, all of them or those behind the cache's: (M, L, C) -> (M, L, C).
+
+        Args:
+            x: (M, L, C).
+            position: (L, C) of these places.
+            memory: What the cross-attention looks at.
+            padding: Bias that hides the memory's padding, see :func:`padding_bias`.
+            cache: The places before, to which these are added.
+        """
+        cache = LayerCache() if cache is None else cache
+        query, key, value = self._project_own(x, position, cache)
+        x = self.norm1(x + self.dropout(self.self_attn.attend(query, key, value, causal_bias(query, key))))
+        bias = padding
         if self.point_modulation is not None:
             bias = bias + self.point_modulation(x, memory)
+        key, value = self._project_memory(memory, cache)
         query = self.cross_attn.project_query(x + position)
         x = self.norm2(x + self.dropout(self.cross_attn.attend(query, key, value, bias)))
         return self.norm3(x + self.dropout(self.ffn(x)))
 
-    def forward(self, x: Tensor, position: Tensor, memory: Memory, bias: Tensor) -> Tensor:
-        """All places of a known sequence at once (teacher forcing): (M, L, C) -> (M, L, C)."""
+    def _project_own(self, x: Tensor, position: Tensor, cache: 'LayerCache') -> tuple[Tensor, Tensor, Tensor]:
+        """Queries of these places, keys and values of all up to them."""
         attn = self.self_attn
-        query = x + position
-        attended = attn.attend(
-            attn.project_query(query), attn.project_key(query), attn.project_value(x), causal=True
-        )
-        x = self.norm1(x + self.dropout(attended))
-        key = self.cross_attn.project_key(memory.tokens + memory.position)
-        value = self.cross_attn.project_value(memory.tokens)
-        return self._cross(x, position, key, value, memory, bias)
+        key, value = attn.project_key(x + position), attn.project_value(x)
+        if cache.own is not None:
+            key, value = (torch.cat(pair, 2) for pair in zip(cache.own, (key, value), strict=True))
+        cache.own = key, value
+        return attn.project_query(x + position), key, value
+
+    def _project_memory(self, memory: Memory, cache: 'LayerCache') -> tuple[Tensor, Tensor]:
+        """Keys and values of the memory."""
+        if cache.memory is None:
+            attn = self.cross_attn
+            key = attn.project_key(memory.tokens + memory.position)
+            cache.memory = key, attn.project_value(memory.tokens)
+        return cache.memory
+
+
+@dataclass
+class LayerCache:
+    """Keys and values (M, A, L or S, C/A each) that a decoder layer need not project again.
+
+    Attributes:
+        own: Of the places so far.
+        memory: Of the memory.
+    """
+
+    own: tuple[Tensor, Tensor] | None = None
+    memory: tuple[Tensor, Tensor] | None = None
+
+
+@dataclass
+class DecoderCache:
+    """What a decoder keeps of the places so far.
+
+    Attributes:
+        place: The next place.
+        layers: One cache for each layer.
+    """
+
+    place: int
+    layers: list[LayerCache] = field(default_factory=list)
 
 
 class Encoder(nn.Module):
@@ -110,23 +154,6 @@ class Encoder(nn.Module):
         for layer in self.layers:
             x = layer(x, position, bias)
         return x
-
-
-@dataclass
-class DecodingState:
-    """What step-by-step decoding keeps between steps.
-
-    Attributes:
-        memory: What the cross-attention looks at.
-        layers: The decoder's, with keys and values.
-        predict: Decoder output (M, C) -> logits (M, V).
-        place: The place of the next step.
-    """
-
-    memory: Memory
-    layers: Sequence[StepwiseLayer]
-    predict: Callable[[Tensor], Tensor]
-    place: int = field(default=0)
 
 
 class Decoder(nn.Module):
@@ -161,35 +188,30 @@ class Decoder(nn.Module):
         self.norm = nn.LayerNorm(embed_dims)
         self.position = nn.Embedding(max_length, embed_dims)
 
-    def forward(self, x: Tensor, memory: Memory, first_place: int = 0) -> Tensor:
-        """Teacher forcing: sequences (M, L, C), embedded, that begin at a place -> output (M, L, C)."""
-        position = self.position.weight[first_place : first_place + x.shape[1]]
-        bias = padding_bias(memory.padding, x.dtype)
-        for layer in self.layers:
-            x = layer(x, position, memory, bias)
-        return self.norm(x)
-
-    @torch.no_grad()
-    def start(self, memory: Memory, predictor: nn.Sequential, first_place: int = 0) -> DecodingState:
-        """Begin to decode step by step.
+    def forward(
+        self, x: Tensor, memory: Memory, first_place: int = 0, cache: DecoderCache | None = None
+    ) -> Tensor:
+        """Sequences, embedded: all places at once (teacher forcing), or with a cache those behind its own.
 
         Args:
+            x: (M, L, C).
             memory: What the cross-attention looks at.
-            predictor: What turns the decoder's output (M, C) into logits (M, V).
-            first_place: The place of the sequence's first position.
-        """
-        position = self.position.weight[first_place:]
-        hidden = None
-        if memory.padding.any():
-            hidden = padding_bias(memory.padding, position.dtype)[:, 0]
-            hidden = hidden.repeat_interleave(self.layers[0].cross_attn.num_heads, 0)
-        layers = [StepwiseLayer(layer, position, memory, hidden) for layer in self.layers]
-        return DecodingState(memory, layers, StepwisePredictor(predictor, len(memory.tokens)))
+            first_place: The place of the first position, without a cache.
+            cache: From :meth:`start`; the places are added to it.
 
-    @torch.no_grad()
-    def step(self, x: Tensor, state: DecodingState) -> Tensor:
-        """The next place: embedded token (M, C) -> decoder output (M, C), without dropout."""
-        for layer in state.layers:
-            x = layer(x, state.place)
-        state.place += 1
+        Returns:
+            (M, L, C).
+        """
+        first = first_place if cache is None else cache.place
+        layers = [None] * len(self.layers) if cache is None else cache.layers
+        position = self.position.weight[first : first + x.shape[1]]
+        padding = padding_bias(memory.padding, x.dtype)
+        for layer, layer_cache in zip(self.layers, layers, strict=True):
+            x = layer(x, position, memory, padding, layer_cache)
+        if cache is not None:
+            cache.place += x.shape[1]
         return self.norm(x)
+
+    def start(self, first_place: int = 0) -> DecoderCache:
+        """An empty cache for sequences that begin at a place."""
+        return DecoderCache(first_place, [LayerCache() for _ in self.layers])

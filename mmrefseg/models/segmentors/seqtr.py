@@ -3,6 +3,8 @@
 Letters: B pictures, M expressions (all pairs of the batch in a row), P vertices.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmdet.models.detectors.base import BaseDetector
@@ -14,7 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...structures.polygons import vertices_to_mask
-from ..acceleration.folding import FoldedCopies
+from ..heads.auxiliary import AuxiliaryInputs, build_auxiliary_heads
 from ..heads.seqtr_head import HeadPrediction, ImageSizes
 from ..layers.memory import Memory
 
@@ -31,23 +33,15 @@ class SeqTR(BaseDetector):
         language_model: Config; gives a vector per expression.
         neck: Config of the fusion.
         head: Config of the sequence head.
-        category_loss: Config of :class:`CellCategoryLoss`, if boxes' categories shall teach the
-            backbone (for backbones that start from scratch).
-        fused_cell_loss: Config of :class:`BoxCellLoss` with the ``embed_dims`` of the neck's output,
-            if boxes shall teach the fused map directly, before the encoder.
-        word_loss: Config of :class:`WordLoss` with the ``in_channels`` of the neck's output, if the
-            words said of each object shall teach the backbone.
+        auxiliary_heads: Configs of heads that teach the features in training (:class:`AuxiliaryHead`); none
+            in the papers.
         data_preprocessor: Config; ``pad_size_divisor`` must be the codec's ``pad_divisor``.
         test_cfg: ``confine_to_box=True`` keeps vertices inside the ground-truth box
-            (for pseudo labels, where the box is known); ``fuse_conv_bn=True`` runs backbone and neck
-            with folded batch norms, channels last and Winograd's convolutions (the same results but for
-            rounding, in less time and more memory);
+            (for pseudo labels, where the box is known);
             ``legacy_rescale=True`` resizes the whole padded mask to the original picture, as the original
             does: where there is padding, that shifts the mask.
         init_cfg: mmengine's initialisation config.
     """
-
-    fuses_conv_bn = True  # what --fuse-conv-bn of tools/test.py asks for
 
     def __init__(
         self,
@@ -55,9 +49,7 @@ class SeqTR(BaseDetector):
         language_model: ConfigType,
         neck: ConfigType,
         head: ConfigType,
-        category_loss: OptConfigType = None,
-        fused_cell_loss: OptConfigType = None,
-        word_loss: OptConfigType = None,
+        auxiliary_heads: Sequence[ConfigType] = (),
         data_preprocessor: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
@@ -67,20 +59,9 @@ class SeqTR(BaseDetector):
         self.language_model = MODELS.build(language_model)
         self.neck = MODELS.build(neck)
         self.head = MODELS.build(head)
-        self.category_loss = None if category_loss is None else MODELS.build(category_loss)
-        self.fused_cell_loss = None if fused_cell_loss is None else MODELS.build(fused_cell_loss)
-        self.word_loss = None
-        if word_loss is not None:
-            words = len(self.language_model.vocabulary)
-            self.word_loss = MODELS.build({**word_loss, 'vocabulary_size': words})
-        switches = dict(confine_to_box=False, fuse_conv_bn=False, legacy_rescale=False)
+        self.auxiliary_heads = build_auxiliary_heads(auxiliary_heads, self.language_model)
+        switches = dict(confine_to_box=False, legacy_rescale=False)
         self.test_cfg = switches | dict(test_cfg or {})
-        self._folded = FoldedCopies()
-
-    def train(self, mode: bool = True) -> 'SeqTR':
-        """Training mode, or evaluation mode."""
-        self._folded.drop()
-        return super().train(mode)
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Pictures (B, 3, H, W) -> three maps."""
@@ -92,12 +73,8 @@ class SeqTR(BaseDetector):
 
     def _extract(self, batch_inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The map that sentences are brought into, and the backbone's three."""
-        if not self.test_cfg['fuse_conv_bn'] or self.training or torch.is_grad_enabled():
-            maps = self.extract_feat(batch_inputs)
-            return self.neck.forward_vision(maps), maps
-        backbone, neck = self._folded(self.backbone, self.neck)
-        maps = backbone(batch_inputs.contiguous(memory_format=torch.channels_last))
-        return neck.forward_vision(maps), maps
+        maps = self.extract_feat(batch_inputs)
+        return self.neck.forward_vision(maps), maps
 
     def encode(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> Memory:
         """Everything before the decoder: the memory of all M expressions."""
@@ -124,7 +101,7 @@ class SeqTR(BaseDetector):
         return ImageSizes(image[index], padded[index].float(), tuple(batch_inputs.shape[-2:]))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Token losses, see :meth:`SeqTRHead.loss`, and those of the picture that are configured."""
+        """Token losses, see :meth:`SeqTRHead.loss`, and those of the auxiliary heads."""
         instances = [sample.gt_instances for sample in batch_data_samples]
 
         def gather(name: str) -> Tensor | None:
@@ -134,23 +111,32 @@ class SeqTR(BaseDetector):
 
         vision, fused, *encoded = self._fuse(batch_inputs, batch_data_samples)
         memory = self.head.encode(fused, *encoded)
-        boxes = gather('bbox_tokens')
-        losses = self.head.loss(memory, boxes, gather('mask_tokens'), gather('has_mask'))
-        if self.category_loss is not None:
-            stride = tuple(
-                full / cells for full, cells in zip(batch_inputs.shape[-2:], memory.grid, strict=True)
-            )
-            pixels, labels = [item.bboxes for item in instances], [item.labels for item in instances]
-            losses['loss_category'] = self.category_loss(vision, pixels, labels, stride)
-        if self.fused_cell_loss is not None:
-            cells = self.head.boxes_in_cells(boxes, memory)
-            fused = fused.permute(0, 2, 3, 1)
-            losses['loss_fused_cell'] = self.fused_cell_loss(fused, cells, memory.image_padding)
-        if self.word_loss is not None:
-            cells = self.head.boxes_in_cells(boxes, memory)
-            words, index = self._sentences(batch_data_samples, vision.device)
-            losses['loss_word'] = self.word_loss(vision, index, cells, words)
+        tokens = gather('bbox_tokens'), gather('mask_tokens')
+        losses = self.head.loss(memory, *tokens, gather('has_mask'))
+        if self.auxiliary_heads:
+            inputs = self._auxiliary_inputs(batch_inputs, batch_data_samples, vision, fused, memory)
+            for head in self.auxiliary_heads.values():
+                losses |= head.loss(inputs)
         return losses
+
+    def _auxiliary_inputs(
+        self, batch_inputs: Tensor, samples: SampleList, vision: Tensor, fused: Tensor, memory: Memory
+    ) -> AuxiliaryInputs:
+        words, index = self._sentences(samples, vision.device)
+        boxes = torch.cat([sample.gt_instances.bbox_tokens for sample in samples]).to(vision.device)
+        (height, width), (rows, columns) = batch_inputs.shape[-2:], memory.grid
+        return AuxiliaryInputs(
+            vision=vision,
+            stride=(height / rows, width / columns),
+            boxes=[sample.gt_instances.bboxes for sample in samples],
+            labels=[sample.gt_instances.labels for sample in samples],
+            image_index=index,
+            box_cells=(boxes + 0.5) / self.head.codec.num_bins * memory.extent.repeat(1, 2),
+            words=words,
+            language_model=self.language_model,
+            fused=fused,
+            memory=memory,
+        )
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True

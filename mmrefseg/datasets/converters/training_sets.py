@@ -1,0 +1,164 @@
+"""Training sets made from others: a few objects keep their mask, or several sets become one."""
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...utils import UserInputError
+
+UNITS = ('object', 'image')
+# What else tells the shape of an object whose mask is withheld.
+_TELLTALE = {'segmentation', 'rle', 'polygons', 'contours', 'area', 'points', 'ignore_mask'}
+
+
+def sample_masks(
+    records: list[dict], ratios: Sequence[float], seed: int, unit: str = 'object', where: str = 'train'
+) -> dict[float, list[dict]]:
+    """Withhold masks outside a random sample, for several sizes of sample.
+
+    The objects are shuffled once, and each sample is the beginning of that order: the smaller samples lie
+    within the larger. Refs to one annotation (same image, same box) are kept or withheld together.
+
+    Args:
+        records: Normalized records of the training split.
+        ratios: Percentages above 0 and at most 100.
+        seed: Seed of the shuffle.
+        unit: ``'object'``: ``round(ratio / 100 * objects)`` objects keep their mask (at least 1; one more
+            where the last annotation has two refs). ``'image'``: all masks of ``round(ratio / 100 * images)``
+            images.
+        where: File and split, for messages.
+
+    Returns:
+        For each ratio the records in their order; a withheld one lacks the key ``mask`` and all that
+        follows from a mask.
+
+    Raises:
+        UserInputError: If a ratio or the unit is wrong, or the file has too few masks.
+    """
+    _check(ratios, unit)
+    if unit == 'image':
+        keys: list[Any] = [_image_key(record) for record in records]
+        total = len(set(keys))
+    else:
+        keys = [(*_image_key(record), *record['bbox']) for record in records]
+        total = len(records)
+    weights = _weights(records, keys, unit)
+    order = sorted(weights, key=repr)
+    random.Random(seed).shuffle(order)
+    available = sum(weights.values())
+    sampled = {}
+    for ratio in ratios:
+        wanted = max(1, round(ratio / 100 * total))
+        if wanted > available:
+            raise UserInputError.of(
+                where,
+                f'{available} {unit}s with masks',
+                f'{wanted} ({ratio:g} % of {total})',
+                'use the full file',
+            )
+        kept = _first(order, weights, wanted)
+        sampled[ratio] = [
+            record if key in kept else _withhold(record) for key, record in zip(keys, records, strict=True)
+        ]
+    return sampled
+
+
+def _check(ratios: Sequence[float], unit: str) -> None:
+    for ratio in ratios:
+        if not 0 < ratio <= 100:
+            raise UserInputError.of('ratio', f'{ratio:g}', 'a percentage above 0 and at most 100', 'mend it')
+    if unit not in UNITS:
+        raise UserInputError.of('unit', repr(unit), f'one of {UNITS}', 'mend it')
+
+
+def _image_key(record: dict) -> tuple:
+    return (record.get('data_source') or '', record['image_id'])
+
+
+def _weights(records: list[dict], keys: list[Any], unit: str) -> dict[Any, int]:
+    """How much each unit that has a mask counts: an annotation its refs, an image one."""
+    weights: dict[Any, int] = {}
+    for key, record in zip(keys, records, strict=True):
+        if record.get('mask') is not None:
+            weights[key] = 1 if unit == 'image' else weights.get(key, 0) + 1
+    return weights
+
+
+def _first(order: list[Any], weights: dict[Any, int], wanted: int) -> set[Any]:
+    kept: set[Any] = set()
+    count = 0
+    for key in order:
+        if count >= wanted:
+            break
+        kept.add(key)
+        count += weights[key]
+    return kept
+
+
+def _withhold(record: dict) -> dict:
+    return {key: value for key, value in record.items() if not (key in _TELLTALE or key.startswith('mask'))}
+
+
+def guess_source(name: str) -> str:
+    """SeqTR's name for where the images of a data set come from."""
+    for start, source in (('refcoco', 'coco'), ('referit', 'saiaprtc12'), ('flickr', 'flickr'), ('vg', 'vg')):
+        if name.startswith(start):
+            return source
+    return name
+
+
+def mix_datasets(
+    datasets: Mapping[str, dict[str, list[dict]]], sources: Mapping[str, str] | None = None
+) -> tuple[dict[str, list[dict]], dict[str, int]]:
+    """Join training sets; keep the other splits apart under names of their own.
+
+    RefCOCO, RefCOCO+ and RefCOCOg divide the same COCO images in different ways: a training image of
+    one is often a test image of another. Images that any data set tests on are left out of the mixed
+    training set.
+
+    Args:
+        datasets: Normalized splits by name of the data set, e.g. ``'refcoco-unc'``.
+        sources: ``data_source`` by name, for records that have none; see :func:`guess_source`.
+
+    Returns:
+        The splits ``train`` and ``<split>_<name>`` (``val_refcoco_unc``...), and the number of training
+        objects left out by name. In ``train`` ref_id and sent_ids count from 0; ``source_dataset`` and
+        ``source_ref_id`` tell where an object came from.
+
+    Raises:
+        UserInputError: If no training object is left.
+    """
+    sources = sources or {}
+    tested = set()
+    mixed: dict[str, list[dict]] = {'train': []}
+    for name, splits in datasets.items():
+        source = sources.get(name, guess_source(name))
+        for split, records in splits.items():
+            for record in records:
+                record.setdefault('data_source', source)
+            if split != 'train':
+                mixed[f'{split}_{name.replace("-", "_")}'] = records
+                tested.update((record['data_source'], record['image_id']) for record in records)
+    dropped = {}
+    for name, splits in datasets.items():
+        records = splits.get('train', [])
+        kept = [record for record in records if (record['data_source'], record['image_id']) not in tested]
+        dropped[name] = len(records) - len(kept)
+        for record in kept:
+            mixed['train'].append(_renumbered(record, name, mixed['train']))
+    if not mixed['train']:
+        raise UserInputError.of(
+            'mix', 'no training object left', 'some', 'add a data set with a split "train"'
+        )
+    return mixed, dropped
+
+
+def _renumbered(record: dict, name: str, before: list[dict]) -> dict:
+    first = before[-1]['sent_ids'][-1] + 1 if before else 0
+    return {
+        **record,
+        'ref_id': len(before),
+        'sent_ids': list(range(first, first + len(record['expressions']))),
+        'source_dataset': name,
+        'source_ref_id': record['ref_id'],
+    }

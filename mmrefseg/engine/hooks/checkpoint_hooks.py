@@ -1,0 +1,322 @@
+"""Checkpoints: checked when they are loaded, linked under fixed names, named to the metrics."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.dist import get_rank
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+
+from ...utils import UserInputError, file_sha256
+from ...utils.places import is_shipped, shipped_weights
+
+
+@dataclass(frozen=True)
+class KeyReport:
+    """How the tensors of a checkpoint fit those of a model.
+
+    Attributes:
+        fitting: Names that both have, in the same shape.
+        missing: Names that only the model has.
+        unexpected: Names that only the checkpoint has.
+        mismatched: ``name: shape in the checkpoint -> shape in the model``.
+    """
+
+    fitting: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mismatched: tuple[str, ...]
+
+    @property
+    def model_share(self) -> float:
+        """Share of the model's tensors that the checkpoint gives, in [0, 1]."""
+        in_model = len(self.fitting) + len(self.missing) + len(self.mismatched)
+        return len(self.fitting) / max(in_model, 1)
+
+    @property
+    def checkpoint_share(self) -> float:
+        """Share of the checkpoint's tensors that the model takes, in [0, 1]."""
+        in_checkpoint = len(self.fitting) + len(self.unexpected) + len(self.mismatched)
+        return len(self.fitting) / max(in_checkpoint, 1)
+
+    def __str__(self) -> str:
+        in_model = len(self.fitting) + len(self.missing) + len(self.mismatched)
+        in_checkpoint = len(self.fitting) + len(self.unexpected) + len(self.mismatched)
+        return (
+            f'{len(self.fitting)} of the {in_model} tensors of the model are among the {in_checkpoint} '
+            f'of the checkpoint ({len(self.missing)} missing, {len(self.unexpected)} unexpected, '
+            f'{len(self.mismatched)} of another shape)'
+        )
+
+    def details(self, limit: int = 20) -> str:
+        """The names that do not fit, at most ``limit`` of each kind, one kind a line."""
+        lines = []
+        for title in ('missing', 'unexpected', 'mismatched'):
+            names = getattr(self, title)
+            if names:
+                more = f', ... {len(names) - limit} more' if len(names) > limit else ''
+                lines.append(f'{title}: {", ".join(names[:limit])}{more}')
+        return '\n'.join(lines)
+
+
+def compare_state_dicts(model: Mapping, checkpoint: Mapping) -> KeyReport:
+    """Compare names and shapes of two state dicts.
+
+    Args:
+        model: State dict of the model.
+        checkpoint: State dict of the checkpoint; a leading ``module.`` (data-parallel training) is dropped.
+
+    Returns:
+        KeyReport: What fits and what does not. BatchNorm's ``num_batches_tracked`` is not counted.
+    """
+    model = {key: value for key, value in model.items() if not key.endswith('num_batches_tracked')}
+    checkpoint = {
+        key.removeprefix('module.'): value
+        for key, value in checkpoint.items()
+        if isinstance(value, torch.Tensor) and not key.endswith('num_batches_tracked')
+    }
+    common = [key for key in model if key in checkpoint]
+    fitting = tuple(key for key in common if model[key].shape == checkpoint[key].shape)
+    mismatched = tuple(
+        f'{key}: {tuple(checkpoint[key].shape)} -> {tuple(model[key].shape)}'
+        for key in common
+        if model[key].shape != checkpoint[key].shape
+    )
+    missing = tuple(key for key in model if key not in checkpoint)
+    unexpected = tuple(key for key in checkpoint if key not in model)
+    return KeyReport(fitting, missing, unexpected, mismatched)
+
+
+@HOOKS.register_module()
+class CheckpointCheckHook(Hook):
+    """Refuse the checkpoint of another model, and say in the log what was loaded.
+
+    mmengine loads what fits and passes over the rest. That is right for going
+    from comprehension to segmentation, where the heads differ in a few
+    tensors, and a silent disaster for a wrong path.
+
+    Args:
+        train_share: To start training, at least this share of the model's (or
+            of the checkpoint's, for a backbone alone) tensors must fit.
+        test_share: To test or to resume, at least this share of the model's
+            tensors must come from the checkpoint.
+
+    Raises:
+        UserInputError: From :meth:`after_load_checkpoint`.
+    """
+
+    def __init__(self, train_share: float = 0.5, test_share: float = 1.0) -> None:
+        self.train_share = train_share
+        self.test_share = test_share
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare before anything is copied into the model."""
+        where = f'checkpoint {runner._load_from or ""}'.strip()
+        # Until it runs, a runner keeps the config of its training loop; a tester has none.
+        training = runner._train_loop is not None and not isinstance(runner._train_loop, dict)
+        resuming = training and bool(runner._resume)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        report = compare_state_dicts(model.state_dict(), checkpoint.get('state_dict', checkpoint))
+        if training and not resuming:
+            share, limit = max(report.model_share, report.checkpoint_share), self.train_share
+        else:
+            share, limit = report.model_share, self.test_share
+        if share < limit or not report.fitting:
+            raise UserInputError(
+                f'{where}: {report}, so it belongs to another model than the {type(model).__name__} of this '
+                f'config; expected at least {limit:.0%} to fit; give the checkpoint that belongs to the '
+                f'config ({_first_misfit(report)})'
+            )
+        if resuming and 'optimizer' not in checkpoint:
+            raise UserInputError.of(
+                where,
+                'weights without the state of the optimizer',
+                'a checkpoint that training can resume from',
+                'resume from latest.pth, or start anew from these weights with --load-from',
+            )
+        if runner.rank == 0:
+            details = report.details()
+            runner.logger.info(f'{where}: {report}' + (f'\n{details}' if details else ''))
+            broken = broken_conventions(model, (checkpoint.get('meta') or {}).get('conventions') or {})
+            if broken:
+                runner.logger.warning(
+                    f'{where}: its weights were trained with other conventions than those of this config and '
+                    f'will not give what they gave; set {" ".join(broken)}'
+                )
+
+
+def broken_conventions(model: torch.nn.Module, conventions: Mapping[str, object]) -> list[str]:
+    """``model.NAME=VALUE`` for each switch of the model that differs from what weights were trained under.
+
+    Args:
+        model: The model that loads them.
+        conventions: Name -> value, from a converted checkpoint's ``meta['conventions']``; names that the
+            model does not have are passed over.
+    """
+    broken = []
+    for name, value in conventions.items():
+        owner = model
+        for part in name.split('.'):
+            owner = getattr(owner, part, None)
+        if owner is not None and owner != value:
+            broken.append(f'model.{name}={value}')
+    return broken
+
+
+def _first_misfit(report: KeyReport) -> str:
+    for title in ('mismatched', 'missing', 'unexpected'):
+        names = getattr(report, title)
+        if names:
+            return f'first {title}: {names[0]}'
+    return 'the checkpoint holds no tensor'
+
+
+@HOOKS.register_module()
+class CheckpointLinkHook(Hook):
+    """Keep ``latest.pth`` and ``best.pth`` in the work directory.
+
+    A config of the next stage can then name its starting point before the
+    previous stage has run: ``load_from='work_dirs/<previous config>/best.pth'``.
+
+    The best checkpoint is the one of :class:`mmengine.hooks.CheckpointHook`'s
+    ``save_best`` (of its first metric, if it has several). When training ends
+    without any best checkpoint (no validation), ``best.pth`` is the last one.
+
+    Args:
+        latest: Name for the newest checkpoint.
+        best: Name for the best checkpoint.
+    """
+
+    # After CheckpointHook (VERY_LOW), which writes the files that are linked here.
+    priority = 'LOWEST'
+
+    def __init__(self, latest: str = 'latest.pth', best: str = 'best.pth') -> None:
+        self.latest = latest
+        self.best = best
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Follow checkpoints that are written between epochs."""
+        self._update(runner)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Follow the epoch's checkpoint."""
+        self._update(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Follow the best checkpoint, which is written after validation."""
+        self._update(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Link both once more, and fall back to the last checkpoint where there is no best one."""
+        self._update(runner)
+        if runner.rank != 0 or self._path(runner, self._best_key(runner)) is not None:
+            return
+        last = self._path(runner, 'last_ckpt')
+        if last is not None and link_file(last, Path(runner.work_dir) / self.best):
+            runner.logger.info(f'No validation chose a best checkpoint: {self.best} is {last.name}.')
+
+    def _update(self, runner: Runner) -> None:
+        if runner.rank != 0:
+            return
+        for name, key in ((self.latest, 'last_ckpt'), (self.best, self._best_key(runner))):
+            target = self._path(runner, key)
+            if target is not None and link_file(target, Path(runner.work_dir) / name):
+                runner.logger.info(f'{name} is {target.name}.')
+
+    @staticmethod
+    def _best_key(runner: Runner) -> str:
+        """Where CheckpointHook notes the path of the best checkpoint in the message hub."""
+        for hook in runner.hooks:
+            metrics = getattr(hook, 'key_indicators', None) if isinstance(hook, CheckpointHook) else None
+            if metrics and len(metrics) > 1:
+                return f'best_ckpt_{metrics[0]}'
+        return 'best_ckpt'
+
+    @staticmethod
+    def _path(runner: Runner, key: str) -> Path | None:
+        """The checkpoint noted under ``key``, if there is such a file."""
+        noted = runner.message_hub.runtime_info.get(key)
+        path = Path(noted) if noted else None
+        return path if path is not None and path.is_file() else None
+
+
+def link_file(target: Path, name: Path) -> bool:
+    """Make ``name`` another name of the file ``target``, atomically.
+
+    A hard link comes first: unlike a symbolic one it survives the moment in
+    which mmengine has removed the old best checkpoint and not yet written the
+    new one. Where a file system has neither kind, the file is copied.
+
+    Args:
+        target: An existing file.
+        name: The name to give it; replaced if it is there.
+
+    Returns:
+        bool: Whether anything had to change.
+    """
+    if name.exists() and (name.samefile(target) or _is_copy(name, target)):
+        return False
+    temporary = name.with_name(f'.{name.name}.{os.getpid()}')
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    try:
+        os.link(target, temporary)
+    except OSError:
+        try:
+            temporary.symlink_to(os.path.relpath(target, name.parent))
+        except OSError:
+            shutil.copy2(target, temporary)
+    # os.replace does nothing when both are already the same file, and would leave the temporary name.
+    os.replace(temporary, name)
+    return True
+
+
+def _is_copy(name: Path, target: Path) -> bool:
+    """Whether ``name`` is an unchanged copy (``copy2`` keeps the time of writing)."""
+    ours, theirs = name.stat(), target.stat()
+    return ours.st_size == theirs.st_size and ours.st_mtime_ns == theirs.st_mtime_ns
+
+
+@HOOKS.register_module()
+class NameCheckpointHook(Hook):
+    """Tell the metrics that ask for it (``PseudoLabelDump``) what was loaded, before the first batch.
+
+    tools/test.py has done so before; this is for other tools that test by a config, such as mmdet's. After
+    training in the same process the weights are no file's, and the metrics hear nothing.
+    """
+
+    def before_test(self, runner: Runner) -> None:
+        """Once the weights are loaded."""
+        # asking for runner.iter would build the training, and read its data, in every test
+        trained = isinstance(runner._train_loop, BaseLoop) and runner.iter > 0
+        begin_metrics(runner.test_evaluator.metrics, None if trained else runner._load_from)
+
+
+def begin_metrics(metrics: Iterable[BaseMetric], load_from: str | None) -> None:
+    """Call ``begin(checkpoint, sha256)`` of the metrics that have it and have not begun.
+
+    Args:
+        metrics: Of the test.
+        load_from: What the weights are loaded from; what is no file of this machine (an address, but for
+            weights inside the package) is named and not hashed.
+
+    Raises:
+        UserInputError: If a metric refuses to begin.
+    """
+    waiting = [metric for metric in metrics if not getattr(metric, 'begun', True)]
+    if not waiting:
+        return
+    sha256 = None
+    if load_from and get_rank() == 0:  # the file may be large, and others on the same disk
+        path = shipped_weights(load_from) if is_shipped(load_from) else Path(load_from).expanduser()
+        sha256 = file_sha256(path) if path.is_file() else None
+    for metric in waiting:
+        metric.begin(load_from, sha256)

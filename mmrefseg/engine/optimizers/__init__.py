@@ -1,3 +1,0 @@
-from .merged_groups import MergedGroupsConstructor
-
-__all__ = ['MergedGroupsConstructor']

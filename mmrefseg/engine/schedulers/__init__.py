@@ -1,3 +1,0 @@
-from .poly_decay import PolyDecay
-
-__all__ = ['PolyDecay']

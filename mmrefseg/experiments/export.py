@@ -1,0 +1,137 @@
+"""How the weights of the package are made: the stages, and the export that scores what it writes."""
+
+import argparse
+import subprocess
+import tempfile
+from pathlib import Path
+
+from mmengine.config import Config
+
+from ..checkpoints.shipped import Provenance, fingerprint, halve, select, with_base, write_safetensors
+from ..compat.checkpoint import load_checkpoint_file
+from ..datasets.annotations import load_annotation_file
+from ..datasets.vocabulary import build_vocabulary
+from ..runs.config import build_runner, innermost_datasets, load_config
+from ..runs.testing import set_split
+from ..utils import UserInputError, file_sha256
+from ..utils.places import PACKAGE, SCHEME, shipped, shipped_weights
+from .few_masks import PartialStudy, epochs_of
+from .stages import Stage, python
+
+REC = 'configs/extended/box-frame_tiny_rec_refshapes.py'
+MASKS = 'configs/extended/box-frame_tiny_m05-frozen_refshapes.py'
+NETWORK = 'BoxFrame'
+MASK_KEYS = ('head.roi_memory', 'head.mask_cell_head', 'head.task_embedding', 'head.decoder.position')
+"""What the network of masks has besides the one of boxes, or in another shape."""
+
+
+def shipped_stages(folder: Path, seed: int, weights: Path, options: tuple[str, ...] = ()) -> list[Stage]:
+    """Train and export the package's weights: boxes, then what masks add to them.
+
+    Args:
+        folder: Of the trainings and their logs.
+        seed: Of the mask sample and of both trainings.
+        weights: Where the files go. What masks add is trained on the boxes-only file in the package, so only
+            the package's own folder makes a pair that belongs together.
+        options: ``key=value`` config options for both trainings (to make tests short).
+    """
+    study = PartialStudy(folder, seed)
+    rec, masks = (weights / f'{name}_refshapes.safetensors' for name in ('rec_tiny', 'box-frame_tiny_masks'))
+    ann_file = f'train_dataloader.dataset.ann_file={study.sample(5).resolve()}'
+    return [
+        study.data(),
+        study.samples((5,)),
+        *_train_and_export(study, 'rec', REC, rec, options, ()),
+        *_train_and_export(
+            study, 'masks', MASKS, masks, (ann_file, *options),
+            ('--extends', f'{SCHEME}{rec.stem}', '--keys', *MASK_KEYS),
+        ),
+    ]  # fmt: skip
+
+
+def _train_and_export(
+    study: PartialStudy, name: str, config: str, file: Path, options: tuple[str, ...], export: tuple[str, ...]
+) -> list[Stage]:
+    work_dir = study.work_dir(name)
+    train = python(
+        'tools/train.py', shipped(config), '--work-dir', work_dir, '--seed', study.seed,
+        *(['--cfg-options', *options] if options else []),
+    )  # fmt: skip
+    said = ' '.join(['python', 'tools/train.py', config, *train[3:]]).replace(f'{Path.cwd()}/', '')
+    write = python(
+        'tools/model_converters/export_weights.py', config, work_dir / 'best.pth', file,
+        '--network', NETWORK, '--command', said, *export,
+    )  # fmt: skip
+    return [
+        Stage(f'train {name}', train, work_dir / 'best.pth', epochs=epochs_of(config, list(options))),
+        Stage(f'score and write {file.name}', write, file),
+    ]
+
+
+def export_weights(args: argparse.Namespace) -> Provenance:
+    """Write a checkpoint as a file of the package, scored as it is in the file.
+
+    Args:
+        args: Of ``tools/model_converters/export_weights.py``.
+
+    Returns:
+        What is written about the weights.
+
+    Raises:
+        UserInputError: If the checkpoint or the config does not fit, or the commit is not known.
+    """
+    checkpoint = load_checkpoint_file(args.src)
+    seed = (checkpoint.get('meta') or {}).get('seed', 0)
+    state = halve(select(checkpoint.get('state_dict', checkpoint), args.keys))
+    config = load_config(shipped(args.config), args.cfg_options)
+    set_split(config, args.split)
+    dataset = innermost_datasets(config.test_dataloader)[0]
+    splits = load_annotation_file(Path(dataset.get('data_root') or '') / dataset.ann_file)
+    words = build_vocabulary(**config.model.language_model.vocabulary)
+    provenance = Provenance(
+        network=args.network,
+        config=str(args.config),
+        seed=seed,
+        commit=args.commit or _commit(),
+        command=args.command or f'python tools/train.py {args.config} --seed {seed}',
+        data=Path(dataset.ann_file).parent.name,
+        data_sha256=fingerprint(splits.values()),
+        split=args.split,
+        split_sha256=fingerprint([splits[args.split]]),
+        metrics=_score(config, with_base(state, args.extends)),
+        readout=_readout(config),
+        words=tuple(words.words),
+        tokenizer=words.tokenizer.name,
+        max_tokens=words.max_tokens,
+        extends=args.extends,
+        extends_sha256=file_sha256(shipped_weights(args.extends)) if args.extends else '',
+    )
+    write_safetensors(args.dst, state, provenance.to_metadata())
+    return provenance
+
+
+def _score(config: Config, state: dict) -> dict[str, float]:
+    """Metrics of weights, in percent."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / 'weights.safetensors'
+        write_safetensors(weights, state)
+        config.load_from, config.resume = str(weights), False
+        config.work_dir = folder
+        metrics = build_runner(config).test()
+    return {name: round(float(value), 2) for name, value in metrics.items()}
+
+
+def _readout(config: Config) -> str:
+    head = config.model.head
+    return head.get('contours_from', 'decoder') if head.get('with_mask') else 'none'
+
+
+def _commit() -> str:
+    """The checkout's commit, with ``-dirty`` where it has changes."""
+    command = ['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*']
+    done = subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True)
+    if done.returncode:
+        raise UserInputError.of(
+            str(PACKAGE.parent), 'no git checkout', 'one', 'name the commit with --commit'
+        )
+    return done.stdout.strip()
