@@ -48,7 +48,11 @@ class OneDNNFeedForward(Accelerated):
 def by_onednn(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN may multiply the two, and is faster."""
     return (
-        HAS_ONEDNN and x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and is_inferring(x)
+        HAS_ONEDNN
+        and x.numel() * len(weight) >= MANY_PRODUCTS
+        and x.device.type == 'cpu'
+        and x.dtype == weight.dtype == torch.float32
+        and is_inferring(x)
     )
 
 
