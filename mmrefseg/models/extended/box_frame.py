@@ -353,6 +353,7 @@ class BoxFrameHead(SeqTRHead):
 
     # --------------------------------------------------------------- prediction
 
+    @torch.no_grad()
     def predict(
         self, memory: ImageMemory, bins: Tensor | None = None, keep_logits: bool = False
     ) -> HeadPrediction:

@@ -273,6 +273,7 @@ class SeqTRHead(BaseModule):
 
     # --------------------------------------------------------------- prediction
 
+    @torch.no_grad()
     def predict(
         self, memory: Memory, bins: Tensor | None = None, keep_logits: bool = False
     ) -> HeadPrediction:
