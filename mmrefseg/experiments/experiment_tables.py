@@ -173,23 +173,33 @@ def _grouped(summary: Mapping) -> dict[tuple, dict[str, Mapping]]:
 
 
 def _comparisons(summary: Mapping) -> Iterator[str]:
-    """What pseudo masks add, where each stage is read by what reads it best."""
+    """What pseudo masks add, where each stage is read by what reads it best, over the seeds that both have."""
     groups = _grouped(summary)
     for (network, ratio, selection), group in groups.items():
         if selection != 'masks_only' or ratio == 100:
             continue
-        base = _best(group)
-        said = f'masks only {base["miou"]["mean"]:.1f} ({base["readout"]})'
         for other in ('unselected', 'rpp'):
-            if (network, ratio, other) in groups:
-                best = _best(groups[network, ratio, other])
-                gain = best['miou']['mean'] - base['miou']['mean']
-                said += f', {LABELS[other]} {best["miou"]["mean"]:.1f} ({best["readout"]}, {gain:+.1f})'
-        yield f'- {NETWORKS[network].title}, {ratio} % of the masks: {said}'
+            after = groups.get((network, ratio, other), {})
+            seeds = set.intersection(*(set(row['seeds']) for row in (*group.values(), *after.values())))
+            if not after or not seeds:
+                continue
+            (before, readout), (then, other_readout) = _best(group, seeds), _best(after, seeds)
+            yield (
+                f'- {NETWORKS[network].title}, {ratio} % of the masks: masks only {before:.1f} ({readout}), '
+                f'{LABELS[other]} {then:.1f} ({other_readout}), {then - before:+.1f}, {len(seeds)} seeds'
+            )
 
 
-def _best(group: Mapping[str, Mapping]) -> Mapping:
-    return max(group.values(), key=lambda row: row['miou']['mean'])
+def _best(group: Mapping[str, Mapping], seeds: set[int]) -> tuple[float, str]:
+    """The largest mIoU of any readout over some seeds, and the readout."""
+    means = {
+        readout: statistics.fmean(
+            value for seed, value in zip(row['seeds'], row['miou']['values'], strict=True) if seed in seeds
+        )
+        for readout, row in group.items()
+    }
+    readout = max(means, key=means.get)
+    return means[readout], readout
 
 
 def mean_and_spread(number: Mapping) -> str:

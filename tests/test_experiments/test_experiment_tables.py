@@ -62,8 +62,20 @@ def test_table_names_network_and_readout(summary, tmp_path):
     assert '| Partial-RES | 5 % | + RPP | 61.0 ± 1.4 | 10.0 ± 0.0 | - | - | 2 |' in table
     assert '| BoxFrame | 5 % | + RPP | 61.0 ± 1.4 | 10.0 ± 0.0 | 59.0 ± 1.4 | 10.0 ± 0.0 | 2 |' in table
     assert '| Partial-RES | 100 % | all masks (ceiling) | 75.0 | 20.0 | - | - | 1 |' in table
-    assert '- Partial-RES, 5 % of the masks: masks only 51.0 (decoder), + RPP 61.0 (decoder, +10.0)' in table
-    assert '- BoxFrame, 5 % of the masks: masks only 55.0 (cells), + RPP 61.0 (decoder, +6.0)' in table
+    said = '5 % of the masks: masks only'
+    assert f'- Partial-RES, {said} 51.0 (decoder), + RPP 61.0 (decoder), +10.0, 2 seeds' in table
+    assert f'- BoxFrame, {said} 55.0 (cells), + RPP 61.0 (decoder), +6.0, 2 seeds' in table
+
+
+def test_stages_are_compared_over_the_seeds_that_both_have(tmp_path):
+    studies = make_studies(tmp_path, PARTIAL_RES)
+    for study in studies:
+        found = study.scores('m05_masks_only', 'decoder')
+        write_scores(found, miou=50 + 20 * study.seed, oiou=40, p50=70, p90=10)
+    write_scores(studies[0].scores('m05_rpp', 'decoder'), miou=60, oiou=40, p50=70, p90=10)
+    write_experiment_report(studies, [Variant(5), Variant(5, 'rpp')], tmp_path)
+    expected = 'masks only 50.0 (decoder), + RPP 60.0 (decoder), +10.0, 1 seeds'
+    assert expected in (tmp_path / 'table.md').read_text()
 
 
 def test_plot_has_a_panel_for_each_readout(summary, tmp_path):
