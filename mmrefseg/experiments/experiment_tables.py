@@ -173,7 +173,7 @@ def _grouped(summary: Mapping) -> dict[tuple, dict[str, Mapping]]:
 
 
 def _comparisons(summary: Mapping) -> Iterator[str]:
-    """What pseudo masks add, where each stage is read by what reads it best, over the seeds that both have."""
+    """What pseudo masks add, each stage read by what reads it best, over the seeds that both have."""
     groups = _grouped(summary)
     for (network, ratio, selection), group in groups.items():
         if selection != 'masks_only' or ratio == 100:
@@ -186,7 +186,8 @@ def _comparisons(summary: Mapping) -> Iterator[str]:
             (before, readout), (then, other_readout) = _best(group, seeds), _best(after, seeds)
             yield (
                 f'- {NETWORKS[network].title}, {ratio} % of the masks: masks only {before:.1f} ({readout}), '
-                f'{LABELS[other]} {then:.1f} ({other_readout}), {then - before:+.1f}, {len(seeds)} seeds'
+                f'{LABELS[other]} {then:.1f} ({other_readout}), {then - before:+.1f} '
+                f'(seeds {", ".join(map(str, sorted(seeds)))})'
             )
 
 

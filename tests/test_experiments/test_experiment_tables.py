@@ -63,8 +63,8 @@ def test_table_names_network_and_readout(summary, tmp_path):
     assert '| BoxFrame | 5 % | + RPP | 61.0 ± 1.4 | 10.0 ± 0.0 | 59.0 ± 1.4 | 10.0 ± 0.0 | 2 |' in table
     assert '| Partial-RES | 100 % | all masks (ceiling) | 75.0 | 20.0 | - | - | 1 |' in table
     said = '5 % of the masks: masks only'
-    assert f'- Partial-RES, {said} 51.0 (decoder), + RPP 61.0 (decoder), +10.0, 2 seeds' in table
-    assert f'- BoxFrame, {said} 55.0 (cells), + RPP 61.0 (decoder), +6.0, 2 seeds' in table
+    assert f'- Partial-RES, {said} 51.0 (decoder), + RPP 61.0 (decoder), +10.0 (seeds 0, 1)' in table
+    assert f'- BoxFrame, {said} 55.0 (cells), + RPP 61.0 (decoder), +6.0 (seeds 0, 1)' in table
 
 
 def test_stages_are_compared_over_the_seeds_that_both_have(tmp_path):
@@ -74,7 +74,7 @@ def test_stages_are_compared_over_the_seeds_that_both_have(tmp_path):
         write_scores(found, miou=50 + 20 * study.seed, oiou=40, p50=70, p90=10)
     write_scores(studies[0].scores('m05_rpp', 'decoder'), miou=60, oiou=40, p50=70, p90=10)
     write_experiment_report(studies, [Variant(5), Variant(5, 'rpp')], tmp_path)
-    expected = 'masks only 50.0 (decoder), + RPP 60.0 (decoder), +10.0, 1 seeds'
+    expected = 'masks only 50.0 (decoder), + RPP 60.0 (decoder), +10.0 (seeds 0)'
     assert expected in (tmp_path / 'table.md').read_text()
 
 
