@@ -250,6 +250,7 @@ def _plot_panel(axis, rows: Sequence[Mapping], title: str) -> None:
             axis.axhline(row['miou']['mean'], color='#009a80', linestyle='--', label='all masks (ceiling)')
     axis.set_title(title, fontsize='medium')
     axis.set_xscale('log')
+    axis.set_xlim(0.85, 12)
     axis.set_xticks([1, 5, 10], ['1 %', '5 %', '10 %'])
     axis.set_xlabel('share of objects with a mask')
     axis.grid(alpha=0.3)
