@@ -12,19 +12,19 @@ from mmrefseg.apis.inferencer import RefSegInferencer
 from mmrefseg.apis.instance_inferencer import InstanceInferencer
 from mmrefseg.apis.media import (
     VideoWriter,
-    find_pictures,
+    find_images,
     frames,
     open_video,
     output_paths,
     show,
-    write_picture,
+    write_image,
 )
 from mmrefseg.runs.config import Config, load_config, merge_options
 from mmrefseg.runs.options import parse_value
 from mmrefseg.runs.tool_errors import one_sentence
 from mmrefseg.utils import UserInputError, progress_bar
 from mmrefseg.visualization.drawing import draw_case, make_grid
-from mmrefseg.visualization.instances import ColorTracker, distinct_colors, draw_instances
+from mmrefseg.visualization.instance_drawing import ColorTracker, distinct_colors, draw_instances
 from mmrefseg.visualization.local_visualizer import cases_of
 
 WEIGHTS, DEVICE = 'MODEL.WEIGHTS', 'MODEL.DEVICE'  # detectron2's names
@@ -38,10 +38,10 @@ def draw_all(args: argparse.Namespace) -> None:
     """
     config = load_config(args.config, args.cfg_options)
     apply_pairs(args, config)
-    pictures = find_pictures(args.input) if args.input else []
+    images = find_images(args.input) if args.input else []
     with one_sentence(args.config):
         draw = make_drawer(config, args)
-        run_pictures(draw, pictures, args.output) if pictures else run_video(draw, args)
+        run_images(draw, images, args.output) if images else run_video(draw, args)
 
 
 def apply_pairs(args: argparse.Namespace, config: Config) -> None:
@@ -79,7 +79,7 @@ class InstanceDrawer:
         self.tracker = ColorTracker() if video else None
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, str]:
-        """Draw on (H, W, 3) uint8 BGR; returns the picture (RGB) and what was found."""
+        """Draw on (H, W, 3) uint8 BGR; returns the image (RGB) and what was found."""
         found = self.infer(image).pred_instances.numpy()
         masks = found.masks if 'masks' in found else None
         drawn = draw_instances(
@@ -117,11 +117,11 @@ class ExpressionDrawer:
         self.text = args.text
 
     def read(self, path: Path) -> np.ndarray:
-        """Read a picture, (H, W, 3) uint8 BGR."""
+        """Read an image, (H, W, 3) uint8 BGR."""
         return self.infer.load({'img_path': str(path)})['img']
 
     def __call__(self, image: np.ndarray) -> tuple[np.ndarray, str]:
-        """Draw on (H, W, 3) uint8 BGR; returns the picture (RGB) and what was found."""
+        """Draw on (H, W, 3) uint8 BGR; returns the image (RGB) and what was found."""
         sample = self.infer(image, self.text)
         sample.set_metainfo({'expressions': self.text})
         cases = cases_of(sample.cpu(), image[..., ::-1], draw_gt=False)
@@ -144,19 +144,19 @@ def make_drawer(config: Config, args: argparse.Namespace) -> Callable:
     return ExpressionDrawer(config, args) if referring else InstanceDrawer(config, args, args.input is None)
 
 
-def run_pictures(draw: Callable, pictures: list[Path], output: str | None) -> None:
-    """Draw pictures into files, or show them one by one."""
-    targets = output_paths(pictures, output) if output else [None] * len(pictures)
+def run_images(draw: Callable, images: list[Path], output: str | None) -> None:
+    """Draw images into files, or show them one by one."""
+    targets = output_paths(images, output) if output else [None] * len(images)
     with progress_bar() as bar:
-        task = bar.add_task('pictures', total=len(pictures), visible=output is not None)
-        for picture, target in zip(pictures, targets, strict=True):
+        task = bar.add_task('images', total=len(images), visible=output is not None)
+        for image, target in zip(images, targets, strict=True):
             start = time.perf_counter()
-            drawn, what = draw(draw.read(picture))
-            print(f'{picture}: {what} in {time.perf_counter() - start:.2f} s', flush=True)
+            drawn, what = draw(draw.read(image))
+            print(f'{image}: {what} in {time.perf_counter() - start:.2f} s', flush=True)
             bar.advance(task)
             if target is not None:
-                write_picture(drawn, target)
-            elif not show(str(picture), drawn):
+                write_image(drawn, target)
+            elif not show(str(image), drawn):
                 return
 
 
@@ -185,10 +185,10 @@ def run_video(draw: Callable, args: argparse.Namespace) -> None:
     print(f'{source}: {count} frames in {time.perf_counter() - start:.2f} s, written to {writer.path}')
 
 
-def fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A drawing of the frame's size; panels of sentences have their own."""
-    same = picture.shape[1::-1] == size
-    return np.ascontiguousarray(picture if same else cv2.resize(picture, size, interpolation=cv2.INTER_AREA))
+    same = image.shape[1::-1] == size
+    return np.ascontiguousarray(image if same else cv2.resize(image, size, interpolation=cv2.INTER_AREA))
 
 
 def show_frames(draw: Callable, title: str, images: Iterable[np.ndarray]) -> None:

@@ -1,11 +1,11 @@
-"""Draw what a model finds in pictures, a video or a camera's picture; detectron2's demo for the models here.
+"""Draw what a model finds in images, a video or a camera's image; detectron2's demo for the models here.
 
     python demo/image_demo.py --config configs/mask_rcnn/mask-rcnn_r50-caffe_fpn_3x_coco.py \
         --weights work_dirs/mask-rcnn_r50_3x.pth --input 'folder/*.jpg' --output out/
     python demo/image_demo.py --config ... --weights ... --video-input street.mp4 --output out/
     python demo/image_demo.py --config ... --weights ... --webcam
 
-Without --output pictures are shown in a window (Esc stops). A model of referring expressions gets its
+Without --output images are shown in a window (Esc stops). A model of referring expressions gets its
 sentences by --text.
 """
 
@@ -27,7 +27,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument('--weights', metavar='FILE', help='checkpoint (or --opts MODEL.WEIGHTS FILE)')
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument('--input', nargs='+', metavar='PATH', help='pictures, patterns, folders')
+    source.add_argument('--input', nargs='+', metavar='PATH', help='images, patterns, folders')
     source.add_argument('--video-input', metavar='FILE', help='a video')
     source.add_argument(
         '--webcam', nargs='?', const=0, type=int, metavar='N', help='a camera, by its number (default: 0)'
@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--output',
         metavar='PATH',
-        help='file for one picture, folder for several; for a video a file or folder',
+        help='file for one image, folder for several; for a video a file or folder',
     )
     parser.add_argument(
         '--confidence-threshold',

@@ -5,23 +5,13 @@ from . import engine  # noqa: F401
 from .codecs import contour_codec  # noqa: F401
 from .datasets import coco_instance_dataset, ref_seg_dataset, transforms  # noqa: F401
 from .evaluation import metrics  # noqa: F401
-from .models import detectron2, extended, losses, necks, segmentors  # noqa: F401
+from .models import detectron2, necks, segmentors  # noqa: F401
 from .models.backbones import darknet53, language_swin  # noqa: F401
-from .models.extended import (  # noqa: F401
-    auxiliary_heads,
-    late_language_swin,
-    seqtr_roi_head,
-    shared_lavt_head,
-    word_encoder,
-)
+from .models.extended import auxiliary_heads, box_frame, late_lavt  # noqa: F401
 from .models.heads import lavt_head, seqtr_head  # noqa: F401
 from .models.language_models import bert_encoder, gru_encoder  # noqa: F401
 from .models.layers import small_batch_norm  # noqa: F401
-from .models.losses import (  # noqa: F401
-    gaussian_label_loss,
-    label_smoothing_loss,
-    pixel_cross_entropy_loss,
-)
+from .models.losses import pixel_losses, token_losses  # noqa: F401
 from .visualization import local_visualizer  # noqa: F401
 
 __all__ = ['compat']

@@ -18,8 +18,8 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
-from mmrefseg.experiments.report import demo_summary
-from mmrefseg.experiments.study import PartialStudy, Variant
+from mmrefseg.experiments.experiment_tables import demo_summary
+from mmrefseg.experiments.few_masks import PartialStudy, Variant
 from mmrefseg.utils import dump_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -252,11 +252,11 @@ def test_python_examples_were_found():
     assert sum('from mmrefseg' in block for block in blocks) >= 3
 
 
-def test_the_picture():
-    picture = ROOT / 'docs' / 'images' / 'refshapes.png'
-    assert picture.name in text_of(ROOT / 'README.md')
-    assert picture.stat().st_size < 300_000
-    with Image.open(picture) as image:
+def test_the_drawing():
+    drawing = ROOT / 'docs' / 'images' / 'refshapes.png'
+    assert drawing.name in text_of(ROOT / 'README.md')
+    assert drawing.stat().st_size < 300_000
+    with Image.open(drawing) as image:
         image.load()
         assert image.width >= 800
 

@@ -89,8 +89,8 @@ def unpickle(path: Path, content: bytes) -> None:
     load_pickle(path)
 
 
-PICTURE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
-JPEG = cv2.imencode('.jpg', PICTURE)[1].tobytes()
+IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+JPEG = cv2.imencode('.jpg', IMAGE)[1].tobytes()
 FILES = {
     'missing image': lambda path: load_image(path, None),
     'truncated image': lambda path: load_image(path, JPEG[:900]),

@@ -19,19 +19,10 @@ from rich.table import Table
 from mmrefseg.datasets.annotations import load_annotation_file, normalize_records
 from mmrefseg.datasets.predicted_pairs import Checkpoint
 from mmrefseg.datasets.validation import validate_records
-from mmrefseg.pseudo_labels import (
-    COMBINE,
-    STRATEGIES,
-    Outcome,
-    PredictionStore,
-    Selector,
-    compare_with_truth,
-    prediction_files,
-    select,
-    summarise_selection,
-    write_annotations,
-)
+from mmrefseg.pseudo_labels import COMBINE, STRATEGIES, Outcome, Selector, select
+from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, prediction_files, write_annotations
 from mmrefseg.pseudo_labels.scoring import AGREEMENT_THRESHOLD
+from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
 from mmrefseg.utils import UserInputError, cli, dump_json, file_sha256, track
 
 

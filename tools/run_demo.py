@@ -16,9 +16,9 @@ from rich.console import Console
 
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.demo import demo_stages, opening_line
-from mmrefseg.experiments.report import demo_summary, demo_table
+from mmrefseg.experiments.experiment_tables import demo_summary, demo_table
+from mmrefseg.experiments.few_masks import BOX_FRAME, NETWORKS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.experiments.study import BOX_FRAME, NETWORKS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.utils import cli, dump_json
 
 FIRST_MASKS = 8

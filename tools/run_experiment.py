@@ -17,9 +17,9 @@ from rich.markdown import Markdown
 
 from mmrefseg.experiments.ablation import Ablation
 from mmrefseg.experiments.arguments import positive, tool_parser
-from mmrefseg.experiments.report import markdown_table, write_experiment_report
+from mmrefseg.experiments.experiment_tables import markdown_table, write_experiment_report
+from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.experiments.study import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.utils import cli
 
 

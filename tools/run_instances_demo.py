@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mmrefseg.evaluation.tables import precision_tables
 from mmrefseg.experiments.arguments import demo_parser
-from mmrefseg.experiments.instances import InstancesDemo
+from mmrefseg.experiments.instances_demo import InstancesDemo
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import cli, dump_json, load_json
 

@@ -13,7 +13,7 @@ import argparse
 from rich.console import Console
 
 from mmrefseg.experiments.arguments import demo_parser
-from mmrefseg.experiments.lavt import PROTOCOLS, LavtDemo, lavt_table
+from mmrefseg.experiments.late_lavt_demo import PROTOCOLS, LavtDemo, lavt_table
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import cli, dump_json
 

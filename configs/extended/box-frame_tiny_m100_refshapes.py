@@ -10,12 +10,12 @@ max_epochs = 2
 lr = 9e-4
 model = dict(
     head=dict(
-        type='SeqTRRoIHead',
+        type='BoxFrameHead',
         codec={{_base_.codec}},
         with_mask=True,
         map_channels=(32, 64),
         mask_weight=3.0,
-        mask_cell_loss=dict(type='MaskCellLoss', loss_weight=3.0),
+        mask_cell_head=dict(type='MaskCellHead', loss_weight=3.0),
     )
 )
 train_dataloader = dict(batch_size=8)
@@ -28,7 +28,7 @@ optim_wrapper = dict(
             'backbone': dict(lr_mult=2.0),
             'neck': dict(lr_mult=2.0),
             'head.roi_memory': dict(lr_mult=4.0),
-            'head.mask_cell_loss': dict(lr_mult=4.0),
+            'head.mask_cell_head': dict(lr_mult=4.0),
             'head.decoder': dict(lr_mult=2.0),
             'head.predictor': dict(lr_mult=2.0),
             'head.token_embedding': dict(lr_mult=2.0),
@@ -51,7 +51,7 @@ few_masks = dict(
             'backbone': dict(lr_mult=1.0),
             'neck': dict(lr_mult=1.0),
             'head.roi_memory': dict(lr_mult=6.0),
-            'head.mask_cell_loss': dict(lr_mult=6.0),
+            'head.mask_cell_head': dict(lr_mult=6.0),
         }
     ),
 )

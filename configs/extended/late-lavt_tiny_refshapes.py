@@ -27,7 +27,7 @@ optim_wrapper = dict(
             for name in (
                 'backbone.convs',
                 'decode_head',
-                'category_loss',
+                'auxiliary_heads.category',
                 'language_model.visual',
             )
         },

@@ -23,21 +23,21 @@ class Case:
         index: Position in the order of the annotation file, from 0.
         ref_id: The object.
         sent_id: The expression; whatever the prediction says where one answers for the whole object.
-        image_id: The picture.
+        image_id: The image.
         expressions: What was asked: one expression, or all of the object's (protocols ``cat``, ``avg``).
         kind: The expression's kind, where the annotations tell (RefShapes does), else None.
         iou: In [0, 1].
         intersection, union: In pixels.
         area: Of the true mask, in pixels.
-        area_share: Of the true mask in its picture, in [0, 1].
+        area_share: Of the true mask in its image, in [0, 1].
         predicted_area: In pixels.
         category_id: Of the object.
-        same_category: How many *other* objects of the category are in the picture.
+        same_category: How many *other* objects of the category are in the image.
         words: Number of words.
         position_words, attribute_words: Those that occur (:mod:`.words`).
         outcome: One of :data:`OUTCOMES`.
         score: The model's, or None.
-        prediction, truth: Run-length codes in the picture's own frame.
+        prediction, truth: Run-length codes in the image's own frame.
     """
 
     index: int
@@ -79,7 +79,7 @@ def collect_cases(
         objects: Records of the split that the pairs are from.
         protocol: ``'sentence'``, ``'cat'`` or ``'avg'``.
         threshold: A prediction fails below this IoU.
-        instances: COCO's file of all objects of the pictures, from which ``same_category`` is counted.
+        instances: COCO's file of all objects of the images, from which ``same_category`` is counted.
             Without it, only objects that the split refers to are counted.
         scores: The models' scores by (ref_id, sent_id), where there are some.
 
@@ -129,7 +129,7 @@ def outcome_of(pair: Pair, iou: float, threshold: float, others: Sequence[dict])
         pair: Prediction and target.
         iou: Of the two.
         threshold: At least this IoU is ``'found'``.
-        others: Masks of the picture's other objects.
+        others: Masks of the image's other objects.
 
     Returns:
         ``'found'``; ``'empty'`` (nothing predicted); ``'another object'`` (some other object fits better,
@@ -164,14 +164,14 @@ def _asked(record: dict, sent_id: Hashable, protocol: str) -> tuple[tuple[str, .
 
 
 class _Neighbours:
-    """Which objects share a picture."""
+    """Which objects share an image."""
 
     def __init__(self, records: list[dict], instances: dict | None) -> None:
-        self._of_picture: dict[Hashable, dict[Hashable, dict]] = {}
+        self._of_image: dict[Hashable, dict[Hashable, dict]] = {}
         self._rles: dict[Hashable, dict] = {}
         for record in records:
             # Two references of RefCOCO may mean the same annotation.
-            self._of_picture.setdefault(record['image_id'], {}).setdefault(self._key(record), record)
+            self._of_image.setdefault(record['image_id'], {}).setdefault(self._key(record), record)
         self._counts = None
         if instances is not None:
             self._counts = Counter((a['image_id'], a['category_id']) for a in instances['annotations'])
@@ -181,15 +181,15 @@ class _Neighbours:
         return record.get('ann_id') or (record['category_id'], *record['bbox'])
 
     def same_category(self, record: dict) -> int:
-        """Number of other objects of the record's category in its picture."""
+        """Number of other objects of the record's category in its image."""
         if self._counts is not None:
             return max(self._counts[record['image_id'], record['category_id']] - 1, 0)
-        members = self._of_picture[record['image_id']].values()
+        members = self._of_image[record['image_id']].values()
         return sum(member['category_id'] == record['category_id'] for member in members) - 1
 
     def others(self, record: dict) -> list[dict]:
-        """Masks of the other objects of the picture that are referred to."""
-        members = self._of_picture[record['image_id']]
+        """Masks of the other objects of the image that are referred to."""
+        members = self._of_image[record['image_id']]
         return [
             self._rle(member)
             for key, member in members.items()

@@ -47,7 +47,7 @@ def draw(cases: Sequence[Case], count: int, seed: int) -> list[Case]:
 
 IOU_EDGES = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 AREA_EDGES = (0.0, 0.01, 0.03, 0.1, 0.25, 1.0)
-"""Shares of the picture."""
+"""Shares of the image."""
 LENGTHS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 8), (9, 12), (13, None))
 """Numbers of words, both ends included."""
 MOST_OTHERS = 4
@@ -144,7 +144,7 @@ def all_groupings(
         build.by_many('attribute_word', 'word of looks', lambda case: case.attribute_words),
         build.by('kind', 'kind of expression', lambda case: case.kind),
         build.by('category', 'category', lambda case: str(names.get(case.category_id, case.category_id))),
-        build.by('area', 'share of the picture', _area_label, interval_labels(AREA_EDGES, percent=True)),
+        build.by('area', 'share of the image', _area_label, interval_labels(AREA_EDGES, percent=True)),
         build.by(
             'same_category', 'other objects of the same category', _others_label,
             [*map(str, range(MOST_OTHERS)), f'{MOST_OTHERS} or more'],

@@ -16,18 +16,18 @@ from ..structures.rle import decode_mask
 from ..utils import UserInputError
 from ..visualization.drawing import PREDICTION, TRUTH, draw_overlay
 from .cases import Case
-from .study import FailureStudy
+from .failure_study import FailureStudy
 
 GAP = 6
 SMALLEST_SIDE = 260
-"""Pictures are enlarged or reduced to this width."""
+"""Images are enlarged or reduced to this width."""
 
 
-class PictureReader:
-    """Reads the picture of a case.
+class ImageReader:
+    """Reads the image of a case.
 
     Args:
-        folder: Where the pictures lie.
+        folder: Where the images lie.
         objects: Records of the annotation file.
         template: File name of an ``image_id`` for records without ``file_name``; COCO's by default.
     """
@@ -37,7 +37,7 @@ class PictureReader:
         self._records: Mapping = {record['ref_id']: record for record in objects}
 
     def path(self, case: Case) -> Path:
-        """Where the picture is."""
+        """Where the image is."""
         return Path(self._path_of(self._records[case.ref_id], f'ref_id {case.ref_id}'))
 
     def __call__(self, case: Case) -> np.ndarray:
@@ -50,19 +50,19 @@ class PictureReader:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
             found = 'a file that cannot be decoded' if path.exists() else 'no such file'
-            raise UserInputError.of(str(path), found, 'a picture', 'check --images and --img-template')
+            raise UserInputError.of(str(path), found, 'an image', 'check --images and --img-template')
         if list(image.shape[:2]) != list(case.truth['size']):
             raise UserInputError.of(
                 str(path),
                 f'{image.shape[0]} x {image.shape[1]} pixels',
                 f'{case.truth["size"][0]} x {case.truth["size"][1]}, as its record says',
-                'use the picture that was annotated',
+                'use the image that was annotated',
             )
         return image[..., ::-1]
 
 
 def draw_triptych(case: Case, image: np.ndarray) -> np.ndarray:
-    """The raw picture, the truth and the prediction (with the truth's outline), side by side.
+    """The raw image, the truth and the prediction (with the truth's outline), side by side.
 
     Args:
         case: What to draw.
@@ -81,10 +81,10 @@ def draw_triptych(case: Case, image: np.ndarray) -> np.ndarray:
     return np.concatenate([parts[0], gap, parts[1], gap, parts[2]], axis=1)
 
 
-def jpeg(picture: np.ndarray) -> bytes:
+def jpeg(image: np.ndarray) -> bytes:
     """(h, w, 3) uint8 RGB as a JPEG file."""
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format='JPEG', quality=85, optimize=True)
+    Image.fromarray(image).save(buffer, format='JPEG', quality=85, optimize=True)
     return buffer.getvalue()
 
 
@@ -135,5 +135,5 @@ def render_page(
         overview=[(TITLES[name], content) for name, content in plots.items() if name in TITLES],
         sections=sections,
         categories=study.categories or {},
-        num_pictures=len(plots) + sum(len(members) for _, members in sections),
+        num_images=len(plots) + sum(len(members) for _, members in sections),
     )

@@ -1,4 +1,4 @@
-"""Pictures and sentences in, boxes and masks out."""
+"""Images and sentences in, boxes and masks out."""
 
 import os
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ TRAINING_ONLY = {'DrawExpression', 'LoadRefAnnotations', 'EncodeContour', 'LoadR
 
 
 class RefSegInferencer:
-    """Find what expressions refer to in a picture.
+    """Find what expressions refer to in an image.
 
     Example::
 
-        inferencer = RefSegInferencer()  # the package's own small weights, for pictures like RefShapes'
+        inferencer = RefSegInferencer()  # the package's own small weights, for images like RefShapes'
         sample = inferencer('shapes.png', ['the red star', 'left circle'])
         sample.pred_instances.masks    # (2, H, W) bool
 
@@ -82,14 +82,14 @@ class RefSegInferencer:
         self.load = Compose([dict(type='LoadRefImage')])
 
     def __call__(self, image: str | os.PathLike | np.ndarray, expressions: Sequence[str]) -> DetDataSample:
-        """Predict for every expression of one picture.
+        """Predict for every expression of one image.
 
         Args:
             image: A file, or (H, W, 3) uint8 BGR.
             expressions: What to look for.
 
         Returns:
-            The sample with ``pred_instances`` in the picture's own frame, one row per expression.
+            The sample with ``pred_instances`` in the image's own frame, one row per expression.
         """
         if not expressions:
             raise UserInputError.of('expressions', 'none', 'at least one sentence', 'say what to look for')

@@ -1,4 +1,4 @@
-"""Pictures in, objects out: boxes, classes, masks."""
+"""Images in, objects out: boxes, classes, masks."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from ..compat.checkpoint import load_checkpoint_file
 from ..models.acceleration import accelerate
 from ..utils import UserInputError
 
-# What needs annotations has no place in inference; pictures are loaded with one-sentence errors.
+# What needs annotations has no place in inference; images are loaded with one-sentence errors.
 LEFT_OUT = {'LoadAnnotations', 'LoadImageFromFile', 'LoadRefImage'}
 
 
 class InstanceInferencer:
-    """Find the objects of a picture with a detector of mmdet's kind, such as Mask R-CNN.
+    """Find the objects of an image with a detector of mmdet's kind, such as Mask R-CNN.
 
     Example::
 
@@ -66,29 +66,29 @@ class InstanceInferencer:
         self.pipeline = Compose([step for step in pipeline if step['type'] not in LEFT_OUT])
 
     def read(self, path: str | os.PathLike) -> np.ndarray:
-        """Read a picture as the config's pipeline does, turned upright as its EXIF data says.
+        """Read an image as the config's pipeline does, turned upright as its EXIF data says.
 
         Returns:
             (H, W, 3) uint8, BGR.
 
         Raises:
-            UserInputError: If it is no picture.
+            UserInputError: If it is no image.
         """
         try:
             return self.load({'img_path': str(path)})['img']
         except OSError as error:  # Pillow's
             raise UserInputError.of(
-                str(path), f'a file that cannot be decoded ({error})', 'a picture', 'fetch it again'
+                str(path), f'a file that cannot be decoded ({error})', 'an image', 'fetch it again'
             ) from error
 
     def __call__(self, image: str | os.PathLike | np.ndarray) -> DetDataSample:
-        """Predict for one picture.
+        """Predict for one image.
 
         Args:
             image: A file, or (H, W, 3) uint8 BGR.
 
         Returns:
-            The sample with ``pred_instances`` in the picture's own frame, best first.
+            The sample with ``pred_instances`` in the image's own frame, best first.
         """
         image = image if isinstance(image, np.ndarray) else self.read(image)
         shape = image.shape[:2]

@@ -1,4 +1,4 @@
-"""Where pictures come from and go to: paths, patterns, folders, videos, cameras, windows."""
+"""Where images come from and go to: paths, patterns, folders, videos, cameras, windows."""
 
 import contextlib
 import glob
@@ -17,14 +17,14 @@ CODECS = {'x264': '.mkv', 'mp4v': '.mp4'}
 SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp'}
 
 
-def find_pictures(inputs: Sequence[str]) -> list[Path]:
-    """The pictures that paths, patterns (``'a/*.jpg'``) and folders name, each once; ``~`` is your home.
+def find_images(inputs: Sequence[str]) -> list[Path]:
+    """The images that paths, patterns (``'a/*.jpg'``) and folders name, each once; ``~`` is your home.
 
     Args:
         inputs: In the order wanted; a pattern's and a folder's are sorted.
 
     Raises:
-        UserInputError: If one of them names no picture.
+        UserInputError: If one of them names no image.
     """
     found: list[Path] = []
     for given in inputs:
@@ -36,21 +36,21 @@ def find_pictures(inputs: Sequence[str]) -> list[Path]:
         else:
             here = sorted(Path(file) for file in glob.glob(str(path), recursive=True) if os.path.isfile(file))
         if not here:
-            what = 'a folder without pictures' if path.is_dir() else 'no such file'
+            what = 'a folder without images' if path.is_dir() else 'no such file'
             raise UserInputError.of(
                 f'--input {given}',
                 what,
-                "pictures, a pattern like 'folder/*.jpg' or a folder",
+                "images, a pattern like 'folder/*.jpg' or a folder",
                 'check the path',
             )
         found += here
     return list(dict.fromkeys(found))
 
 
-def output_paths(pictures: Sequence[Path], output: str) -> list[Path]:
-    """Where each picture's drawing goes.
+def output_paths(images: Sequence[Path], output: str) -> list[Path]:
+    """Where each image's drawing goes.
 
-    One picture goes to the file ``output`` if that has a picture's ending and is no folder; all others into
+    One image goes to the file ``output`` if that has an image's ending and is no folder; all others into
     the folder ``output``, which is made, under their own names.
 
     Raises:
@@ -58,35 +58,35 @@ def output_paths(pictures: Sequence[Path], output: str) -> list[Path]:
     """
     target = Path(output).expanduser()
     is_file = target.suffix.lower() in SUFFIXES and not target.is_dir() and not output.endswith(os.sep)
-    if is_file and len(pictures) > 1:
+    if is_file and len(images) > 1:
         raise UserInputError.of(
-            f'--output {output}', f'one file for {len(pictures)} pictures', 'a folder', 'name a folder'
+            f'--output {output}', f'one file for {len(images)} images', 'a folder', 'name a folder'
         )
-    paths = [target] if is_file else [target / picture.name for picture in pictures]
-    for picture, path in zip(pictures, paths, strict=True):
+    paths = [target] if is_file else [target / image.name for image in images]
+    for image, path in zip(images, paths, strict=True):
         if path.suffix.lower() not in SUFFIXES:
             raise UserInputError.of(
-                f'--input {picture}', f'the ending {path.suffix!r}', 'that of a picture', 'rename the file'
+                f'--input {image}', f'the ending {path.suffix!r}', 'that of an image', 'rename the file'
             )
         if paths.count(path) > 1:
             raise UserInputError.of(
                 f'--output {output}',
-                f'two pictures of the name {path.name}',
+                f'two images of the name {path.name}',
                 'names that differ',
                 'run them apart',
             )
-        if path.exists() and path.samefile(picture):
+        if path.exists() and path.samefile(image):
             raise UserInputError.of(
                 f'--output {output}', 'the input itself', 'another place', 'choose another folder'
             )
     return paths
 
 
-def write_picture(picture: np.ndarray, path: str | os.PathLike) -> None:
+def write_image(image: np.ndarray, path: str | os.PathLike) -> None:
     """Write (H, W, 3) uint8 RGB, atomically, in the format of the ending."""
     buffer = io.BytesIO()
     suffix = Path(path).suffix.lower()
-    Image.fromarray(picture).save(buffer, format=Image.registered_extensions()[suffix], quality=92)
+    Image.fromarray(image).save(buffer, format=Image.registered_extensions()[suffix], quality=92)
     with atomic_write(path, 'wb') as file:
         file.write(buffer.getvalue())
 
@@ -186,12 +186,12 @@ class VideoWriter:
             self._part.unlink(missing_ok=True)
 
 
-def show(title: str, picture: np.ndarray, wait: int = 0) -> bool:
+def show(title: str, image: np.ndarray, wait: int = 0) -> bool:
     """Show (H, W, 3) uint8 RGB in a window.
 
     Args:
         title: Of the window.
-        picture: What to show.
+        image: What to show.
         wait: Milliseconds until it goes on by itself; 0 waits for a key.
 
     Returns:
@@ -204,7 +204,7 @@ def show(title: str, picture: np.ndarray, wait: int = 0) -> bool:
         raise UserInputError.of('window', 'no display', 'one', 'write to files with --output')
     try:
         cv2.namedWindow(title, cv2.WINDOW_NORMAL)
-        cv2.imshow(title, picture[..., ::-1])
+        cv2.imshow(title, image[..., ::-1])
         return cv2.waitKey(wait) != 27
     except cv2.error as error:
         raise UserInputError.of(

@@ -113,7 +113,7 @@ class Provenance:
 
 
 def fingerprint(splits: Iterable[Sequence[Mapping]]) -> str:
-    """SHA-256 of what annotations say: pictures' names and sizes, boxes, masks, categories and sentences.
+    """SHA-256 of what annotations say: images' names and sizes, boxes, masks, categories and sentences.
 
     Ids do not count, for they depend on which splits were made together.
 

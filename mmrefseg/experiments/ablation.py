@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ..utils import atomic_write, dump_json, load_json
 from ..utils.places import shipped
+from .few_masks import BOX_FRAME, PARTIAL_RES, READOUTS, PartialStudy
 from .stages import Stage
-from .study import BOX_FRAME, PARTIAL_RES, READOUTS, PartialStudy
 
 SPLITS = ('val', 'testA')
 """The split that decides, and the one that is reported."""

@@ -1,8 +1,8 @@
 """``make demo``: what it says first and what it runs."""
 
 from ..utils.places import is_shipped
+from .few_masks import BOX_FRAME, PARTIAL_RES, PartialStudy, Variant
 from .stages import Stage
-from .study import BOX_FRAME, PARTIAL_RES, PartialStudy, Variant
 
 MINUTES = {BOX_FRAME.name: 7, PARTIAL_RES.name: 9}
 """Of all stages with RefShapes small from the package's weights, on two cores."""

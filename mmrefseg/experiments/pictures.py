@@ -12,7 +12,7 @@ from ..datasets.refshapes import PRESETS, make_image
 from ..runs.config import load_config
 from ..structures.masks import to_bitmap
 from ..visualization.drawing import draw_case, save_grid
-from .study import PartialStudy, Variant
+from .few_masks import PartialStudy, Variant
 
 
 def draw_first_masks(path: Path, count: int) -> None:

@@ -4,12 +4,11 @@ Knows nothing of models: predictions come as files.
 """
 
 from .legacy import legacy_projection_term
+from .prediction_shards import PredictionStore, prediction_files, write_annotations
 from .projection import projection_term, projection_terms
-from .reading import PredictionStore, prediction_files
-from .report import compare_with_truth, summarise_selection
 from .scoring import STRATEGIES, Candidate, agreement, choose_best, judge, vote_of_all
 from .selection import COMBINE, Outcome, Selector, select
-from .writing import write_annotations
+from .selection_report import compare_with_truth, summarise_selection
 
 __all__ = [
     'COMBINE',

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ..datasets.predicted_pairs import Checkpoint
 from ..utils import UserInputError
-from .reading import PredictionStore
+from .prediction_shards import PredictionStore
 from .scoring import AGREEMENT_THRESHOLD, STRATEGIES, Candidate, choose_best, judge, vote_of_all
 
 # So many objects' masks are judged at once; beyond a hundred the time per object hardly falls.

@@ -1,4 +1,4 @@
-"""What testing changes in a config: split, submission, pictures; and what it reports."""
+"""What testing changes in a config: split, submission, images; and what it reports."""
 
 from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import argparse
@@ -43,7 +43,7 @@ def change_for_testing(config: Config, args: argparse.Namespace, metric_options:
     if args.format_only:
         set_format_only(config, args.options)
     if args.show or args.show_dir:
-        set_pictures(config, args)
+        set_images(config, args)
     if args.tta:
         set_tta(config)
 
@@ -141,7 +141,7 @@ def _adapt_model(config: Config, options: dict[str, Any]) -> None:
         test_cfg['frame'] = 'network'
 
 
-def set_pictures(config: Config, args: argparse.Namespace) -> None:
+def set_images(config: Config, args: argparse.Namespace) -> None:
     """Let the config's visualization hook draw: ``--show``, ``--show-dir`` and ``--wait-time``.
 
     Raises:

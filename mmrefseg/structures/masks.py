@@ -12,7 +12,15 @@ import numpy as np
 
 from ..utils import UserInputError
 from ..utils.errors import Problem
-from .polygons import fill_polygons, polygon_bitmaps, polygon_bounds, polygon_problem, polygon_rles
+from .polygons import (
+    distance_problem,
+    fill_polygons,
+    numbers_problem,
+    polygon_bitmaps,
+    polygon_bounds,
+    polygon_problem,
+    polygon_rles,
+)
 from .rle import RLE, areas, box_of, compress, decode_mask, merge, rle_problem, to_json_rle
 
 Mask = list | dict
@@ -48,37 +56,29 @@ def mask_problem(mask: Any, height: int, width: int) -> Problem | None:
         )
     certain = False
     for part, polygon in enumerate(mask):
-        problem = polygon_problem(polygon, part)
+        problem = numbers_problem(polygon, part)
         if problem:
             return problem
-        meets, covers = _coverage(polygon, height, width)
-        if not meets:
+        xs, ys = polygon[0::2], polygon[1::2]
+        left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
+        if left >= width or top >= height or right <= 0 or bottom <= 0:
             return Problem(
                 f'polygon {part} outside the image',
                 f'points within {width} x {height} pixels',
                 'mend or remove it',
             )
-        certain |= covers
+        if left >= 0 and top >= 0 and right <= width and bottom <= height:
+            # The shoelace formula. A sliver thinner than a pixel may cover none, and its area is below its
+            # length.
+            twice_area = sum(map(mul, xs, ys[1:] + ys[:1])) - sum(map(mul, xs[1:] + xs[:1], ys))
+            certain |= abs(twice_area) > 2 * (right - left + bottom - top + 4)
+        else:
+            problem = distance_problem(polygon, part)
+            if problem:
+                return problem
     if certain or areas(polygon_rles(mask, int(height), int(width))).any():
         return None
     return _empty()
-
-
-def _coverage(polygon: Sequence[float], height: int, width: int) -> tuple[bool, bool]:
-    """Whether the box of a polygon meets the image, and whether the polygon surely covers a pixel.
-
-    A sliver thinner than a pixel may cover none, and has an area below its length; so may one that reaches
-    out of the image.
-    """
-    xs, ys = polygon[0::2], polygon[1::2]
-    left, right, top, bottom = min(xs), max(xs), min(ys), max(ys)
-    if left >= width or top >= height or right <= 0 or bottom <= 0:
-        return False, False
-    if left < 0 or top < 0 or right > width or bottom > height:
-        return True, False
-    # The shoelace formula.
-    twice_area = sum(map(mul, xs, ys[1:] + ys[:1])) - sum(map(mul, xs[1:] + xs[:1], ys))
-    return True, abs(twice_area) > 2 * (right - left + bottom - top + 4)
 
 
 def _type_problem(mask: Any) -> Problem:

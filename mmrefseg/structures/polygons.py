@@ -13,7 +13,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..utils.errors import Problem
-from .rle import RLE, encode_mask, merge, to_json_rle
+from .rle import RLE, decode_mask, encode_mask, merge, to_json_rle
 
 # A vertex further out than this is a mistake, and pycocotools would allocate memory for every pixel of the
 # way.
@@ -27,8 +27,13 @@ def has_three_points(polygon: Any) -> bool:
 
 def polygon_problem(polygon: Any, part: int) -> Problem | None:
     """What keeps polygon number ``part`` of a mask from being drawn, or ``None``."""
+    return numbers_problem(polygon, part) or distance_problem(polygon, part)
+
+
+def numbers_problem(polygon: Any, part: int) -> Problem | None:
+    """The first half of :func:`polygon_problem`: whether it is a list of at least three finite points."""
     expected = '[x, y, x, y, ...] with at least 3 points'
-    if not isinstance(polygon, list | tuple):
+    if not isinstance(polygon, (list, tuple)):
         return Problem(f'polygon {part} of type {type(polygon).__name__}', expected, 'write the mask again')
     if len(polygon) < 6 or len(polygon) % 2:
         return Problem(f'polygon {part} of {len(polygon)} numbers', expected, 'mend or remove it')
@@ -38,14 +43,19 @@ def polygon_problem(polygon: Any, part: int) -> Problem | None:
         return Problem(f'polygon {part} with values that are no numbers', expected, 'write the mask again')
     except OverflowError:
         finite = False
-    if not finite:
-        return Problem(f'polygon {part} with NaN or infinite values', expected, 'mend or remove it')
-    if max(polygon) > FARTHEST_VERTEX or min(polygon) < -FARTHEST_VERTEX:
-        farthest = max(polygon, key=abs)
-        return Problem(
-            f'polygon {part} with the coordinate {farthest:g}', 'pixels of the image', 'mend or remove it'
-        )
-    return None
+    if finite:
+        return None
+    return Problem(f'polygon {part} with NaN or infinite values', expected, 'mend or remove it')
+
+
+def distance_problem(polygon: Sequence[float], part: int) -> Problem | None:
+    """The second half: whether all points are near enough. Those within an image are."""
+    if max(polygon) <= FARTHEST_VERTEX and min(polygon) >= -FARTHEST_VERTEX:
+        return None
+    farthest = max(polygon, key=abs)
+    return Problem(
+        f'polygon {part} with the coordinate {farthest:g}', 'pixels of the image', 'mend or remove it'
+    )
 
 
 def polygon_rles(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[RLE]:
@@ -115,7 +125,7 @@ def vertices_to_mask(
     scale_factor: tuple[float, float] | None = None,
 ) -> np.ndarray:
     """:func:`vertices_to_rle` as an (H, W) bool array."""
-    return coco_mask.decode(vertices_to_rle(vertices, height, width, scale_factor)).astype(bool)
+    return decode_mask(vertices_to_rle(vertices, height, width, scale_factor))
 
 
 def polygon_area(vertices: np.ndarray) -> float:

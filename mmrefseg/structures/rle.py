@@ -131,14 +131,15 @@ def _undo_differences(numbers: np.ndarray, start: np.ndarray | int, position: np
         start: (R,) index of the first number of each one's mask.
         position: (R,) of each number in its mask.
     """
-    sums = np.zeros(len(numbers) + 1, np.int64)
+    sums = np.zeros(len(numbers) + 2, np.int64)
     for parity in (0, 1):
-        sums[parity:-1:2] = np.cumsum(numbers[parity::2])
-    # What a running sum held before a mask's own differences began: other masks and, for the even positions,
-    # the mask's first number, which stands for itself. At the very beginning that is the 0 at the end of
-    # ``sums``.
-    lengths = sums[:-1] - sums[start - position % 2]
-    return np.where(position == 0, numbers, lengths)
+        sums[parity:-2:2] = np.cumsum(numbers[parity::2])
+    # What a running sum held before a mask's own differences began: other masks and, for the even positions
+    # from 2 on, the mask's first number, which stands for itself. Before the very first it is one of the
+    # zeros at the end.
+    before = start - (position & 1)
+    before[position == 0] -= 2
+    return sums[:-2] - sums[before]
 
 
 def area(counts: str | bytes | list, height: int, width: int) -> int:
@@ -193,7 +194,7 @@ def encode_mask(mask: np.ndarray) -> RLE:
 
 def decode_mask(rle: RLE) -> np.ndarray:
     """RLE -> (H, W) bool."""
-    return coco_mask.decode(rle).astype(bool)
+    return coco_mask.decode(rle).view(bool)
 
 
 def areas(rles: Sequence[RLE]) -> np.ndarray:

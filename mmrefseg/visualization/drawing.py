@@ -1,6 +1,6 @@
 """Draw a referring expression with its box, contour and mask: arrays in, arrays out.
 
-Letters in the shapes: H, W the picture's size, K contour points.
+Letters in the shapes: H, W the image's size, K contour points.
 """
 
 import bisect
@@ -38,7 +38,7 @@ def draw_case(
 ) -> np.ndarray:
     """Draw one expression and what it refers to as one panel.
 
-    The expression stands above the picture; below it, the colours' meaning,
+    The expression stands above the image; below it, the colours' meaning,
     the mask IoU (where both masks are known) and the score.
 
     Args:
@@ -51,8 +51,8 @@ def draw_case(
         points: (K, 2) predicted contour vertices ``x, y`` in their order; rows
             with NaN are left out. They are numbered from 1.
         score: Of the prediction, in [0, 1].
-        note: A few more words for the line below the picture.
-        width: Of the panel in pixels; the picture is scaled to it.
+        note: A few more words for the line below the image.
+        width: Of the panel in pixels; the image is scaled to it.
 
     Returns:
         np.ndarray: (h, ``width``, 3) uint8, RGB.
@@ -60,20 +60,20 @@ def draw_case(
     scale = (width - 2 * MARGIN) / image.shape[1]
     size = (width - 2 * MARGIN, max(round(image.shape[0] * scale), 1))
     enlarge = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
-    picture = cv2.resize(np.ascontiguousarray(image), size, interpolation=enlarge)
+    canvas = cv2.resize(np.ascontiguousarray(image), size, interpolation=enlarge)
     thickness = 2
 
     if mask is not None:
-        picture = _tint(picture, _resize_mask(mask, size), PREDICTION, 0.35)
+        canvas = _tint(canvas, _resize_mask(mask, size), PREDICTION, 0.35)
     if truth_mask is not None:
-        _outline(picture, _resize_mask(truth_mask, size), TRUTH, thickness)
+        _outline(canvas, _resize_mask(truth_mask, size), TRUTH, thickness)
     if mask is not None and points is None:
-        _outline(picture, _resize_mask(mask, size), PREDICTION, thickness)
+        _outline(canvas, _resize_mask(mask, size), PREDICTION, thickness)
     for corners, color in ((truth_box, TRUTH), (box, PREDICTION)):
         if corners is not None:
-            _dashed_box(picture, np.asarray(corners, dtype=float) * scale, color)
+            _dashed_box(canvas, np.asarray(corners, dtype=float) * scale, color)
     if points is not None:
-        picture = _numbered_points(picture, np.asarray(points, dtype=float) * scale)
+        canvas = _numbered_points(canvas, np.asarray(points, dtype=float) * scale)
 
     has_truth = truth_mask is not None or truth_box is not None
     has_prediction = mask is not None or box is not None or points is not None
@@ -85,7 +85,7 @@ def draw_case(
     if note:
         figures.append(note)
     legend = [('truth', TRUTH)] * has_truth + [('prediction', PREDICTION)] * has_prediction
-    return np.concatenate([_title(expression, width), _pad_sides(picture), _footer(legend, figures, width)])
+    return np.concatenate([_title(expression, width), _pad_sides(canvas), _footer(legend, figures, width)])
 
 
 def draw_overlay(
@@ -95,13 +95,13 @@ def draw_overlay(
     width: int = 420,
     alpha: float = 0.5,
 ) -> np.ndarray:
-    """Lay masks over a picture: blended with their colour and outlined in it, or only outlined.
+    """Lay masks over an image: blended with their colour and outlined in it, or only outlined.
 
     Args:
         image: (H, W, 3) uint8, RGB.
         filled: (mask (H, W), colour) that are blended and outlined.
         outlined: (mask (H, W), colour) that are outlined.
-        width: Of the result in pixels; the picture is scaled to it.
+        width: Of the result in pixels; the image is scaled to it.
         alpha: Weight of the colour inside a filled mask.
 
     Returns:
@@ -110,12 +110,12 @@ def draw_overlay(
     scale = width / image.shape[1]
     size = (width, max(round(image.shape[0] * scale), 1))
     enlarge = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
-    picture = cv2.resize(np.ascontiguousarray(image), size, interpolation=enlarge)
+    canvas = cv2.resize(np.ascontiguousarray(image), size, interpolation=enlarge)
     for mask, color in filled:
-        picture = _tint(picture, _resize_mask(mask, size), color, alpha)
+        canvas = _tint(canvas, _resize_mask(mask, size), color, alpha)
     for mask, color in [*filled, *outlined]:
-        _outline(picture, _resize_mask(mask, size), color, 1)
-    return picture
+        _outline(canvas, _resize_mask(mask, size), color, 1)
+    return canvas
 
 
 def save_grid(cases: Sequence[dict | np.ndarray], path: str | os.PathLike, columns: int = 4) -> None:
@@ -176,20 +176,20 @@ def _resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return (scaled >= 0.5).astype(np.uint8)
 
 
-def _tint(picture: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], alpha: float) -> np.ndarray:
-    blend = picture * (1 - alpha) + np.array(color) * alpha
-    return np.where(mask[..., None] > 0, blend, picture).astype(np.uint8)
+def _tint(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], alpha: float) -> np.ndarray:
+    blend = image * (1 - alpha) + np.array(color) * alpha
+    return np.where(mask[..., None] > 0, blend, image).astype(np.uint8)
 
 
-def _outline(picture: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], thickness: int) -> None:
+def _outline(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], thickness: int) -> None:
     contours, _ = cv2.findContours(mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     # A dark line below the coloured one keeps it visible on any background.
-    cv2.drawContours(picture, contours, -1, INK, thickness + 2, cv2.LINE_AA)
-    cv2.drawContours(picture, contours, -1, color, thickness, cv2.LINE_AA)
+    cv2.drawContours(image, contours, -1, INK, thickness + 2, cv2.LINE_AA)
+    cv2.drawContours(image, contours, -1, color, thickness, cv2.LINE_AA)
 
 
-def _dashed_box(picture: np.ndarray, box: np.ndarray, color: tuple[int, int, int], dash: int = 7) -> None:
-    height, width = picture.shape[:2]
+def _dashed_box(image: np.ndarray, box: np.ndarray, color: tuple[int, int, int], dash: int = 7) -> None:
+    height, width = image.shape[:2]
     x1, y1, x2, y2 = (round(value) for value in np.clip(box, 0, [width - 1, height - 1] * 2))
     for (ax, ay), (bx, by) in (
         ((x1, y1), (x2, y1)),
@@ -200,25 +200,25 @@ def _dashed_box(picture: np.ndarray, box: np.ndarray, color: tuple[int, int, int
         steps = max(int(np.hypot(bx - ax, by - ay)) // dash, 1)
         ends = np.linspace([ax, ay], [bx, by], steps + 1).round().astype(int)
         for begin, end in zip(ends[:-1:2], ends[1::2], strict=False):
-            cv2.line(picture, tuple(map(int, begin)), tuple(map(int, end)), color, 2, cv2.LINE_AA)
+            cv2.line(image, tuple(map(int, begin)), tuple(map(int, end)), color, 2, cv2.LINE_AA)
 
 
-def _numbered_points(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+def _numbered_points(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     """The contour as a closed line, its vertices as numbered dots that fade from dark to light."""
     points = points[np.isfinite(points).all(axis=1)]
     if len(points) == 0:
-        return picture
+        return image
     corners = points.round().astype(np.int32)
-    cv2.polylines(picture, [corners], True, INK, 4, cv2.LINE_AA)
-    cv2.polylines(picture, [corners], True, PREDICTION, 2, cv2.LINE_AA)
+    cv2.polylines(image, [corners], True, INK, 4, cv2.LINE_AA)
+    cv2.polylines(image, [corners], True, PREDICTION, 2, cv2.LINE_AA)
     for index, corner in enumerate(corners):
         position = tuple(int(value) for value in corner)
         share = index / max(len(corners) - 1, 1)
         color = tuple(round(a + (b - a) * share) for a, b in zip((190, 20, 60), (255, 225, 120), strict=True))
-        cv2.circle(picture, position, 5 if index else 7, INK, -1, cv2.LINE_AA)
-        cv2.circle(picture, position, 4 if index else 6, color, -1, cv2.LINE_AA)
+        cv2.circle(image, position, 5 if index else 7, INK, -1, cv2.LINE_AA)
+        cv2.circle(image, position, 4 if index else 6, color, -1, cv2.LINE_AA)
 
-    canvas = Image.fromarray(picture)
+    canvas = Image.fromarray(image)
     pen, font = ImageDraw.Draw(canvas), _font(12)
     outward = points - points.mean(axis=0)
     outward = outward / np.maximum(np.linalg.norm(outward, axis=1, keepdims=True), 1e-6)
@@ -252,8 +252,8 @@ def _footer(
     return np.asarray(canvas)
 
 
-def _pad_sides(picture: np.ndarray) -> np.ndarray:
-    return cv2.copyMakeBorder(picture, 0, 0, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=PAPER)
+def _pad_sides(image: np.ndarray) -> np.ndarray:
+    return cv2.copyMakeBorder(image, 0, 0, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=PAPER)
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, width: float, max_lines: int = 4) -> list[str]:
@@ -283,5 +283,5 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: float, max_lines: int =
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """The font that Pillow carries, so that pictures look the same everywhere."""
+    """The font that Pillow carries, so that images look the same everywhere."""
     return ImageFont.load_default(size)

@@ -17,7 +17,7 @@ from .drawing import draw_case, make_grid
 
 @VISUALIZERS.register_module()
 class RefVisualizer(DetLocalVisualizer):
-    """Draw each pair of a picture and an expression as one panel.
+    """Draw each pair of an image and an expression as one panel.
 
     A data sample without expressions (instance segmentation) is drawn as
     :class:`mmdet.visualization.DetLocalVisualizer` draws it.
@@ -25,7 +25,7 @@ class RefVisualizer(DetLocalVisualizer):
     Args:
         name: Of the instance, by which mmengine finds it.
         panel_width: Of one panel in pixels.
-        columns: Panels in a row, where a picture has several expressions.
+        columns: Panels in a row, where an image has several expressions.
         **kwargs: Those of DetLocalVisualizer.
     """
 
@@ -50,7 +50,7 @@ class RefVisualizer(DetLocalVisualizer):
         """Draw, then show, write to ``out_file``, or hand to the backends.
 
         Args:
-            name: Of the picture.
+            name: Of the image.
             image: (H, W, 3) uint8, RGB, in the original frame.
             data_sample: With ``expressions``, ``gt_instances`` and ``pred_instances`` (all optional).
             draw_gt: Whether to draw the truth.
@@ -58,7 +58,7 @@ class RefVisualizer(DetLocalVisualizer):
             show: Whether to open a window.
             wait_time: Seconds that the window stays (0: until a key is pressed).
             out_file: A file to write; unlike mmdet's, also by the processes of rank > 0, since each of them
-                tests pictures of its own.
+                tests images of its own.
             pred_score_thr: For data samples without expressions; an expression always has one prediction.
             step: For the backends.
         """
@@ -74,7 +74,7 @@ class RefVisualizer(DetLocalVisualizer):
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            _write_picture(drawn, out_file)
+            _write_image(drawn, out_file)
         elif not show:
             self.add_image(name, drawn, step)
 
@@ -131,11 +131,9 @@ def _mask_at(instances, index: int) -> np.ndarray | None:
     return (mask.numpy() if isinstance(mask, torch.Tensor) else np.asarray(mask)).astype(bool)
 
 
-def _write_picture(picture: np.ndarray, path: str) -> None:
+def _write_image(image: np.ndarray, path: str) -> None:
     suffix = path.rsplit('.', 1)[-1].lower()
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(
-        buffer, format={'jpg': 'JPEG', 'jpeg': 'JPEG'}.get(suffix, 'PNG'), quality=92
-    )
+    Image.fromarray(image).save(buffer, format={'jpg': 'JPEG', 'jpeg': 'JPEG'}.get(suffix, 'PNG'), quality=92)
     with atomic_write(path, 'wb') as file:
         file.write(buffer.getvalue())

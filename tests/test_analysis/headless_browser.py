@@ -31,7 +31,7 @@ class Browser:
         return self.run('--virtual-time-budget=10000', '--dump-dom', page.as_uri())
 
     def screenshot(self, page: Path, path: Path, width: int = 1280, height: int = 3000) -> Path:
-        """A picture of the page's upper part."""
+        """An image of the page's upper part."""
         self.run(f'--window-size={width},{height}', f'--screenshot={path}', page.as_uri())
         return path
 

@@ -10,13 +10,13 @@ from mmrefseg.structures.rle import encode_mask
 def make_predictions(objects: list[dict], seed: int = 0) -> list[dict]:
     """One prediction per expression of the records, in the layout of a prediction file."""
     rng = np.random.default_rng(seed)
-    of_picture: dict = {}
+    of_image: dict = {}
     for record in objects:
-        of_picture.setdefault(record['image_id'], []).append(record)
+        of_image.setdefault(record['image_id'], []).append(record)
     predictions = []
     for record in objects:
         mask = to_bitmap(record['mask'], record['height'], record['width']).astype(np.uint8)
-        others = [other for other in of_picture[record['image_id']] if other['bbox'] != record['bbox']]
+        others = [other for other in of_image[record['image_id']] if other['bbox'] != record['bbox']]
         for sent_id in record['sent_ids']:
             found = change(mask, rng, others)
             predictions.append(

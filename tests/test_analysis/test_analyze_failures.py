@@ -1,4 +1,4 @@
-"""The tool, on RefShapes and on real pictures; its page in a browser."""
+"""The tool, on RefShapes and on real images; its page in a browser."""
 
 import csv
 import json
@@ -87,8 +87,8 @@ def test_plots(project, done):
     plots = sorted((project.folder / 'out/plots').glob('*.png'))
     assert len(plots) >= 13
     for path in plots:
-        with Image.open(path) as picture:
-            pixels = np.asarray(picture.convert('RGB'))
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert('RGB'))
         assert pixels.shape[1] > 500, path
         # Something is drawn in the colours of the bars or curves.
         blue = (pixels[..., 2].astype(int) - pixels[..., 0] > 60).sum()
@@ -96,7 +96,7 @@ def test_plots(project, done):
 
 
 def test_page_in_a_browser(project, done, browser, tmp_path):
-    """Every picture is inside the file and is shown; text of the user is text."""
+    """Every image is inside the file and is shown; text of the user is text."""
     page = project.folder / 'out/index.html'
     text = page.read_text()
     assert not re.search(r'(?:src|href)="(?!data:|#)', text), 'the file must need no other'
@@ -106,15 +106,15 @@ def test_page_in_a_browser(project, done, browser, tmp_path):
     assert '&lt;nobody&gt;' in dom and '<nobody>' not in dom
     assert dom.count('<figure>') >= 12 and 'The worst' in dom and 'Around the median' in dom
     assert dom.count('<tr><td>') >= int(re.search(r'<b>(\d+)</b><span>fail', dom)[1])
-    with Image.open(browser.screenshot(page, tmp_path / 'page.png')) as picture:
-        pixels = np.asarray(picture.convert('RGB'))
+    with Image.open(browser.screenshot(page, tmp_path / 'page.png')) as image:
+        pixels = np.asarray(image.convert('RGB'))
     assert pixels.shape[1] == 1280
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 300
     # The bars of the first tables are on the page's left half, in their colour.
     assert (np.abs(pixels[:, :700].astype(int) - (224, 108, 0)).max(axis=2) < 8).sum() > 500
 
 
-def test_without_pictures(project):
+def test_without_images(project):
     """A prediction file and annotations are enough."""
     done = project.succeed(
         TOOL, 'p.json', '--ann', project.ann, '--split', 'testA', '--out', 'bare', '--protocol', 'avg'
@@ -139,7 +139,7 @@ def test_perfect_predictions(project):
     assert not (project.folder / 'perfect/plots/failure_density.png').exists()
 
 
-def test_real_pictures(project, test_data):
+def test_real_images(project, test_data):
     """RefCOCO's sentences: several of an object, its own categories, COCO's file names."""
     mini = test_data / 'mini_refcoco'
     ann = mini / 'refcoco' / 'seqtr_instances.json'
@@ -157,7 +157,7 @@ def test_real_pictures(project, test_data):
 
 
 BAD = {
-    'missing pictures': (['--images', 'nowhere'], ('nowhere', 'no such file', '--images')),
+    'missing images': (['--images', 'nowhere'], ('nowhere', 'no such file', '--images')),
     'no split': (['--split', 'testC'], ('testC', 'testA')),
     'not COCO': (['--instances', 'p.json'], ('p.json', 'instances')),
     'wrong template': (['--images', 'data', '--img-template', '{:d}{:d}'], ('no such file',)),
@@ -183,7 +183,7 @@ def test_boxes_only(project):
 
 
 def test_overlay():
-    """Half of the colour inside, the picture outside, a line between."""
+    """Half of the colour inside, the image outside, a line between."""
     image = np.full((40, 60, 3), 100, np.uint8)
     mask = np.zeros((40, 60), bool)
     mask[10:30, 20:40] = True

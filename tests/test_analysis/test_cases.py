@@ -7,15 +7,15 @@ import pytest
 
 from mmrefseg.analysis import groups
 from mmrefseg.analysis.cases import Case, collect_cases
+from mmrefseg.analysis.failure_study import FailureStudy
 from mmrefseg.analysis.groups import AREA_EDGES, IOU_EDGES, all_groupings, interval_labels, interval_of
 from mmrefseg.analysis.plots import density, histogram
-from mmrefseg.analysis.study import FailureStudy
 from mmrefseg.analysis.words import ATTRIBUTE_WORDS, POSITION_WORDS, count_words, kinds_of, words_of
 from mmrefseg.evaluation.prediction_file import pair_predictions
 from mmrefseg.structures.rle import encode_mask
 
 SIZE = 20
-# Three objects of one picture, two of them of one category, and one alone in another picture.
+# Three objects of one image, two of them of one category, and one alone in another image.
 BOXES = {1: (0, 0, 10, 4), 2: (0, 10, 10, 4), 3: (14, 0, 4, 10), 4: (5, 5, 10, 10)}
 WORDS = {
     1: ['the top left red thing', 'upper box'],
@@ -108,7 +108,7 @@ def test_per_object():
     assert cases[0].expressions == tuple(WORDS[1]) and cases[0].words == 7
 
 
-def test_all_objects_of_the_picture_count_where_they_are_known():
+def test_all_objects_of_the_image_count_where_they_are_known():
     """COCO's file has objects that nothing refers to."""
     annotations = [{'image_id': 1, 'category_id': 5}] * 4 + [{'image_id': 2, 'category_id': 5}]
     cases = made_cases(instances={'annotations': annotations})

@@ -25,18 +25,18 @@ print(json.dumps(found.masks.tolist()))
 
 
 def described(index):
-    """A picture of RefShapes (RGB), its first sentences, and the masks that they mean."""
-    picture, about = make_image(0, 'testA', index, PRESETS['small'])
+    """An image of RefShapes (RGB), its first sentences, and the masks that they mean."""
+    image, about = make_image(0, 'testA', index, PRESETS['small'])
     said = [item for item in about['objects'] if item['expressions']]
-    masks = [to_bitmap(item['segmentation'], *picture.shape[:2]) for item in said]
-    return picture, [item['expressions'][0] for item in said], masks
+    masks = [to_bitmap(item['segmentation'], *image.shape[:2]) for item in said]
+    return image, [item['expressions'][0] for item in said], masks
 
 
 def test_a_mask_in_an_empty_folder(repo_root, tmp_path):
     import cv2
 
-    picture, sentences, masks = described(0)
-    cv2.imwrite(str(tmp_path / 'shapes.png'), picture[..., ::-1])
+    image, sentences, masks = described(0)
+    cv2.imwrite(str(tmp_path / 'shapes.png'), image[..., ::-1])
     done = subprocess.run(
         [sys.executable, '-c', SCRIPT, 'shapes.png', json.dumps(sentences)],
         cwd=tmp_path,
@@ -56,10 +56,10 @@ def test_shipped_weights_beside_a_config_bring_their_words():
     boxes = Provenance.of_file('mmrefseg://rec_tiny_refshapes')
     infer = RefSegInferencer(shipped(boxes.config), 'mmrefseg://rec_tiny_refshapes', device='cpu')
     assert infer.model.language_model.vocabulary.words == list(boxes.words)
-    picture, sentences, _ = described(1)
-    alone = infer(picture[..., ::-1].copy(), sentences).pred_instances
+    image, sentences, _ = described(1)
+    alone = infer(image[..., ::-1].copy(), sentences).pred_instances
     assert 'masks' not in alone
-    both = RefSegInferencer(checkpoint=DEFAULT, device='cpu')(picture[..., ::-1].copy(), sentences)
+    both = RefSegInferencer(checkpoint=DEFAULT, device='cpu')(image[..., ::-1].copy(), sentences)
     assert torch.equal(alone.bboxes, both.pred_instances.bboxes), 'masks must not move the boxes'
 
 

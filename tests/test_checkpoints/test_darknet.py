@@ -8,9 +8,9 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 
-from mmrefseg.checkpoints.darknet import convert_darknet
-from mmrefseg.checkpoints.seqtr import SEQTR_KEYS
-from mmrefseg.checkpoints.writing import write_checkpoint
+from mmrefseg.checkpoints.conversion_report import write_checkpoint
+from mmrefseg.checkpoints.from_darknet import convert_darknet
+from mmrefseg.checkpoints.from_seqtr import SEQTR_KEYS
 from mmrefseg.utils import UserInputError
 
 TINY = dict(base_channels=4, stage_blocks=(1, 1), neck_blocks=1, out_indices=(4,), frozen_layers=0)
@@ -88,7 +88,7 @@ def test_a_longer_file_of_another_network_is_refused(tmp_path):
 
 
 def test_old_header(tmp_path):
-    """Before version 0.2 the count of pictures has four bytes; the original would read one number late."""
+    """Before version 0.2 the count of images has four bytes; the original would read one number late."""
     model = tiny_model()
     path = tmp_path / 'old.weights'
     path.write_bytes(np.array([0, 1, 0, 77], '<i4').tobytes() + flatten(model).tobytes())

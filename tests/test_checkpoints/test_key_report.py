@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from mmrefseg.checkpoints.report import ConversionReport
-from mmrefseg.checkpoints.writing import write_checkpoint
+from mmrefseg.checkpoints.conversion_report import ConversionReport, write_checkpoint
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.compat.key_map import KeyMap
 from mmrefseg.utils import UserInputError

@@ -13,10 +13,10 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 
 import mmrefseg.registration  # noqa: F401
-from mmrefseg.checkpoints.bert import make_bert_folder
-from mmrefseg.checkpoints.lavt import expected_lavt, read_lavt
-from mmrefseg.checkpoints.swin import convert_swin, read_swin, resize_bias_table
-from mmrefseg.compat.bert import read_bert_weights
+from mmrefseg.checkpoints.from_bert import make_bert_folder
+from mmrefseg.checkpoints.from_lavt import expected_lavt, read_lavt
+from mmrefseg.checkpoints.from_swin import convert_swin, read_swin, resize_bias_table
+from mmrefseg.compat.bert_names import read_bert_weights
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.utils import UserInputError
 

@@ -11,7 +11,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from mmrefseg.checkpoints.seqtr import convert, convert_checkpoint, recognise
+from mmrefseg.checkpoints.from_seqtr import convert, convert_checkpoint, recognise
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.datasets.vocabulary import SPECIAL_WORDS, Vocabulary
 from mmrefseg.engine.hooks.checkpoint_hooks import broken_conventions

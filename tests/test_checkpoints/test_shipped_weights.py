@@ -30,14 +30,14 @@ which turns a few of 1,500 predictions at the edge of a bin."""
 
 @pytest.fixture(scope='module')
 def test_a(tmp_path_factory):
-    """RefShapes small without its other splits: its pictures do not depend on them, and make in seconds."""
+    """RefShapes small without its other splits: its images do not depend on them, and make in seconds."""
     small = PRESETS['small']
     preset = Preset(small.name, small.image_size, {'testA': small.splits['testA']})
     return generate(preset, tmp_path_factory.mktemp('data'), num_workers=1, progress=False)
 
 
 def score(address, made, folder):
-    """Metrics of shipped weights on generated pictures, as ``test.py`` computes them."""
+    """Metrics of shipped weights on generated images, as ``test.py`` computes them."""
     provenance = Provenance.of_file(address)
     dataset = 'test_dataloader.dataset'
     options = {

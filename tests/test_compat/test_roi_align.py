@@ -34,7 +34,7 @@ def bilinear(plane, y, x):
 
 def naive_roi_align(features, rois, size, scale, sampling_ratio, mode, aligned):
     out = torch.zeros(len(rois), features.shape[1], *size, dtype=torch.float64)
-    for number, (picture, *box) in enumerate(rois.tolist()):
+    for number, (image, *box) in enumerate(rois.tolist()):
         x1, y1, x2, y2 = (c * scale - (0.5 if aligned else 0) for c in box)
         width, height = (x2 - x1, y2 - y1) if aligned else (max(x2 - x1, 1), max(y2 - y1, 1))
         bin_h, bin_w = height / size[0], width / size[1]
@@ -44,7 +44,7 @@ def naive_roi_align(features, rois, size, scale, sampling_ratio, mode, aligned):
         for channel, h, w in itertools.product(range(features.shape[1]), range(size[0]), range(size[1])):
             values = [
                 bilinear(
-                    features[int(picture), channel],
+                    features[int(image), channel],
                     y1 + (h + (u + 0.5) / grid_h) * bin_h,
                     x1 + (w + (v + 0.5) / grid_w) * bin_w,
                 )

@@ -55,7 +55,7 @@ GIVEN = {
 }
 GIVEN |= {'save_dir', 'embed_dims', 'num_features'}
 # By the host code that calls it.
-HOST_GIVEN = {'nms': {'boxes', 'scores'}, 'WordLoss': {'vocabulary_size'}}
+HOST_GIVEN = {'nms': {'boxes', 'scores'}, 'MaskCellHead': {'in_channels'}}
 
 
 def types_of(config: dict) -> Iterator[tuple[str, str | None, dict]]:
@@ -108,6 +108,8 @@ def problem(node: dict, registry: str | None) -> str | None:
         accepted |= {'paramwise_cfg', 'constructor'}
     if registry == 'PARAM_SCHEDULERS':  # read by the runner
         accepted.add('convert_to_iter_based')
+    if registry == 'WEIGHT_INITIALIZERS':  # read by mmengine's initialize
+        accepted.add('override')
     unknown = node.keys() - accepted - {'type', '_scope_'}
     missing = required - node.keys() - GIVEN - HOST_GIVEN.get(node['type'], set())
     if unknown or missing:

@@ -94,7 +94,7 @@ def test_tiny_networks_start_from_one_checkpoint():
         for name, found in shapes.items()
     }
     assert new['partial-res_tiny_m100'] == {'head.task_prompt.weight'} and not new['partial-res_tiny_rec']
-    apart = ('head.roi_memory.', 'head.mask_cell_loss.', 'head.task_embedding.')
+    apart = ('head.roi_memory.', 'head.mask_cell_head.', 'head.task_embedding.')
     assert new['box-frame_tiny_m100'] and all(key.startswith(apart) for key in new['box-frame_tiny_m100'])
 
 

@@ -12,6 +12,8 @@ from mmengine.registry import init_default_scope
 from shipped import DATASETS, PATHS, ROOT, STAGES, depth, load, stage
 from signatures import RUNNER_KEYS, problem, types_of
 
+from mmrefseg.utils.places import is_shipped, shipped_weights
+
 init_default_scope('mmdet')
 ABLATION = ('baseline', 'token', 'token-content', 'token-content-points')
 
@@ -132,6 +134,9 @@ def test_ratio(name):
 def test_load_from():
     """Each stage starts from the best checkpoint of another shipped config, which keeps one."""
     starts = {name: load(name).load_from for name in PATHS if load(name).get('load_from')}
+    shipped = [name for name, start in starts.items() if is_shipped(start)]
+    assert shipped == ['box-frame_tiny_m05-frozen_refshapes']
+    assert all(shipped_weights(starts.pop(name)).is_file() for name in shipped)
     for name, start in starts.items():
         before = re.fullmatch(r'work_dirs/(.+)/best\.pth', start)[1]
         assert before in PATHS and before != name

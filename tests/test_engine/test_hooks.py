@@ -1,4 +1,4 @@
-"""Hooks: links, checks of checkpoints, seeds, the progress bar and pictures."""
+"""Hooks: links, checks of checkpoints, seeds, the progress bar and images."""
 
 import io
 import logging
@@ -183,8 +183,8 @@ def test_no_progress_bar(tmp_path, enabled, rank, capsys):
     assert capsys.readouterr().err == ''
 
 
-def test_pictures_are_named_by_their_pair(tmp_path):
-    RefVisualizer.get_instance('test_pictures')
+def test_images_are_named_by_their_pair(tmp_path):
+    RefVisualizer.get_instance('test_images')
     cv2.imwrite(str(tmp_path / 'cat.png'), np.full((20, 30, 3), 128, np.uint8))
     samples = []
     for sent in (4, 5, 6):
@@ -195,7 +195,7 @@ def test_pictures_are_named_by_their_pair(tmp_path):
         )
         samples.append(sample)
     runner = make_runner(tmp_path / 'work', timestamp='now')
-    hook = RefVisualizationHook(draw=True, test_out_dir='shown', max_pictures=2)
+    hook = RefVisualizationHook(draw=True, test_out_dir='shown', max_images=2)
     hook.before_test(runner)
     hook.after_test_iter(runner, 0, outputs=samples)
     names = sorted(path.name for path in (tmp_path / 'work/now/shown').iterdir())

@@ -21,7 +21,7 @@ from mmrefseg.utils import UserInputError
 
 
 def sample_of(masks: np.ndarray, truth: np.ndarray, ref_ids: list, sent_ids: list, network=None):
-    """One picture with N predictions; ``truth`` is the object of all of them."""
+    """One image with N predictions; ``truth`` is the object of all of them."""
     size = truth.shape
     sample = DetDataSample(
         metainfo=dict(img_id=1, ori_shape=size, img_shape=network or size, ref_ids=ref_ids, sent_ids=sent_ids)

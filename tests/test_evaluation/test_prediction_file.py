@@ -40,7 +40,7 @@ BAD = {
         change(segmentation={'size': [44, 30], 'counts': 'X1'}),
         r'ref_id 2, sent_id 4: found an RLE of size',
     ),
-    'mask nan': (change(segmentation=[[0, 0, 9, float('NaN or infinite values'), 9, 9]]), 'nan'),
+    'mask nan': (change(segmentation=[[0, 0, 9, float('nan'), 9, 9]]), 'NaN or infinite values'),
     'box nan': (change(bbox=[0, float('nan'), 9, 9]), r'bbox \[0, nan.*four finite numbers'),
     'box of three': (change(bbox=[0, 9, 9]), 'four finite numbers'),
     'some boxes': (change(bbox=None), r"1 of 9 predictions without 'bbox' \(ref_id 2 sent_id 4\)"),

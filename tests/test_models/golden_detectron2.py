@@ -13,8 +13,8 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from torch import nn
 
-from mmrefseg.checkpoints.detectron2 import read_detectron2
-from mmrefseg.checkpoints.report import ConversionReport, expected_shapes
+from mmrefseg.checkpoints.conversion_report import ConversionReport, expected_shapes
+from mmrefseg.checkpoints.from_detectron2 import read_detectron2
 
 ROOT = Path(__file__).parents[2]
 NAMES = {'maskrcnn_r50_fpn_1x': 'r50-caffe_fpn_1x', 'maskrcnn_r101_fpn_3x': 'r101-caffe_fpn_3x'}

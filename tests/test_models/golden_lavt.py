@@ -10,7 +10,7 @@ from golden_seqtr import reference_weights
 from mmdet.registry import MODELS
 from PIL import Image
 
-from mmrefseg.checkpoints.lavt import LAVTNetwork, expected_lavt
+from mmrefseg.checkpoints.from_lavt import LAVTNetwork, expected_lavt
 from mmrefseg.models.language_models.token_batch import TokenBatch
 from mmrefseg.models.layers.swin import WindowAttention, relative_position_index
 

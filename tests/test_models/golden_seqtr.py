@@ -12,7 +12,7 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmrefseg.checkpoints.seqtr import convert_checkpoint
+from mmrefseg.checkpoints.from_seqtr import convert_checkpoint
 from mmrefseg.models.heads.seqtr_head import ImageSizes
 
 NAMES = [

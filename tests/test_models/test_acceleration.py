@@ -6,13 +6,13 @@ import pickle
 from collections import Counter
 
 import pytest
+import test_late_lavt
 import test_lavt
-import test_lavt_from_scratch
 import torch
 from golden_seqtr import load_golden
 from mmcv.cnn import ConvModule
 from mmdet.registry import MODELS
-from test_roi_head import ROI
+from test_box_frame import ROI
 from test_seqtr import run_loss, run_predict
 from tiny_seqtr import PARTIAL, build_tiny, make_batch, tiny_config
 from torch import nn
@@ -56,7 +56,7 @@ NETWORKS = {
     'roi': lambda: build_tiny(**ROI),
     'lavt': test_lavt.tiny,
     'lavt_pytorch': lavt_pytorch,
-    'late_lavt': test_lavt_from_scratch.tiny,
+    'late_lavt': test_late_lavt.tiny,
 }
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -164,7 +164,7 @@ def train_a_step(model):
     if hasattr(model, 'head'):
         losses = run_loss(model, make_batch())
     else:
-        labelled = test_lavt_from_scratch.labelled
+        labelled = test_late_lavt.labelled
         losses = model.loss(IMAGES, [labelled(test_lavt.SENTENCES), labelled(['left'])])
     torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05).zero_grad()
     sum(value for key, value in losses.items() if key.startswith('loss')).backward()

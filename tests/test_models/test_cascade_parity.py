@@ -19,7 +19,7 @@ from mmdet.structures import DetDataSample
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmrefseg.checkpoints.mmdet2 import read_mmdet2
+from mmrefseg.checkpoints.from_mmdet2 import read_mmdet2
 from mmrefseg.models.layers.small_batch_norm import SmallBatchBN
 from mmrefseg.runs.batch_norm import replace_sync_batch_norm
 from mmrefseg.runs.config import load_config

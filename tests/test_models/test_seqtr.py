@@ -44,20 +44,27 @@ def test_every_parameter_gets_a_gradient(task, switches):
     assert without == expected
 
 
-def test_losses_of_the_picture_reach_the_backbone_and_nothing_after_it():
+def reached_by(model):
+    """Parts of a model whose parameters have a gradient."""
+    names = [name.split('.') for name, p in model.named_parameters() if p.grad is not None]
+    return {'.'.join(parts[: 1 + (parts[0] == 'auxiliary_heads')]) for parts in names}
+
+
+def test_auxiliary_heads_reach_the_backbone_and_nothing_after_it():
     config = tiny_config(**TASKS['rec'])
     config['neck'].update(downsample='unshuffle', residual=True, with_coordinates=True)
-    config['fused_cell_loss'] = dict(type='BoxCellLoss', embed_dims=32)
-    config['word_loss'] = dict(type='WordLoss', in_channels=32)
+    config['auxiliary_heads'] = [
+        dict(type='BoxCellHead', features='fused', in_channels=32),
+        dict(type='WordHead', in_channels=32),
+    ]
     torch.manual_seed(0)
     model = MODELS.build(config).train()
     losses = run_loss(model, make_batch())
     losses['loss_word'].backward(retain_graph=True)
-    reached = {name for name, p in model.named_parameters() if p.grad is not None}
-    assert {name.split('.')[0] for name in reached} == {'backbone', 'neck', 'word_loss'}
+    assert reached_by(model) == {'backbone', 'neck', 'auxiliary_heads.word'}
     losses['loss_fused_cell'].backward()
-    reached = {name.split('.')[0] for name, p in model.named_parameters() if p.grad is not None}
-    assert reached == {'backbone', 'neck', 'word_loss', 'fused_cell_loss', 'language_model'}
+    expected = {'backbone', 'neck', 'language_model', 'auxiliary_heads.word', 'auxiliary_heads.fused_cell'}
+    assert reached_by(model) == expected
 
 
 def test_unshuffled_maps_keep_where_in_a_cell_something_lies():

@@ -15,7 +15,7 @@ import torch
 from golden_seqtr import NAMES, load_golden
 from mmengine.optim import build_optim_wrapper
 
-from mmrefseg.checkpoints.seqtr import SEQTR_KEYS
+from mmrefseg.checkpoints.from_seqtr import SEQTR_KEYS
 from mmrefseg.models.layers.attention import MultiHeadAttention
 from mmrefseg.structures.polygons import vertices_to_rle
 

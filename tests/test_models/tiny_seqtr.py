@@ -1,5 +1,7 @@
 """A SeqTR small enough for unit tests, and a batch for it."""
 
+import zlib
+
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
@@ -42,6 +44,19 @@ def build_tiny(seed: int = 0, **head) -> torch.nn.Module:
     init_default_scope('mmdet')
     torch.manual_seed(seed)
     return MODELS.build(tiny_config(**head)).eval()
+
+
+def fill_by_name(model: torch.nn.Module) -> torch.nn.Module:
+    """Weights that depend on each parameter's name and shape alone, not on the order of building."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            generator = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+            values = torch.randn(parameter.shape, generator=generator)
+            if parameter.dim() > 1:
+                parameter.copy_(values * parameter[0].numel() ** -0.5)
+            else:
+                parameter.copy_(0.1 * values + name.endswith('weight'))
+    return model
 
 
 PARTIAL = dict(language_token=True, task_prompt=True, co_content=True, point_modulation=True)

@@ -15,7 +15,7 @@ def test_preprocessing(kind, golden_dir, repo_root, tmp_path):
     """The config's stretching to 480 x 480, and the short side at 480 of the original's demo."""
     init_default_scope('mmdet')
     golden = np.load(golden_dir / 'lavt' / 'lavt_preprocess.npz')
-    Image.fromarray(golden['image']).save(tmp_path / 'picture.png')
+    Image.fromarray(golden['image']).save(tmp_path / 'image.png')
     config = load_config(str(repo_root / 'configs/lavt/lavt_swin-b-w12_480_refcoco-unc.py'))
     steps = {step['type']: step for step in config.test_dataloader.dataset.pipeline}
     resize, shape = steps['RefResize'], (480, 480)
@@ -25,7 +25,7 @@ def test_preprocessing(kind, golden_dir, repo_root, tmp_path):
     pipeline = Compose([steps['LoadRefImage'], resize, dict(type='PackRefInputs', meta_keys=('img_shape',))])
     height, width = golden['image'].shape[:2]
     packed = pipeline(
-        dict(img_path=str(tmp_path / 'picture.png'), height=height, width=width, instances=[], img_id=1)
+        dict(img_path=str(tmp_path / 'image.png'), height=height, width=width, instances=[], img_id=1)
     )
     preprocessor = MODELS.build(config.model.data_preprocessor)
     batch = preprocessor(dict(inputs=[packed['inputs']], data_samples=[packed['data_samples']]))

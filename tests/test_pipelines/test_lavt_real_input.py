@@ -1,4 +1,4 @@
-"""The full-size LAVT configs on real pictures and sentences, through the real tools, by every protocol.
+"""The full-size LAVT configs on real images and sentences, through the real tools, by every protocol.
 
 Two steps of training and a test of all 309 sentences of the mini RefCOCO, at few pixels, with fewer blocks
 and channels and without pretrained weights: that everything fits together is checked, not what is learned.
@@ -64,9 +64,9 @@ class Project:
 
     def __init__(self, folder: Path, mini: Path, repo: Path, vocabulary: Path) -> None:
         self.tools, self.folder, self.repo, self.vocabulary = Tools(folder), folder, repo, vocabulary
-        pictures = folder / 'data/images/mscoco/train2014'
-        pictures.parent.mkdir(parents=True)
-        pictures.symlink_to(mini / 'images')
+        images = folder / 'data/images/mscoco/train2014'
+        images.parent.mkdir(parents=True)
+        images.symlink_to(mini / 'images')
         out = folder / 'data/annotations/refcoco-unc/instances.json'
         refer = [mini / 'refcoco' / name for name in ('refs(unc).p', 'instances.json')]
         self.tools.succeed('dataset_converters/convert.py', 'refer', *refer, '--out', out)
@@ -96,7 +96,7 @@ class Project:
         """Turn the last layer so that the barely trained network sees objects and background alike.
 
         Its weights for the object are made orthogonal to the mean of what they see: masks then differ from
-        picture to picture and from sentence to sentence, instead of being empty.
+        image to image and from sentence to sentence, instead of being empty.
         """
         init_default_scope('mmdet')  # a module's fixture starts before the scope that each test is given
         config = load_config(str(self.config), {})
@@ -107,8 +107,8 @@ class Project:
         seen = []
         model.decode_head.classifier.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
         paths = sorted((self.folder / 'data/images/mscoco/train2014').glob('*.jpg'))[:6]
-        pictures = [cv2.resize(cv2.imread(str(path)), (size, size)).transpose(2, 0, 1) for path in paths]
-        batch = (torch.from_numpy(np.stack(pictures)[:, ::-1].copy()).float() - 116) / 58
+        images = [cv2.resize(cv2.imread(str(path)), (size, size)).transpose(2, 0, 1) for path in paths]
+        batch = (torch.from_numpy(np.stack(images)[:, ::-1].copy()).float() - 116) / 58
         sample = DetDataSample(metainfo=dict(expressions=['the man on the left']))
         with torch.no_grad():
             model._forward(batch, [sample] * len(batch))

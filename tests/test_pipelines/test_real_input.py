@@ -1,8 +1,8 @@
-"""The full-size RefCOCO configs on real pictures and sentences, stage by stage, through the real tools.
+"""The full-size RefCOCO configs on real images and sentences, stage by stage, through the real tools.
 
 Two steps of training a stage at 128 pixels, without pretrained weights and with noise for word vectors: that
-everything fits together is checked, not what is learned. The pictures that stand in for a training split are
-RefCOCO's val and test pictures, so nothing learned here may ever be reported.
+everything fits together is checked, not what is learned. The images that stand in for a training split are
+RefCOCO's val and test images, so nothing learned here may ever be reported.
 """
 
 import json
@@ -20,7 +20,7 @@ DATASET = 'refcoco-unc'
 ANNOTATIONS = f'data/annotations/{DATASET}'
 SENTENCES = {'val': 147, 'testA': 80, 'testB': 82}
 METRICS = ('oiou', 'miou', 'p50', 'p60', 'p70', 'p80', 'p90', 'acc50')
-# Small enough for one CPU core: pictures of 128 pixels, two objects a step, four objects an epoch.
+# Small enough for one CPU core: images of 128 pixels, two objects a step, four objects an epoch.
 SMALL = (
     *(f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test')),
     *(f'{split}_dataloader.persistent_workers=False' for split in ('train', 'val', 'test')),
@@ -45,9 +45,9 @@ class Project:
 
     def __init__(self, folder: Path, mini: Path, repo: Path) -> None:
         self.tools, self.folder, self.repo = Tools(folder), folder, repo
-        pictures = folder / 'data/images/mscoco/train2014'
-        pictures.parent.mkdir(parents=True)
-        pictures.symlink_to(mini / 'images')
+        images = folder / 'data/images/mscoco/train2014'
+        images.parent.mkdir(parents=True)
+        images.symlink_to(mini / 'images')
         self.mini = mini
 
     def config(self, stage: str) -> str:
@@ -75,7 +75,7 @@ class Project:
         return self.tools.succeed('test.py', *args).stdout
 
     def prepare(self) -> None:
-        """Refer's pickles to the working format; a training split of 71 pictures; 5 % of its masks; words."""
+        """Refer's pickles to the working format; a training split of 71 images; 5 % of its masks; words."""
         refer = [self.mini / 'refcoco' / name for name in ('refs(unc).p', 'instances.json')]
         out = f'{ANNOTATIONS}/instances.json'
         self.tools.succeed('dataset_converters/convert.py', 'refer', *refer, '--out', out)

@@ -1,6 +1,6 @@
-"""The Mask R-CNN of detectron2's zoo on real COCO pictures through the tools: train, resume, evaluate, draw.
+"""The Mask R-CNN of detectron2's zoo on real COCO images through the tools: train, resume, evaluate, draw.
 
-The shipped config at a quarter of its width, pictures of 96 pixels: that everything fits together is checked,
+The shipped config at a quarter of its width, images of 96 pixels: that everything fits together is checked,
 not what is learned.
 """
 
@@ -36,7 +36,7 @@ SMALL = (
     'model.train_cfg.rpn_proposal.max_per_img=100',
     'model.test_cfg.rpn.max_per_img=50',
     'model.test_cfg.rcnn.score_thr=0.001',
-    'optim_wrapper.optimizer.lr=0.0005',  # the recipe's is for 16 pictures and pretrained weights
+    'optim_wrapper.optimizer.lr=0.0005',  # the recipe's is for 16 images and pretrained weights
     f'train_cfg.max_iters={STEPS}',
     f'train_cfg.val_interval={STEPS}',
     'param_scheduler.0.end=10',
@@ -113,7 +113,7 @@ def test_evaluation(coco):
 
 
 def test_drawing(coco):
-    """A line and a drawing for each picture, of which some show something."""
+    """A line and a drawing for each image, of which some show something."""
     expected = sorted(path.name for path in (coco.folder / 'data/coco/val2017').glob('*[05].jpg'))
     assert len(expected) >= 3
     done = coco.tools.succeed(

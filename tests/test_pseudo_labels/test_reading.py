@@ -5,7 +5,7 @@ import json
 import pytest
 from pseudo_data import make_objects, make_predictions, write_lines
 
-from mmrefseg.pseudo_labels import PredictionStore, prediction_files
+from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, prediction_files
 from mmrefseg.utils import UserInputError
 
 

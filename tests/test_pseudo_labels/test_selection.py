@@ -9,18 +9,9 @@ import pytest
 from pseudo_data import make_objects, make_predictions, rectangle, to_json, write_lines
 from pycocotools import mask as coco_mask
 
-from mmrefseg.pseudo_labels import (
-    STRATEGIES,
-    PredictionStore,
-    Selector,
-    agreement,
-    compare_with_truth,
-    judge,
-    projection_term,
-    select,
-    summarise_selection,
-    write_annotations,
-)
+from mmrefseg.pseudo_labels import STRATEGIES, Selector, agreement, judge, projection_term, select
+from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, write_annotations
+from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
 from mmrefseg.utils import UserInputError
 
 BOX = [10, 10, 40, 30]

@@ -99,7 +99,7 @@ class Tools:
 
 
 def make_data(folder: Path) -> None:
-    """Pictures of one coloured rectangle each: 8 objects to train, 7 expressions in val, 1 in testA."""
+    """Images of one coloured rectangle each: 8 objects to train, 7 expressions in val, 1 in testA."""
     (folder / 'images').mkdir(parents=True)
     rng = np.random.default_rng(0)
     splits: dict[str, list] = {'train': [], 'val': [], 'testA': []}
@@ -147,9 +147,9 @@ def trained(tools) -> Path:
 
 
 class Stages:
-    """The first stages of BoxFrame at their smallest: shipped configs, RefShapes of a few pictures."""
+    """The first stages of BoxFrame at their smallest: shipped configs, RefShapes of a few images."""
 
-    # Sixteen pictures to train, five to test.
+    # Sixteen images to train, five to test.
     tiny = (
         *('train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'train_dataloader.dataset.indices=16'),
         *('val_dataloader.dataset.indices=2', 'test_dataloader.dataset.indices=5'),

@@ -1,9 +1,9 @@
-# The test of a detector on COCO's pictures, without a network: an odd number of them.
+# The test of a detector on COCO's images, without a network: an odd number of them.
 _base_ = ['mmdet::_base_/default_runtime.py', '../../configs/_base_/instance_runtime.py']
 
 custom_imports = dict(imports=['mmrefseg.registration', 'echo_detector'])
 model = dict(type='EchoDetector')
-# Truth is loaded behind the resize, in the picture's own frame.
+# Truth is loaded behind the resize, in the image's own frame.
 test_dataloader = dict(
     batch_size=1,
     num_workers=0,

@@ -11,7 +11,7 @@ from torch import nn
 
 @MODELS.register_module()
 class EchoDetector(BaseModel):
-    """Predicts the ground truth of each picture, moved, by numbers that depend on the picture alone."""
+    """Predicts the ground truth of each image, moved, by numbers that depend on the image alone."""
 
     def __init__(self) -> None:
         super().__init__(data_preprocessor=dict(type='DetDataPreprocessor'))

@@ -1,4 +1,4 @@
-"""Cascade Mask R-CNN + ResNeSt-50: its config and the commands of its README, small, on real pictures."""
+"""Cascade Mask R-CNN + ResNeSt-50: its config and the commands of its README, small, on real images."""
 
 import json
 import re
@@ -15,7 +15,7 @@ NAME = 'cascade-mask-rcnn_resnest50_fpn_tiny-voc'
 CONFIG = str(Path(__file__).parents[2] / f'configs/cascade_rcnn/{NAME}.py')
 LATEST = f'work_dirs/{NAME}/latest.pth'
 PARTS = ('train', 'val', 'test')
-# Pictures of 96 pixels, narrow heads, few proposals; the network is otherwise the shipped one.
+# Images of 96 pixels, narrow heads, few proposals; the network is otherwise the shipped one.
 REDUCED = (
     'model.backbone.init_cfg=None',
     *(f'model.roi_head.bbox_head.{stage}.conv_out_channels=16' for stage in range(3)),
@@ -29,7 +29,7 @@ REDUCED = (
     *(f'{part}_dataloader.dataset.pipeline.1.scale=(96,64)' for part in PARTS[1:]),
     *(f'{part}_dataloader.num_workers=0' for part in PARTS),
     *(f'{part}_dataloader.persistent_workers=False' for part in PARTS),
-    *(f'{part}_dataloader.dataset.held_out=0.125' for part in PARTS[:2]),  # 5 of 40 pictures
+    *(f'{part}_dataloader.dataset.held_out=0.125' for part in PARTS[:2]),  # 5 of 40 images
     'train_dataloader.dataset.indices=10',
     'default_hooks.logger.interval=5',
 )
@@ -58,7 +58,7 @@ def two_gpus(voc):
 
 
 def test_submission_of_two_processes(two_gpus):
-    """Both files of mmdet 2.x, with nothing wrong in them, on all hundred pictures."""
+    """Both files of mmdet 2.x, with nothing wrong in them, on all hundred images."""
     for kind in ('segm', 'bbox'):
         text = two_gpus.succeed(
             'analysis_tools/validate_submission.py', f'0856610.{kind}.json', '--test-json', 'data/test.json'
@@ -73,7 +73,7 @@ def test_submission_of_two_processes(two_gpus):
 
 
 def test_one_process_writes_the_same_lines(two_gpus):
-    """In the four-key form, for the first pictures; a prefix that looks like a number stays as it is."""
+    """In the four-key form, for the first images; a prefix that looks like a number stays as it is."""
     keys = ('image_id', 'category_id', 'score', 'segmentation')
     two_gpus.succeed(
         *('test.py', CONFIG, LATEST, '--format-only', '--options', 'jsonfile_prefix=0001'),
@@ -87,9 +87,9 @@ def test_one_process_writes_the_same_lines(two_gpus):
     )
     one = json.loads((two_gpus.folder / '0001.segm.json').read_text())
     two = json.loads((two_gpus.folder / '0856610.segm.json').read_text())
-    pictures = {line['image_id'] for line in one}
-    assert len(pictures) == 3
-    assert one == [{key: line[key] for key in keys} for line in two if line['image_id'] in pictures]
+    images = {line['image_id'] for line in one}
+    assert len(images) == 3
+    assert one == [{key: line[key] for key in keys} for line in two if line['image_id'] in images]
 
 
 def test_train_evaluate_resume(voc):
@@ -118,7 +118,7 @@ def test_train_evaluate_resume(voc):
 
 
 def on_held_out():
-    """Test on the held-out training pictures, as docs/instance_segmentation.md says."""
+    """Test on the held-out training images, as docs/instance_segmentation.md says."""
     return (
         *('test_dataloader.dataset.ann_file=pascal_train.json', 'test_dataloader.dataset.part=val'),
         *('test_dataloader.dataset.data_prefix.img=train_images/', 'test_dataloader.dataset.held_out=0.125'),
@@ -140,7 +140,7 @@ def test_mistakes(two_gpus):
 
 
 class TestEcho:
-    """Metrics above zero: a detector that moves the truth, on 31 pictures of COCO."""
+    """Metrics above zero: a detector that moves the truth, on 31 images of COCO."""
 
     config = str(Path(__file__).with_name('echo_config.py'))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmrefseg.checkpoints.detectron2 import CAFFE2_KEYS, DETECTRON2_KEYS, read_detectron2
+from mmrefseg.checkpoints.from_detectron2 import CAFFE2_KEYS, DETECTRON2_KEYS, read_detectron2
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.utils import UserInputError
 

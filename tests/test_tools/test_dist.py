@@ -8,9 +8,9 @@ import torch
 
 
 def test_two_processes_test_like_one(stages):
-    """Five pictures on two processes (one is tested twice): the same metrics to the last digit."""
+    """Five images on two processes (one is tested twice): the same metrics to the last digit."""
     tools, config = stages.tools, stages.config('m100')
-    # One picture at a time: others in its batch would change the last digits of a picture's scores.
+    # One image at a time: others in its batch would change the last digits of an image's scores.
     # A network of a few steps finds nothing; with the box known its masks meet the truth.
     known_box = 'model.test_cfg.confine_to_box=True'
     options = ('--cfg-options', 'test_dataloader.batch_size=1', known_box, *stages.tiny)
@@ -36,13 +36,11 @@ def test_two_processes_train(tools):
 
 
 def test_error_in_the_second_process_only(tools, trained):
-    """A picture that only the second process reads."""
+    """An image that only the second process reads."""
     folder = tools.folder / 'bad_second'
     shutil.copytree(tools.folder / 'data', folder)
-    picture = (
-        folder / 'images/11.png'
-    )  # val: expressions 5 and 6 of 0..6; with two processes and steps of one
-    picture.write_bytes(picture.read_bytes()[:60])
+    image = folder / 'images/11.png'  # val: expressions 5 and 6 of 0..6; with two processes and steps of one
+    image.write_bytes(image.read_bytes()[:60])
     records = json.loads((folder / 'instances.json').read_text())
     records['val'] = records['val'][2:]
     records['val'][1]['expressions'] = records['val'][1]['expressions'][:1]

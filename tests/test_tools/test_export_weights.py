@@ -83,4 +83,4 @@ def test_masks_are_trained_on_weights_that_stay_as_they_were(stages):
     assert '0 missing, 0 unexpected, 0 of another shape' in again
     moved = load_checkpoint_file(stages.tools.folder / 'frozen_again/best.pth')['state_dict']
     changed = {key for key in moved if not torch.equal(moved[key], trained[key])}
-    assert changed and all(key.startswith(('head.roi_memory.', 'head.mask_cell_loss.')) for key in changed)
+    assert changed and all(key.startswith(('head.roi_memory.', 'head.mask_cell_head.')) for key in changed)

@@ -12,7 +12,12 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmrefseg.apis import InstanceInferencer
-from mmrefseg.visualization.instances import ColorTracker, distinct_colors, draw_instances, drawing_order
+from mmrefseg.visualization.instance_drawing import (
+    ColorTracker,
+    distinct_colors,
+    draw_instances,
+    drawing_order,
+)
 
 from .conftest import REPO
 
@@ -33,9 +38,9 @@ def weights(tools):
 
 
 @pytest.fixture(scope='module')
-def pictures(tools):
+def images(tools):
     """Two in a folder, one of them turned by its EXIF data, and something else."""
-    folder = tools.folder / 'pictures'
+    folder = tools.folder / 'images'
     folder.mkdir()
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 255, (96, 128, 3), np.uint8).repeat(1, axis=0))
@@ -43,7 +48,7 @@ def pictures(tools):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn clockwise by 90 degrees
     image.save(folder / 'b.jpg', exif=exif)
-    (folder / 'notes.txt').write_text('no picture')
+    (folder / 'notes.txt').write_text('no image')
     return folder
 
 
@@ -54,34 +59,34 @@ def run(tools, weights, *arguments):
 LINE = r'^(\S+): detected (\d+) instances? in \d+\.\d\d s$'
 
 
-@pytest.mark.parametrize('given', ['pictures', 'pictures/*', 'both'])
-def test_folder_pattern_and_paths(tools, weights, pictures, given):
-    """A line for each picture; drawings under the same names, upright."""
+@pytest.mark.parametrize('given', ['images', 'images/*', 'both'])
+def test_folder_pattern_and_paths(tools, weights, images, given):
+    """A line for each image; drawings under the same names, upright."""
     inputs = [given]
-    if given == 'pictures/*':
-        inputs = ['pictures/[ab].*']
+    if given == 'images/*':
+        inputs = ['images/[ab].*']
     if given == 'both':
-        inputs = ['pictures/b.jpg', 'pictures/a.png', 'pictures/a.png']
+        inputs = ['images/b.jpg', 'images/a.png', 'images/a.png']
     done = run(
         tools, weights, '--input', *inputs, '--output', f'out_{len(given)}/', '--confidence-threshold', 0.3
     )
     lines = re.findall(LINE, done.stdout, re.MULTILINE)
     expected = (
-        ['pictures/b.jpg', 'pictures/a.png'] if given == 'both' else ['pictures/a.png', 'pictures/b.jpg']
+        ['images/b.jpg', 'images/a.png'] if given == 'both' else ['images/a.png', 'images/b.jpg']
     )
     assert [path for path, _ in lines] == expected
     assert all(0 < int(count) <= 20 for _, count in lines)
     out = tools.folder / f'out_{len(given)}'
     assert sorted(path.name for path in out.iterdir()) == ['a.png', 'b.jpg']
-    with Image.open(out / 'a.png') as drawn, Image.open(pictures / 'a.png') as plain:
+    with Image.open(out / 'a.png') as drawn, Image.open(images / 'a.png') as plain:
         assert drawn.size == plain.size == (128, 96)
         assert (np.asarray(drawn) != np.asarray(plain)).any()
     with Image.open(out / 'b.jpg') as drawn:
         assert drawn.size == (96, 128)
 
 
-def test_threshold_options_and_one_file(tools, weights, pictures):
-    """A higher threshold finds less; options reach the model both ways; one picture goes to a file."""
+def test_threshold_options_and_one_file(tools, weights, images):
+    """A higher threshold finds less; options reach the model both ways; one image goes to a file."""
     counts = []
     for threshold, more in (
         (0.3, ()),
@@ -91,7 +96,7 @@ def test_threshold_options_and_one_file(tools, weights, pictures):
     ):
         arguments = (
             '--input',
-            pictures / 'a.png',
+            images / 'a.png',
             '--output',
             'one.png',
             '--confidence-threshold',
@@ -128,39 +133,39 @@ def test_video(tools, weights):
     assert 'which exists' in error
 
 
-def test_what_cannot_be_done_is_said(tools, weights, pictures):
+def test_what_cannot_be_done_is_said(tools, weights, images):
     display = dict(DISPLAY='', WAYLAND_DISPLAY='')
-    (pictures / 'broken.png').write_bytes((pictures / 'a.png').read_bytes()[:100])
+    (images / 'broken.png').write_bytes((images / 'a.png').read_bytes()[:100])
     common = ('--config', CONFIG)
     cases = {
         'no such file': ('--weights', weights, '--input', 'nowhere/*.jpg'),
-        'truncated': ('--weights', weights, '--input', 'pictures/broken.png', '--output', 'x/'),
-        'no display': ('--weights', weights, '--input', 'pictures/a.png'),
-        'one file for 2 pictures': (
+        'truncated': ('--weights', weights, '--input', 'images/broken.png', '--output', 'x/'),
+        'no display': ('--weights', weights, '--input', 'images/a.png'),
+        'one file for 2 images': (
             '--weights',
             weights,
             '--input',
-            'pictures/a.png',
-            'pictures/b.jpg',
+            'images/a.png',
+            'images/b.jpg',
             '--output',
             'x.png',
         ),
-        'the input itself': ('--weights', weights, '--input', 'pictures/a.png', '--output', 'pictures/'),
-        'expected a checkpoint': ('--input', 'pictures/a.png', '--output', 'x/'),
+        'the input itself': ('--weights', weights, '--input', 'images/a.png', '--output', 'images/'),
+        'expected a checkpoint': ('--input', 'images/a.png', '--output', 'x/'),
         'no camera': ('--weights', weights, '--webcam', '9'),
         'a camera as input': ('--weights', weights, '--webcam', '--output', 'x.mp4'),
         'OpenCV cannot decode': (
             '--weights',
             weights,
             '--video-input',
-            'pictures/notes.txt',
+            'images/notes.txt',
             '--output',
             'x/',
         ),
-        "a key of detectron2's config": ('--input', 'pictures/a.png', '--opts', 'MODEL.MASK_ON', 'False'),
-        'pairs of KEY VALUE': ('--input', 'pictures/a.png', '--opts', 'MODEL.WEIGHTS'),
-        'a detector': ('--weights', weights, '--input', 'pictures/a.png', '--text', 'the red car'),
-        'below 1': ('--weights', weights, '--input', 'pictures/a.png', '--confidence-threshold', '50'),
+        "a key of detectron2's config": ('--input', 'images/a.png', '--opts', 'MODEL.MASK_ON', 'False'),
+        'pairs of KEY VALUE': ('--input', 'images/a.png', '--opts', 'MODEL.WEIGHTS'),
+        'a detector': ('--weights', weights, '--input', 'images/a.png', '--text', 'the red car'),
+        'below 1': ('--weights', weights, '--input', 'images/a.png', '--confidence-threshold', '50'),
     }
     for words, arguments in cases.items():
         assert words in tools.fail(DEMO, *common, *arguments, **display), words
@@ -172,19 +177,19 @@ def test_referring_model(tools, stages):
     arguments += ('data/images/refshapes_small/testA_000000.png', '--output', 'referred.png')
     done = tools.succeed(DEMO, *arguments, '--text', 'the red star', 'left circle')
     assert re.search(r'testA_000000\.png: finished \(\d+%, \d+%\) in', done.stdout)
-    with Image.open(tools.folder / 'referred.png') as picture:
-        assert picture.width >= 2 * 420
+    with Image.open(tools.folder / 'referred.png') as image:
+        assert image.width >= 2 * 420
     assert 'sentences' in tools.fail(DEMO, *arguments)
 
 
-def test_inferencer(weights, pictures):
+def test_inferencer(weights, images):
     """The same from Python; classes by name; the threshold holds."""
     infer = InstanceInferencer(CONFIG, weights, 'cpu', score_threshold=0.3)
-    found = infer(pictures / 'b.jpg').pred_instances
+    found = infer(images / 'b.jpg').pred_instances
     assert len(infer.classes) == 10 and infer.classes[3] == 'star'
     assert found.masks.shape == (len(found), 128, 96) and len(found) > 0
     assert (found.scores > 0.3).all()
-    again = infer(infer.read(pictures / 'b.jpg')).pred_instances
+    again = infer(infer.read(images / 'b.jpg')).pred_instances
     assert torch.equal(again.bboxes, found.bboxes)
 
 
@@ -232,8 +237,8 @@ def test_colors_follow_objects():
     assert with_masks.colors(boxes[1:], [0], ~masks) != color
 
 
-def test_no_temporary_files_are_left(tools, weights, pictures):
+def test_no_temporary_files_are_left(tools, weights, images):
     """What was cut short leaves nothing behind."""
     folder = tools.folder / 'kept'
-    run(tools, weights, '--input', 'pictures/a.png', '--output', 'kept/')
+    run(tools, weights, '--input', 'images/a.png', '--output', 'kept/')
     assert os.listdir(folder) == ['a.png']

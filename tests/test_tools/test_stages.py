@@ -9,7 +9,7 @@ from mmrefseg.experiments.stages import Stage
 
 from .conftest import REPO
 
-NEW = ('head.roi_memory.', 'head.mask_cell_loss.', 'head.task_embedding.')
+NEW = ('head.roi_memory.', 'head.mask_cell_head.', 'head.task_embedding.')
 
 
 def test_segmentation_starts_from_comprehension(stages):
@@ -18,7 +18,7 @@ def test_segmentation_starts_from_comprehension(stages):
     report = next(line for line in stages.logs['m100'].splitlines() if 'tensors of the model' in line)
     assert stages.best('rec') in report
     trained = load_checkpoint_file(str(stages.tools.folder / stages.best('m100')))['state_dict']
-    # a network of boxes has nothing that looks closer at them, and need not tell two tasks apart
+    # a network of boxes has no features of RoIs, and need not tell two tasks apart
     new = [name for name in trained if name.startswith(NEW)]
     fitting, in_model = (
         int(report.split(word)[0].split()[-1]) for word in (' of the', ' tensors of the model')
@@ -46,9 +46,7 @@ def test_partial_res_starts_from_the_same_comprehension(stages):
     assert done == pytest.approx([1 / 3, 2 / 3, 1])
     trained = load_checkpoint_file(str(stages.tools.folder / 'plain/best.pth'))
     assert trained['meta']['iter'] == 3
-    assert not [
-        name for name in trained['state_dict'] if name.startswith((*NEW, 'word_loss', 'category_loss'))
-    ]
+    assert not [name for name in trained['state_dict'] if name.startswith((*NEW, 'auxiliary_heads'))]
 
 
 def test_stage_before_is_missing(stages):
@@ -63,8 +61,8 @@ def test_comprehension_weights_are_not_enough_to_test_segmentation(stages):
     assert 'head.decoder.position.weight' in sentence and '100%' in sentence
 
 
-def test_submission_and_pictures(stages):
-    """Every pair of five pictures: in the submission once, and one picture file an image."""
+def test_submission_and_images(stages):
+    """Every pair of five images: in the submission once, and one image file an image."""
     tools = stages.tools
     tools.succeed(
         'test.py', stages.config('m100'), stages.best('m100'), '--which-set', 'testB', '--format-only',
@@ -81,6 +79,6 @@ def test_submission_and_pictures(stages):
     images = {known[pair] for pair in pairs}
     assert len(images) == 5
     assert pairs == {pair for pair, image in known.items() if image in images}, (
-        'every expression of each picture'
+        'every expression of each image'
     )
     assert len(list((tools.folder / 'testB').glob('*/shown/*.png'))) == 5

@@ -149,11 +149,11 @@ def test_format_only(tools, trained):
 
 
 def test_show_dir(tools, trained):
-    """One picture an expression, though several expressions share an image."""
+    """One image an expression, though several expressions share an image."""
     tools.succeed('test.py', tools.config, trained / 'best.pth', '--show-dir', 'shown', '--work-dir', 'drawn')
-    pictures = list((tools.folder / 'drawn').glob('*/shown/*.png'))
-    assert len(pictures) == NUM_VAL
-    assert all(path.stat().st_size > 1000 for path in pictures)
+    images = list((tools.folder / 'drawn').glob('*/shown/*.png'))
+    assert len(images) == NUM_VAL
+    assert all(path.stat().st_size > 1000 for path in images)
 
 
 @pytest.fixture(scope='session')

@@ -1,4 +1,4 @@
-"""Tiny VOC as its config expects it: real test pictures, and COCO's pictures with VOC's names to train on."""
+"""Tiny VOC as its config expects it: real test images, and COCO's images with VOC's names to train on."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def link_voc(shared: Path, data: Path) -> None:
 
     Args:
         shared: Folder with ``tiny_voc`` and ``tiny_coco``.
-        data: Where they go. 40 of the 50 training pictures show something of VOC's classes.
+        data: Where they go. 40 of the 50 training images show something of VOC's classes.
     """
     data.mkdir(exist_ok=True)
     (data / 'test_images').symlink_to(shared / 'tiny_voc/test_images')

@@ -21,7 +21,7 @@ from mmrefseg.visualization.drawing import (
 )
 from mmrefseg.visualization.local_visualizer import RefVisualizer, cases_of
 
-WIDTH = 216  # the picture is 200 wide: twice the image below
+WIDTH = 216  # the image is 200 wide: twice the image below
 TITLE = 34  # one line
 
 
@@ -37,9 +37,9 @@ def square(x1, y1, x2, y2):
 
 
 def where(panel, color, tolerance=12):
-    """Bounding box [x1, y1, x2, y2] of a colour on the drawn picture, in the image's pixels."""
-    picture = panel[TITLE:-30, MARGIN:-MARGIN].astype(int)
-    y, x = np.nonzero((np.abs(picture - color) <= tolerance).all(axis=2))
+    """Bounding box [x1, y1, x2, y2] of a colour on the drawn image, in the image's pixels."""
+    image = panel[TITLE:-30, MARGIN:-MARGIN].astype(int)
+    y, x = np.nonzero((np.abs(image - color) <= tolerance).all(axis=2))
     assert len(x), 'the colour is not there'
     return np.array([x.min(), y.min(), x.max(), y.max()]) / 2
 

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.analysis.cases import collect_cases
-from mmrefseg.analysis.page import PictureReader, draw_cases, render_page
-from mmrefseg.analysis.study import FailureStudy
+from mmrefseg.analysis.failure_study import FailureStudy
+from mmrefseg.analysis.page import ImageReader, draw_cases, render_page
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.evaluation.functional import PROTOCOLS
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
@@ -33,10 +33,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--ann', required=True, help='annotation file of the working format')
     parser.add_argument('--split', required=True, help='split of the annotation file, e.g. val or testA')
     parser.add_argument('--out', required=True, type=Path, help='folder for what is written')
-    parser.add_argument('--images', help='folder of the pictures; without it, no case is drawn')
+    parser.add_argument('--images', help='folder of the images; without it, no case is drawn')
     parser.add_argument('--img-template', help="file name of an image_id, e.g. '{}.jpg' (default: COCO's)")
     parser.add_argument(
-        '--instances', help='COCO file of all objects of the pictures: names and counts of the categories'
+        '--instances', help='COCO file of all objects of the images: names and counts of the categories'
     )
     parser.add_argument('--protocol', choices=PROTOCOLS, default='sentence', help='what is one case')
     parser.add_argument('--threshold', type=float, default=0.5, help='a case fails below this IoU')
@@ -117,7 +117,7 @@ def main(argv: list[str] | None = None) -> None:
     study = read_study(args, objects)
     sections = []
     if args.images:
-        read = PictureReader(args.images, objects, args.img_template)
+        read = ImageReader(args.images, objects, args.img_template)
         sections = study.draw(args.cases, args.seed, lambda cases: draw_cases(track(cases, 'drawing'), read))
     plots = study.write(args.out)
     title = args.title or f'Failures on {args.split}'

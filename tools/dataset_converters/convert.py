@@ -29,7 +29,7 @@ examples
       data/refcoco/'refs(unc).p' data/refcoco/instances.json \\
       --out data/annotations/refcoco-unc/instances.json --verify refcoco-unc
 
-  # your own pictures and sentences, one line each:
+  # your own images and sentences, one line each:
   #   {"image": "a.jpg", "expression": "the left cup", "bbox": [10, 20, 30, 40]}
   python tools/dataset_converters/convert.py jsonlines mine.jsonl \\
       --images data/images/mine --out data/annotations/mine/instances.json
@@ -64,7 +64,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     sub.add_argument('refs', help='grefs(unc).json')
     sub.add_argument('instances', help='instances.json that comes with it')
     sub.add_argument('--text', choices=['sent', 'raw'], default='sent', help='cleaned sentences or as typed')
-    sub = add('reasonseg', 'ReasonSeg: folders train, val, test of pictures and json files')
+    sub = add('reasonseg', 'ReasonSeg: folders train, val, test of images and json files')
     sub.add_argument('folder', help='the folder that holds train/ and val/')
     sub = add('simrec', 'json of SimREC, MCN, RefTeacher or SemiRES')
     sub.add_argument('file', help='refcoco.json')
@@ -75,7 +75,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     _size_options(sub)
     sub = add('jsonlines', 'one json object per line, written by hand')
     sub.add_argument('file', help='lines with image, expression, and bbox or mask (or both)')
-    sub.add_argument('--images', metavar='DIR', help='folder of the pictures, to read their sizes')
+    sub.add_argument('--images', metavar='DIR', help='folder of the images, to read their sizes')
     sub = add('instances', 'the working format itself: check it, number it, or write it as refer')
     sub.add_argument('file', help="instances.json, also SeqTR's and Partial-RES's")
     return parser.parse_args(argv)
@@ -97,9 +97,9 @@ def _common_options() -> argparse.ArgumentParser:
 
 
 def _size_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--images', metavar='DIR', help='folder of the pictures, to read their sizes')
-    parser.add_argument('--instances', metavar='FILE', help='a COCO file that lists the pictures, instead')
-    parser.add_argument('--img-template', metavar='T', help="names of the pictures, such as '{}.jpg'")
+    parser.add_argument('--images', metavar='DIR', help='folder of the images, to read their sizes')
+    parser.add_argument('--instances', metavar='FILE', help='a COCO file that lists the images, instead')
+    parser.add_argument('--img-template', metavar='T', help="names of the images, such as '{}.jpg'")
 
 
 def read(args: argparse.Namespace) -> Conversion:

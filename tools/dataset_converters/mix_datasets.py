@@ -1,4 +1,4 @@
-"""Join training sets into a mixed one, without the pictures that any of them tests on."""
+"""Join training sets into a mixed one, without the images that any of them tests on."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from mmrefseg.utils import UserInputError, cli, dump_json
 
 EPILOG = """
 The other splits keep their records under names of their own: val_refcoco_unc, testA_refcoco_unc...
-Each record gets a data_source, which tells the data set where its pictures are:
+Each record gets a data_source, which tells the data set where its images are:
   data_prefix=dict(img_path=dict(coco='data/images/train2014', flickr='data/images/flickr30k'))
 
 example
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     mixed, dropped = mix_datasets(datasets, sources)
     dump_json(mixed, args.out)
     for name, count in dropped.items():
-        print(f'{name}: {count} training objects left out, as their pictures are tested on')
+        print(f'{name}: {count} training objects left out, as their images are tested on')
     for split, count in count_objects(mixed).items():
         print(f'{split}: {count["refs"]} objects, {count["images"]} images, {count["sentences"]} sentences')
     print(f'written: {args.out}')

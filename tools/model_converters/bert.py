@@ -36,7 +36,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_file(args.src, 'weights of BERT')
-    from mmrefseg.checkpoints.bert import make_bert_folder  # brings torch
+    from mmrefseg.checkpoints.from_bert import make_bert_folder  # brings torch
 
     vocab = Path(args.vocab) if args.vocab else Path(args.src).parent / 'vocab.txt'
     report, sizes = make_bert_folder(args.src, args.dst, vocab, args.allow)

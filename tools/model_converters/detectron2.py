@@ -11,12 +11,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.checkpoints.converter_options import add_conversion_options
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
 if TYPE_CHECKING:
-    from mmrefseg.checkpoints.detectron2 import Detectron2Checkpoint
+    from mmrefseg.checkpoints.from_detectron2 import Detectron2Checkpoint
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs/mask_rcnn'
 
@@ -33,7 +33,7 @@ def expected(checkpoint: 'Detectron2Checkpoint') -> dict[str, tuple[int, ...]]:
     """Names and shapes of the model that the checkpoint is for."""
     import torch
 
-    from mmrefseg.checkpoints.report import expected_shapes
+    from mmrefseg.checkpoints.conversion_report import expected_shapes
     from mmrefseg.runs.config import MODELS, Config, init_default_scope
 
     config = Config.fromfile(CONFIGS / f'mask-rcnn_r{checkpoint.depth}-caffe_fpn_3x_coco.py').model
@@ -60,9 +60,8 @@ def main(argv: list[str] | None = None) -> None:
 def convert(args: argparse.Namespace) -> None:
     """Convert a file that is there."""
     import mmrefseg.registration  # noqa: F401  (registers the models)
-    from mmrefseg.checkpoints.detectron2 import read_detectron2
-    from mmrefseg.checkpoints.report import ConversionReport
-    from mmrefseg.checkpoints.writing import write_checkpoint
+    from mmrefseg.checkpoints.conversion_report import ConversionReport, write_checkpoint
+    from mmrefseg.checkpoints.from_detectron2 import read_detectron2
 
     checkpoint = read_detectron2(args.src)
     report = ConversionReport.compare(checkpoint.mapped, expected(checkpoint), checkpoint.notes)

@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_config(args.config)
     check_file(args.src, 'a checkpoint')
-    from mmrefseg.experiments.shipped import export_weights  # brings torch
+    from mmrefseg.experiments.export import export_weights  # brings torch
 
     provenance = export_weights(args)
     figures = ', '.join(f'{name} {value:.2f}' for name, value in provenance.metrics.items())

@@ -10,7 +10,7 @@ the folder of tools/model_converters/bert.py for it.
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints.options import REFCOCO_FAMILY, add_conversion_options
+from mmrefseg.checkpoints.converter_options import REFCOCO_FAMILY, add_conversion_options
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
@@ -39,8 +39,8 @@ def main(argv: list[str] | None = None) -> None:
 def convert(args: argparse.Namespace) -> None:
     """Convert a file that is there."""
     import mmrefseg.registration  # noqa: F401  (registers the models)
-    from mmrefseg.checkpoints.lavt import describe_source, expected_lavt, read_lavt
-    from mmrefseg.checkpoints.writing import config_beside, write_checkpoint, write_config
+    from mmrefseg.checkpoints.conversion_report import config_beside, write_checkpoint, write_config
+    from mmrefseg.checkpoints.from_lavt import describe_source, expected_lavt, read_lavt
 
     network = read_lavt(args.src)
     settings = network.model_settings()

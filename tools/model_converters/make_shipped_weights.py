@@ -33,7 +33,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    from mmrefseg.experiments.shipped import shipped_stages  # brings torch
+    from mmrefseg.experiments.export import shipped_stages  # brings torch
 
     stages = shipped_stages(args.folder, args.seed, WEIGHTS, tuple(args.cfg_options))
     run_stages(stages, args.folder / 'stages')

@@ -9,7 +9,7 @@ the optimizer's state.
 
 import argparse
 
-from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.checkpoints.converter_options import add_conversion_options
 from mmrefseg.runs.options import check_config, check_file
 from mmrefseg.utils import UserInputError, cli
 from mmrefseg.utils.places import shipped
@@ -30,7 +30,7 @@ def expected(path: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the model of a config."""
     import torch
 
-    from mmrefseg.checkpoints.report import expected_shapes
+    from mmrefseg.checkpoints.conversion_report import expected_shapes
     from mmrefseg.runs.batch_norm import replace_sync_batch_norm
     from mmrefseg.runs.config import MODELS, init_default_scope, load_config
 
@@ -54,9 +54,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def convert(args: argparse.Namespace, config: str) -> None:
     """Convert a file that is there."""
-    from mmrefseg.checkpoints.mmdet2 import read_mmdet2
-    from mmrefseg.checkpoints.report import ConversionReport
-    from mmrefseg.checkpoints.writing import write_checkpoint
+    from mmrefseg.checkpoints.conversion_report import ConversionReport, write_checkpoint
+    from mmrefseg.checkpoints.from_mmdet2 import read_mmdet2
 
     checkpoint = read_mmdet2(args.src)
     why = dict.fromkeys(checkpoint.mapped.dropped, 'mmcv keeps the moving average under the plain names')

@@ -7,7 +7,7 @@ python tools/model_converters/seqtr.py det_best.pth checkpoints/seqtr_rec.pth \
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints.options import SEQTR_DATASETS, add_conversion_options
+from mmrefseg.checkpoints.converter_options import SEQTR_DATASETS, add_conversion_options
 from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
@@ -54,8 +54,8 @@ def main() -> None:
 
 def write_converted(args: argparse.Namespace, vocabulary: Vocabulary | None) -> None:
     """Convert a file that is there."""
-    from mmrefseg.checkpoints.seqtr import convert
-    from mmrefseg.checkpoints.writing import config_beside
+    from mmrefseg.checkpoints.conversion_report import config_beside
+    from mmrefseg.checkpoints.from_seqtr import convert
 
     conversion = convert(args.src, args.dataset, vocabulary, args.weights)
     print(conversion.report.table(args.every_key))

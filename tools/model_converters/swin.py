@@ -10,7 +10,7 @@ result goes with model.backbone.init_cfg=dict(type='Pretrained', checkpoint=DST)
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints.options import add_conversion_options
+from mmrefseg.checkpoints.converter_options import add_conversion_options
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
@@ -29,8 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_file(args.src, 'weights of Swin')
     import mmrefseg.registration  # noqa: F401  (brings torch, registers the models)
-    from mmrefseg.checkpoints.swin import convert_swin, read_swin
-    from mmrefseg.checkpoints.writing import write_checkpoint
+    from mmrefseg.checkpoints.conversion_report import write_checkpoint
+    from mmrefseg.checkpoints.from_swin import convert_swin, read_swin
 
     sizes, report = convert_swin(read_swin(args.src), args.window_size)
     print(report.table(args.every_key))

@@ -6,7 +6,7 @@ codec = dict(
     type='ContourCodec', num_points=18, num_bins=128, sampling='even_above', bin_center=True, pad_divisor=32
 )
 
-# All pairs of a image share its pass through the backbone, in training too.
+# All pairs of an image share its pass through the backbone, in training too.
 train_pipeline = [
     dict(type='LoadRefImage'),
     dict(type='DrawExpression'),

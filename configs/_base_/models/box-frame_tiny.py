@@ -1,7 +1,13 @@
 # BoxFrame, this package's own method (docs/extended.md), while it learns from boxes; the stages with masks put
-# SeqTRRoIHead in place of the head. Up to the head's encoder it is partial-res_tiny.py: both start from one checkpoint.
+# BoxFrameHead in place of the head. Up to the head's encoder it is partial-res_tiny.py: both start from one checkpoint.
 num_bins = 128
 pad_divisor = 32
+
+# RefShapes' ten shapes have the category ids 1 to 10.
+category_head = dict(type='CellCategoryHead', in_channels=256, num_categories=11)
+word_head = dict(type='WordHead', in_channels=256)
+fused_cell_head = dict(type='BoxCellHead', features='fused', in_channels=256, loss_weight=3.0)
+encoded_cell_head = dict(type='BoxCellHead', features='encoded', in_channels=128, loss_weight=6.0)
 
 model = dict(
     type='SeqTR',
@@ -53,10 +59,6 @@ model = dict(
         point_modulation=True,
         position_in_content=True,
         loss=dict(type='SequenceGaussianLabelLoss', num_bins=num_bins, sigma=2.5),
-        cell_loss=dict(type='BoxCellLoss', loss_weight=6.0),
     ),
-    # RefShapes' ten shapes have the category ids 1 to 10.
-    category_loss=dict(type='CellCategoryLoss', in_channels=256, num_categories=11),
-    fused_cell_loss=dict(type='BoxCellLoss', embed_dims=256, loss_weight=3.0),
-    word_loss=dict(type='WordLoss', in_channels=256),
+    auxiliary_heads=[category_head, word_head, fused_cell_head, encoded_cell_head],
 )

@@ -37,9 +37,11 @@ model = dict(
         cell_weight=2.0,
         dice_loss=dict(type='DiceLoss', activate=False, eps=1.0),
     ),
-    # RefShapes' ten shapes have the category ids 1 to 10.
-    category_loss=dict(type='CellCategoryLoss', in_channels=channels, num_categories=11),
-    word_loss=dict(type='WordLoss', in_channels=channels, loss_weight=1.0),
+    auxiliary_heads=[
+        # RefShapes' ten shapes have the category ids 1 to 10.
+        dict(type='CellCategoryHead', in_channels=channels, num_categories=11),
+        dict(type='WordHead', in_channels=channels),
+    ],
     # tools/test.py --options protocol=cat or avg, frame=network changes these two as well.
     test_cfg=dict(sentences='each', frame='original'),
 )

@@ -1,6 +1,9 @@
 # Ablation (5 % of the masks): cells are not asked for their category.
 _base_ = '../box-frame_tiny_m100_refshapes.py'
-model = dict(head=dict(jitters=2), category_loss=None)
+model = dict(
+    head=dict(jitters=2),
+    auxiliary_heads=[{{_base_.word_head}}, {{_base_.fused_cell_head}}, {{_base_.encoded_cell_head}}],
+)
 train_dataloader = dict(dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5.json'))
 train_cfg = {{_base_.few_masks_loop}}
 optim_wrapper = {{_base_.few_masks}}

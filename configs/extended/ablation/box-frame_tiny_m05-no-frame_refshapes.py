@@ -19,7 +19,6 @@ model = dict(
         point_modulation=True,
         position_in_content=True,
         loss=dict(type='SequenceGaussianLabelLoss', num_bins=128, sigma=2.5),
-        cell_loss=dict(type='BoxCellLoss', loss_weight=6.0),
     )
 )
 train_dataloader = dict(dataset=dict(ann_file='annotations/refshapes_small/instances_sample_5.json'))

@@ -4,7 +4,7 @@ The features are laid out as one row of C channels per pixel. A bin's average
 is then a weighted sum of rows, four around each sample, which is what
 ``embedding_bag`` computes; its gradient is the same sum transposed.
 
-Letters: B pictures, C channels, H x W the feature map, R regions, h x w bins of a region,
+Letters: B images, C channels, H x W the feature map, R regions, h x w bins of a region,
 u x v samples of a bin.
 """
 
@@ -41,7 +41,7 @@ class RoISamples:
     x: Tensor
     """(r, w, v) horizontal position."""
     offset: Tensor
-    """(r,) row number of the first pixel of the region's picture."""
+    """(r,) row number of the first pixel of the region's image."""
     height: int
     width: int
 
@@ -99,10 +99,10 @@ def sample_regions(
     """Lay the sample grid over each region; regions with equally fine grids come together.
 
     Args:
-        rois: (R, 5) picture index and box x1, y1, x2, y2 in picture pixels.
+        rois: (R, 5) image index and box x1, y1, x2, y2 in image pixels.
         shape: (B, C, H, W) of the feature map.
         size: (h, w) bins.
-        scale: Feature pixels per picture pixel.
+        scale: Feature pixels per image pixel.
         sampling_ratio: Samples per bin and axis, or 0 for as many as the bin has pixels, rounded up.
         aligned: See ``roi_align_forward``.
         dtype: Type to compute positions in.
@@ -164,12 +164,12 @@ def roi_align_forward(
 
     Args:
         features: (B, C, H, W).
-        rois: (R, 5) picture index and box x1, y1, x2, y2 in picture pixels. With
+        rois: (R, 5) image index and box x1, y1, x2, y2 in image pixels. With
             ``sampling_ratio=0`` a box without area has no samples and gives zeros.
         output: (R, C, h, w), overwritten.
         argmax_y, argmax_x: As ``output`` for max pooling, else empty; overwritten with the sample that won.
         aligned_height, aligned_width: h and w.
-        spatial_scale: Feature pixels per picture pixel.
+        spatial_scale: Feature pixels per image pixel.
         sampling_ratio: Samples per bin and axis; 0 for as many as the bin has feature pixels, rounded up.
         pool_mode: 0 for the largest sample of a bin, 1 for their mean.
         aligned: Shift by half a pixel, so that pixel centres are at .5 (detectron2); if False, regions are

@@ -1,7 +1,7 @@
 """Foreign annotation formats, in and out (the library behind ``tools/dataset_converters``)."""
 
 from ..images import ImageSizes, read_size
-from .boxes import read_boxes_csv, read_simrec
+from .box_files import read_boxes_csv, read_simrec
 from .conversion import (
     PUBLISHED,
     Comparison,

@@ -16,17 +16,16 @@ def sample_masks(
 ) -> dict[float, list[dict]]:
     """Withhold masks outside a random sample, for several sizes of sample.
 
-    The objects are shuffled once, and each sample is the beginning of that order: drawn without
-    replacement, the smaller samples lie within the larger. Refs to one and the same annotation (same
-    image, same box) are kept or withheld together, so that a withheld mask is nowhere in the result.
+    The objects are shuffled once, and each sample is the beginning of that order: the smaller samples lie
+    within the larger. Refs to one annotation (same image, same box) are kept or withheld together.
 
     Args:
         records: Normalized records of the training split.
         ratios: Percentages above 0 and at most 100.
         seed: Seed of the shuffle.
         unit: ``'object'``: ``round(ratio / 100 * objects)`` objects keep their mask (at least 1; one more
-            where the last annotation has two refs). ``'image'``: all masks of ``round(ratio / 100 *
-            images)`` images.
+            where the last annotation has two refs). ``'image'``: all masks of ``round(ratio / 100 * images)``
+            images.
         where: File and split, for messages.
 
     Returns:

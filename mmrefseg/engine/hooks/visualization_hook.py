@@ -1,4 +1,4 @@
-"""Pictures of predictions during validation and testing."""
+"""Images of predictions during validation and testing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,8 +17,8 @@ class RefVisualizationHook(Hook):
 
     Takes the arguments of :class:`mmdet.engine.hooks.DetVisualizationHook`,
     so that mmdet's tools set it up too. It differs in two ways: the file is
-    named after picture, ref_id and sent_id (one picture has many
-    expressions), and every process writes the pictures it has tested.
+    named after image, ref_id and sent_id (one image has many
+    expressions), and every process writes the images it has tested.
 
     Args:
         draw: Whether to draw at all.
@@ -28,9 +28,9 @@ class RefVisualizationHook(Hook):
             drawn whatever its score.
         show: Open a window.
         wait_time: Seconds that the window stays.
-        test_out_dir: Folder for the pictures of a test; a relative one lies
+        test_out_dir: Folder for the images of a test; a relative one lies
             below ``<work_dir>/<time stamp>``.
-        max_pictures: Stop writing after that many in one process.
+        max_images: Stop writing after that many in one process.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class RefVisualizationHook(Hook):
         show: bool = False,
         wait_time: float = 0.0,
         test_out_dir: str | None = None,
-        max_pictures: int | None = None,
+        max_images: int | None = None,
     ) -> None:
         self._visualizer: Visualizer = Visualizer.get_current_instance()
         self.draw = draw
@@ -50,7 +50,7 @@ class RefVisualizationHook(Hook):
         self.show = show
         self.wait_time = wait_time
         self.test_out_dir = test_out_dir
-        self.max_pictures = max_pictures
+        self.max_images = max_images
         self._count = 0
 
     def after_val_iter(
@@ -72,18 +72,18 @@ class RefVisualizationHook(Hook):
         if not self.draw:
             return
         for sample in outputs:
-            if self.max_pictures is not None and self._count >= self.max_pictures:
+            if self.max_images is not None and self._count >= self.max_images:
                 return
             self._count += 1
             out_file = None
             if self.test_out_dir is not None:
                 folder = Path(runner.work_dir) / runner.timestamp / self.test_out_dir
-                out_file = str(folder / f'{picture_name(sample)}.png')
+                out_file = str(folder / f'{image_name(sample)}.png')
             self._draw(sample, 'test', self._count, out_file)
 
     def _draw(self, sample: DetDataSample, name: str, step: int, out_file: str | None = None) -> None:
         self._visualizer.add_datasample(
-            picture_name(sample) if self.show else name,
+            image_name(sample) if self.show else name,
             mmcv.imread(sample.img_path, channel_order='rgb'),
             data_sample=sample,
             show=self.show,
@@ -94,8 +94,8 @@ class RefVisualizationHook(Hook):
         )
 
 
-def picture_name(sample: DetDataSample) -> str:
-    """``<picture>_ref<ref_id>_sent<sent_id>`` of the sample's first pair, or the picture's name."""
+def image_name(sample: DetDataSample) -> str:
+    """``<image>_ref<ref_id>_sent<sent_id>`` of the sample's first pair, or the image's name."""
     name = Path(sample.img_path).stem
     refs, sents = sample.metainfo.get('ref_ids'), sample.metainfo.get('sent_ids')
     return f'{name}_ref{refs[0]}_sent{sents[0]}' if refs and sents else name

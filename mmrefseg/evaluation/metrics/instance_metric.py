@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from ...utils import UserInputError, load_json
 from ..functional.instances import IOU_TYPES, average_precision
 from ..submission import check_keys, result_records, write_results
-from .base import UncutMetric
+from .ref_samples import UncutMetric
 
 
 @METRICS.register_module()

@@ -11,7 +11,7 @@ from mmengine.dist import broadcast_object_list, get_rank
 
 from ...datasets.predicted_pairs import Checkpoint, read_predicted_pairs
 from ...utils import FileLock, UserInputError
-from .base import UncutMetric, prediction_records, sample_ids, to_array
+from .ref_samples import UncutMetric, prediction_records, sample_ids, to_array
 
 
 class _Claim(NamedTuple):

@@ -6,7 +6,7 @@ from mmdet.registry import METRICS
 
 from ...utils import UserInputError
 from ..functional import PROTOCOLS, Pair, Scores, score_pairs
-from .base import ReferringMetric, describe, sample_pairs
+from .ref_samples import ReferringMetric, describe, sample_pairs
 
 
 @METRICS.register_module()

@@ -47,19 +47,23 @@ class MaskHead(BaseModule):
         dice_loss: Config of a dice loss on the object's probability (mmdet's ``DiceLoss`` with
             ``activate=False``); none by default, as in LAVT's code.
         init_cfg: mmengine's initialisation config.
-
-    Attributes:
-        low_resolution_loss: Whether :meth:`loss` takes logits as they are; else at the size of the input.
-        cell_weight: Of a loss on the expressions' coarse maps; none here.
     """
-
-    low_resolution_loss = False
-    cell_weight = 0.0
 
     def __init__(self, loss: dict | None, dice_loss: dict | None, init_cfg: dict | None) -> None:
         super().__init__(init_cfg)
         self.pixel_loss = MODELS.build(loss or dict(type='PixelCrossEntropyLoss'))
         self.dice_loss = None if dice_loss is None else MODELS.build(dice_loss)
+
+    def loss_from_maps(self, feats: Sequence[Tensor], target: Tensor, has_mask: Tensor) -> dict[str, Tensor]:
+        """:meth:`loss` of the logits that the maps give, upsampled, over the expressions that have a mask.
+
+        Args:
+            feats: Maps of M expressions, finest first.
+            target: (M, H, W) in the size of the input, 1 inside the object.
+            has_mask: (M,) bool; the target of others does not count.
+        """
+        logits = upsample(self(feats), target.shape[-2:])
+        return self.loss(logits[has_mask], target[has_mask])
 
     def loss(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """Losses of logits (M, 2, H, W) against masks (M, H, W), 1 inside the object.

@@ -77,7 +77,6 @@ class SeqTRHead(BaseModule):
         first_coordinate_weight: Loss weight of a box's first coordinate (SeqTR: 1.5).
         end_weight: Loss weight of the end token in masks (the original: 0.1).
         loss: Config of the token loss; SeqTR's label smoothing of 0.1 if it is left out.
-        cell_loss: Config of :class:`BoxCellLoss`, if boxes shall teach the encoder directly.
         legacy: Reproduce the original's conventions: co-content features (see
             :class:`CoContent`), and an end token that may come before three points.
         init_cfg: mmengine's initialisation config.
@@ -103,7 +102,6 @@ class SeqTRHead(BaseModule):
         first_coordinate_weight: float = 1.5,
         end_weight: float = 0.1,
         loss: dict | None = None,
-        cell_loss: dict | None = None,
         legacy: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -118,7 +116,6 @@ class SeqTRHead(BaseModule):
         self.first_coordinate_weight = first_coordinate_weight
         self.end_weight = end_weight
         self.loss_token = MODELS.build(loss or dict(type='SequenceLabelSmoothingLoss', smoothing=0.1))
-        self.cell_loss = None if cell_loss is None else MODELS.build({**cell_loss, 'embed_dims': embed_dims})
         self.num_mask_tokens = 2 * self.codec.num_points
         self._init_layers(
             in_channels,
@@ -167,7 +164,8 @@ class SeqTRHead(BaseModule):
     ) -> Memory:
         """Fused maps (M, C_in, H, W) and language vectors (M, C_in) -> memory.
 
-        ``maps`` and ``image_index`` go into the memory as they are, see :class:`Memory`.
+        ``maps`` (the backbone's) and ``image_index`` (M,), the image of each expression, are for heads that
+        read the finer maps as well; this one does not.
         """
         m, _, h, w = fused.shape
         stride = (sizes.batch[0] / h, sizes.batch[1] / w)
@@ -184,7 +182,7 @@ class SeqTRHead(BaseModule):
             tokens = tokens + position
         tokens = self.encoder(tokens, position, padding)
         extent = (sizes.padded / sizes.padded.new_tensor(stride)).flip(-1)
-        return Memory(tokens, position, padding, (h, w), valid, extent, maps, image_index)
+        return Memory(tokens, position, padding, (h, w), valid, extent)
 
     # ----------------------------------------------------------------- training
 
@@ -252,8 +250,8 @@ class SeqTRHead(BaseModule):
             has_mask: (M,) bool; the mask tokens of others do not count.
 
         Returns:
-            ``loss_box``, ``loss_mask`` or ``loss_multi_task``, ``loss_cell`` if there is one,
-            and ``acc_token``, the percentage of tokens predicted right under teacher forcing.
+            ``loss_box``, ``loss_mask`` or ``loss_multi_task``, and ``acc_token``, the percentage of tokens
+            predicted right under teacher forcing.
         """
         inputs, targets, weights = self.build_sequence(box_tokens, mask_tokens, memory)
         logits = self.decode(inputs, memory)
@@ -262,7 +260,7 @@ class SeqTRHead(BaseModule):
             weights[:, places] = weights[:, places] * has_mask[:, None]
         name = 'multi_task' if self.multi_task else 'box' if self.with_box else 'mask'
         loss, accuracy = self.sequence_loss(logits, targets, weights)
-        return {f'loss_{name}': loss, 'acc_token': accuracy} | self.cell_losses(memory, box_tokens)
+        return {f'loss_{name}': loss, 'acc_token': accuracy}
 
     def sequence_loss(self, logits: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of the tokens with a weight, and the percentage of them that is predicted right."""
@@ -272,17 +270,6 @@ class SeqTRHead(BaseModule):
         with torch.no_grad():
             right = (logits.argmax(-1) == targets) & (weights > 0)
         return loss, 100 * right.sum() / counted
-
-    def cell_losses(self, memory: Memory, box_tokens: Tensor) -> dict[str, Tensor]:
-        """``loss_cell``, if it is configured."""
-        if self.cell_loss is None:
-            return {}
-        boxes = self.boxes_in_cells(box_tokens, memory)
-        return {'loss_cell': self.cell_loss(memory.image_tokens, boxes, memory.image_padding)}
-
-    def boxes_in_cells(self, box_tokens: Tensor, memory: Memory) -> Tensor:
-        """Box tokens (M, 4) as x1, y1, x2, y2 in cells of the memory's grid."""
-        return (box_tokens + 0.5) / self.codec.num_bins * memory.extent.repeat(1, 2)
 
     # --------------------------------------------------------------- prediction
 

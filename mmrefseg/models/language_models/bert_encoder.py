@@ -10,7 +10,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 
-from ...compat.bert import read_bert_weights
+from ...compat.bert_names import read_bert_weights
 from ...utils import UserInputError, load_json
 from .token_batch import TokenBatch, WordFeatures
 

@@ -22,9 +22,6 @@ class Memory:
         valid: (M, 2) float, columns and rows of the grid (x, y) that are not padding.
         extent: (M, 2) float, columns and rows (x, y) that coordinate bins span: the
             picture's own padded size in cells.
-        maps: Maps (B, C_i, H_i, W_i) of the B pictures from the backbone, finest first, for
-            heads that look closer (:class:`RoIMemory`).
-        image_index: (M,) the picture of each expression.
     """
 
     tokens: Tensor
@@ -33,8 +30,6 @@ class Memory:
     grid: tuple[int, int]
     valid: Tensor
     extent: Tensor
-    maps: tuple[Tensor, ...] = ()
-    image_index: Tensor | None = None
 
     @cached_property
     def cell_centers(self) -> tuple[Tensor, Tensor]:
@@ -49,14 +44,6 @@ class Memory:
         """(M, H, W, C): the tokens of the picture alone."""
         h, w = self.grid
         return self.tokens[:, : h * w].unflatten(1, (h, w))
-
-    def rows(self, index: Tensor) -> 'Memory':
-        """The memory of some of the expressions: ``index`` (K,)."""
-        parts = (self.tokens, self.position, self.padding)
-        valid, extent = self.valid[index], self.extent[index]
-        image_index = None if self.image_index is None else self.image_index[index]
-        parts = (part[index] for part in parts)
-        return Memory(*parts, self.grid, valid, extent, self.maps, image_index)
 
     @property
     def image_padding(self) -> Tensor:

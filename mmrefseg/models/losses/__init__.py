@@ -1,1 +1,1 @@
-"""Losses: they own no parameters."""
+"""Losses: functions, and the classes without parameters by which configs choose them."""

@@ -14,7 +14,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...utils import UserInputError
-from ..extended.shared_map import PictureMaps
+from ..heads.auxiliary import AuxiliaryInputs, build_auxiliary_heads
 from ..heads.lavt_head import upsample
 from ..language_models.token_batch import TokenBatch, join_tokens
 
@@ -33,10 +33,8 @@ class LAVT(BaseDetector):
         backbone: Config; takes pictures and words, gives four maps per expression, finest first.
         language_model: Config; gives a vector per word.
         decode_head: Config; gives two logits a cell.
-        category_loss: Config of :class:`CellCategoryLoss`, if boxes' categories shall teach the stages before
-            the first gate (from scratch; ``LateLanguageSwin`` only).
-        word_loss: Config of :class:`WordLoss`, if the words said of each object shall; its classifier is the
-            language model's own with ``WordEncoder(visual_dims=...)``.
+        auxiliary_heads: Configs of heads that teach what comes before the first gate, in training
+            (:class:`AuxiliaryHead`); none in the paper.
         data_preprocessor: Config of mmdet's.
         test_cfg: ``frame``: masks of the ``'original'`` picture's size, from logits that are resized
             bilinearly, or of the ``'network'``'s input, as LAVT is scored in its paper. ``sentences``: what
@@ -53,8 +51,7 @@ class LAVT(BaseDetector):
         backbone: ConfigType,
         language_model: ConfigType,
         decode_head: ConfigType,
-        category_loss: OptConfigType = None,
-        word_loss: OptConfigType = None,
+        auxiliary_heads: Sequence[ConfigType] = (),
         data_preprocessor: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
@@ -63,12 +60,7 @@ class LAVT(BaseDetector):
         self.language_model = MODELS.build(language_model)
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
-        self.category_loss = None if category_loss is None else MODELS.build(category_loss)
-        self.word_loss = None
-        if word_loss is not None:
-            own = getattr(self.language_model, 'visual', None) is None
-            words = len(self.language_model.vocabulary) if own else None
-            self.word_loss = MODELS.build({**word_loss, 'vocabulary_size': words})
+        self.auxiliary_heads = build_auxiliary_heads(auxiliary_heads, self.language_model)
         self.test_cfg = TEST_CFG | dict(test_cfg or {})
         for name, value in self.test_cfg.items():
             if name not in TEST_CFG or value not in CHOICES.get(name, (value,)):
@@ -82,40 +74,35 @@ class LAVT(BaseDetector):
         return self.backbone(batch_inputs, *self.language_model(tokens), index)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Losses of the head, over the expressions whose mask is not withheld, and those of the picture."""
+        """Losses of the decoder, over the expressions that have a mask, and of the auxiliary heads."""
         tokens, index = self._sentences(batch_data_samples, batch_inputs.device)
         maps = self.backbone.forward_image(batch_inputs)
         feats = self.backbone.forward_language(maps, *self.language_model(tokens), index)
-        logits = self.decode_head(feats)
         size = tuple(batch_inputs.shape[-2:])
-        target, has_mask = self._targets(batch_data_samples, size, logits.device)
-        if not self.decode_head.low_resolution_loss:
-            logits = upsample(logits, size)
-        losses = self.decode_head.loss(logits[has_mask], target[has_mask])
-        if self.decode_head.cell_weight:
-            own = [feat[has_mask] for feat in feats if isinstance(feat, Tensor)]
-            losses |= self.decode_head.cell_loss(own, target[has_mask])
-        return losses | self._picture_losses(maps, tokens, index, batch_data_samples, size)
-
-    def _picture_losses(
-        self, maps, tokens: TokenBatch, index: Tensor, samples: SampleList, size: tuple[int, int]
-    ) -> dict[str, Tensor]:
-        """Losses of what no word has touched, by boxes, categories and the words said."""
-        if self.category_loss is None and self.word_loss is None:
-            return {}
-        features = maps.evidence.permute(0, 3, 1, 2)
-        boxes = [sample.gt_instances.bboxes.to(features.device) for sample in samples]
-        stride = tuple(full / cells for full, cells in zip(size, features.shape[-2:], strict=True))
-        losses = {}
-        if self.category_loss is not None:
-            labels = [sample.gt_instances.labels for sample in samples]
-            losses['loss_category'] = self.category_loss(features, boxes, labels, stride)
-        if self.word_loss is not None:
-            cells = torch.cat(boxes) / boxes[0].new_tensor([stride[1], stride[0]] * 2)
-            losses['loss_word'] = self.word_loss(
-                features, index, cells, tokens.ids, getattr(self.language_model, 'visual', None)
-            )
+        target, has_mask = self._targets(batch_data_samples, size, index.device)
+        losses = self.decode_head.loss_from_maps(feats, target, has_mask)
+        if self.auxiliary_heads:
+            inputs = self._auxiliary_inputs(maps, tokens.ids, index, batch_data_samples, size)
+            for head in self.auxiliary_heads.values():
+                losses |= head.loss(inputs)
         return losses
+
+    def _auxiliary_inputs(
+        self, maps, words: Tensor, index: Tensor, samples: SampleList, size: tuple[int, int]
+    ) -> AuxiliaryInputs:
+        vision = maps if isinstance(maps, Tensor) else maps.evidence
+        stride = tuple(full / cells for full, cells in zip(size, vision.shape[1:3], strict=True))
+        boxes = [sample.gt_instances.bboxes.to(vision.device) for sample in samples]
+        return AuxiliaryInputs(
+            vision=vision.permute(0, 3, 1, 2),
+            stride=stride,
+            boxes=boxes,
+            labels=[sample.gt_instances.labels for sample in samples],
+            image_index=index,
+            box_cells=torch.cat(boxes) / boxes[0].new_tensor([stride[1], stride[0]] * 2),
+            words=words,
+            language_model=self.language_model,
+        )
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
@@ -153,12 +140,12 @@ class LAVT(BaseDetector):
         index = torch.repeat_interleave(torch.arange(len(counts)), counts).to(device)
         return self.language_model.tokenize(expressions), index
 
-    def _sentence_logits(self, image_maps: Tensor | PictureMaps, samples: SampleList) -> list[Tensor]:
+    def _sentence_logits(self, image_maps: Tensor, samples: SampleList) -> list[Tensor]:
         """Low-resolution logits (N, 2, h, w) of each sample's rows, as ``test_cfg.sentences`` says."""
         mode = self.test_cfg['sentences']
         if mode in ('cat', 'cat_legacy'):
             return [
-                self._joined_logits(_picture(image_maps, i), sample, mode == 'cat_legacy')
+                self._joined_logits(image_maps[i : i + 1], sample, mode == 'cat_legacy')
                 for i, sample in enumerate(samples)
             ]
         logits = self._single_logits(image_maps, samples)
@@ -232,11 +219,6 @@ class LAVT(BaseDetector):
         boxes = torch.stack([_mask_box(mask) for mask in masks])
         labels = torch.zeros(len(masks), dtype=torch.long)
         return InstanceData(masks=masks, scores=torch.tensor(scores), bboxes=boxes, labels=labels)
-
-
-def _picture(maps: Tensor | PictureMaps, i: int) -> Tensor | PictureMaps:
-    """What :meth:`forward_image` gives, of one picture."""
-    return maps.picture(i) if isinstance(maps, PictureMaps) else maps[i : i + 1]
 
 
 def _rows_by_object(ref_ids: Sequence) -> list[list[int]]:

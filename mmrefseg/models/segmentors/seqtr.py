@@ -3,6 +3,8 @@
 Letters: B pictures, M expressions (all pairs of the batch in a row), P vertices.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from mmdet.models.detectors.base import BaseDetector
@@ -14,6 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...structures.polygons import vertices_to_mask
+from ..heads.auxiliary import AuxiliaryInputs, build_auxiliary_heads
 from ..heads.seqtr_head import HeadPrediction, ImageSizes
 from ..layers.memory import Memory
 
@@ -30,12 +33,8 @@ class SeqTR(BaseDetector):
         language_model: Config; gives a vector per expression.
         neck: Config of the fusion.
         head: Config of the sequence head.
-        category_loss: Config of :class:`CellCategoryLoss`, if boxes' categories shall teach the
-            backbone (for backbones that start from scratch).
-        fused_cell_loss: Config of :class:`BoxCellLoss` with the ``embed_dims`` of the neck's output,
-            if boxes shall teach the fused map directly, before the encoder.
-        word_loss: Config of :class:`WordLoss` with the ``in_channels`` of the neck's output, if the
-            words said of each object shall teach the backbone.
+        auxiliary_heads: Configs of heads that teach the features in training (:class:`AuxiliaryHead`); none
+            in the papers.
         data_preprocessor: Config; ``pad_size_divisor`` must be the codec's ``pad_divisor``.
         test_cfg: ``confine_to_box=True`` keeps vertices inside the ground-truth box
             (for pseudo labels, where the box is known);
@@ -50,9 +49,7 @@ class SeqTR(BaseDetector):
         language_model: ConfigType,
         neck: ConfigType,
         head: ConfigType,
-        category_loss: OptConfigType = None,
-        fused_cell_loss: OptConfigType = None,
-        word_loss: OptConfigType = None,
+        auxiliary_heads: Sequence[ConfigType] = (),
         data_preprocessor: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: OptMultiConfig = None,
@@ -62,12 +59,7 @@ class SeqTR(BaseDetector):
         self.language_model = MODELS.build(language_model)
         self.neck = MODELS.build(neck)
         self.head = MODELS.build(head)
-        self.category_loss = None if category_loss is None else MODELS.build(category_loss)
-        self.fused_cell_loss = None if fused_cell_loss is None else MODELS.build(fused_cell_loss)
-        self.word_loss = None
-        if word_loss is not None:
-            words = len(self.language_model.vocabulary)
-            self.word_loss = MODELS.build({**word_loss, 'vocabulary_size': words})
+        self.auxiliary_heads = build_auxiliary_heads(auxiliary_heads, self.language_model)
         switches = dict(confine_to_box=False, legacy_rescale=False)
         self.test_cfg = switches | dict(test_cfg or {})
 
@@ -109,7 +101,7 @@ class SeqTR(BaseDetector):
         return ImageSizes(image[index], padded[index].float(), tuple(batch_inputs.shape[-2:]))
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
-        """Token losses, see :meth:`SeqTRHead.loss`, and those of the picture that are configured."""
+        """Token losses, see :meth:`SeqTRHead.loss`, and those of the auxiliary heads."""
         instances = [sample.gt_instances for sample in batch_data_samples]
 
         def gather(name: str) -> Tensor | None:
@@ -119,23 +111,32 @@ class SeqTR(BaseDetector):
 
         vision, fused, *encoded = self._fuse(batch_inputs, batch_data_samples)
         memory = self.head.encode(fused, *encoded)
-        boxes = gather('bbox_tokens')
-        losses = self.head.loss(memory, boxes, gather('mask_tokens'), gather('has_mask'))
-        if self.category_loss is not None:
-            stride = tuple(
-                full / cells for full, cells in zip(batch_inputs.shape[-2:], memory.grid, strict=True)
-            )
-            pixels, labels = [item.bboxes for item in instances], [item.labels for item in instances]
-            losses['loss_category'] = self.category_loss(vision, pixels, labels, stride)
-        if self.fused_cell_loss is not None:
-            cells = self.head.boxes_in_cells(boxes, memory)
-            fused = fused.permute(0, 2, 3, 1)
-            losses['loss_fused_cell'] = self.fused_cell_loss(fused, cells, memory.image_padding)
-        if self.word_loss is not None:
-            cells = self.head.boxes_in_cells(boxes, memory)
-            words, index = self._sentences(batch_data_samples, vision.device)
-            losses['loss_word'] = self.word_loss(vision, index, cells, words)
+        tokens = gather('bbox_tokens'), gather('mask_tokens')
+        losses = self.head.loss(memory, *tokens, gather('has_mask'))
+        if self.auxiliary_heads:
+            inputs = self._auxiliary_inputs(batch_inputs, batch_data_samples, vision, fused, memory)
+            for head in self.auxiliary_heads.values():
+                losses |= head.loss(inputs)
         return losses
+
+    def _auxiliary_inputs(
+        self, batch_inputs: Tensor, samples: SampleList, vision: Tensor, fused: Tensor, memory: Memory
+    ) -> AuxiliaryInputs:
+        words, index = self._sentences(samples, vision.device)
+        boxes = torch.cat([sample.gt_instances.bbox_tokens for sample in samples]).to(vision.device)
+        (height, width), (rows, columns) = batch_inputs.shape[-2:], memory.grid
+        return AuxiliaryInputs(
+            vision=vision,
+            stride=(height / rows, width / columns),
+            boxes=[sample.gt_instances.bboxes for sample in samples],
+            labels=[sample.gt_instances.labels for sample in samples],
+            image_index=index,
+            box_cells=(boxes + 0.5) / self.head.codec.num_bins * memory.extent.repeat(1, 2),
+            words=words,
+            language_model=self.language_model,
+            fused=fused,
+            memory=memory,
+        )
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ..utils import load_json
 from ..utils.places import shipped
+from .few_masks import epochs_of
 from .stages import Stage, python
-from .study import epochs_of
 
 CONFIG = 'configs/mask_rcnn/mask-rcnn_tiny_refshapes.py'
 COLUMNS = {

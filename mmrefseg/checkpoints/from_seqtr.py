@@ -18,9 +18,14 @@ from ..compat.key_map import KeyMap
 from ..datasets.vocabulary import Vocabulary
 from ..utils import UserInputError
 from ..utils.places import shipped
-from .options import SEQTR_DATASETS
-from .report import ConversionReport, expected_shapes
-from .writing import config_beside, write_checkpoint, write_config
+from .conversion_report import (
+    ConversionReport,
+    config_beside,
+    expected_shapes,
+    write_checkpoint,
+    write_config,
+)
+from .converter_options import SEQTR_DATASETS
 
 SEQTR_KEYS = KeyMap(
     [

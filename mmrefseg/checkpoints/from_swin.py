@@ -12,7 +12,7 @@ from torch import Tensor
 from ..compat.checkpoint import load_checkpoint_file
 from ..compat.key_map import KeyMap
 from ..utils import UserInputError
-from .report import ConversionReport, expected_shapes
+from .conversion_report import ConversionReport, expected_shapes
 
 SWIN_KEYS = KeyMap(
     [(r'(?:backbone\.|encoder\.)?((?:patch_embed|layers\.\d+\.(?:blocks|downsample))\..*)', r'\1')],

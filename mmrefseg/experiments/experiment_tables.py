@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from ..utils import atomic_write, dump_json, load_json
-from .study import NETWORKS, READOUTS, PartialStudy, Variant
+from .few_masks import NETWORKS, READOUTS, PartialStudy, Variant
 
 KEYS = ('miou', 'oiou', 'p50', 'p90')
 LABELS = {'masks_only': 'masks only', 'unselected': '+ all pseudo masks', 'rpp': '+ RPP'}

@@ -1,4 +1,4 @@
-"""Draw the objects of a picture as detectron2's demo does: boxes, filled masks, ``class 97%``."""
+"""Draw the objects of an image as detectron2's demo does: boxes, filled masks, ``class 97%``."""
 
 import colorsys
 from collections.abc import Sequence
@@ -29,24 +29,24 @@ def draw_instances(
         labels: N texts, such as ``person 97%``.
         masks: (N, H, W), true inside the objects.
         colors: N RGB colours, by default all different (for ``segmentation``, give those of the classes).
-        mode: ``image``: the picture with tinted objects; ``segmentation``: strong colours; ``bw``: grey
+        mode: ``image``: the image with tinted objects; ``segmentation``: strong colours; ``bw``: grey
             outside of the masks.
 
     Returns:
         (H, W, 3) uint8, RGB.
     """
     colors = distinct_colors(len(boxes)) if colors is None else colors
-    picture = image.copy()
+    canvas = image.copy()
     if mode == 'bw' and masks is not None and len(masks):
         grey = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
-        picture = np.where(np.any(masks, axis=0)[..., None], image, grey)
+        canvas = np.where(np.any(masks, axis=0)[..., None], image, grey)
     alpha = {'image': 0.5, 'segmentation': 0.8, 'bw': 0.3}[mode]
     order = drawing_order(boxes, masks)
     for index in order:
         if masks is not None:
-            _fill(picture, np.asarray(masks[index], bool), colors[index], alpha)
-        _box(picture, boxes[index], colors[index])
-    canvas = Image.fromarray(picture)
+            _fill(canvas, np.asarray(masks[index], bool), colors[index], alpha)
+        _box(canvas, boxes[index], colors[index])
+    canvas = Image.fromarray(canvas)
     for index in order:
         _label(canvas, boxes[index], labels[index], colors[index])
     return np.asarray(canvas).copy()
@@ -69,16 +69,16 @@ def distinct_colors(count: int, start: int = 0) -> list[tuple[int, int, int]]:
     ]
 
 
-def _fill(picture: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], alpha: float) -> None:
-    picture[mask] = picture[mask] * (1 - alpha) + np.array(color) * alpha
+def _fill(image: np.ndarray, mask: np.ndarray, color: tuple[int, int, int], alpha: float) -> None:
+    image[mask] = image[mask] * (1 - alpha) + np.array(color) * alpha
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    cv2.drawContours(picture, contours, -1, tuple(int(part * 0.7) for part in color), 1, cv2.LINE_AA)
+    cv2.drawContours(image, contours, -1, tuple(int(part * 0.7) for part in color), 1, cv2.LINE_AA)
 
 
-def _box(picture: np.ndarray, box: np.ndarray, color: tuple[int, int, int]) -> None:
+def _box(image: np.ndarray, box: np.ndarray, color: tuple[int, int, int]) -> None:
     x1, y1, x2, y2 = (round(float(value)) for value in box)
-    thickness = max(round(np.sqrt(picture.shape[0] * picture.shape[1]) / 400), 1)
-    cv2.rectangle(picture, (x1, y1), (x2, y2), color, thickness, cv2.LINE_AA)
+    thickness = max(round(np.sqrt(image.shape[0] * image.shape[1]) / 400), 1)
+    cv2.rectangle(image, (x1, y1), (x2, y2), color, thickness, cv2.LINE_AA)
 
 
 def _label(canvas: Image.Image, box: np.ndarray, text: str, color: tuple[int, int, int]) -> None:

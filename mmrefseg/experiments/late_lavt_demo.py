@@ -11,8 +11,8 @@ from ..structures.masks import to_bitmap
 from ..utils import load_json
 from ..utils.places import shipped
 from ..visualization.drawing import draw_case, save_grid
+from .few_masks import epochs_of, refshapes_options
 from .stages import Stage, python
-from .study import epochs_of, refshapes_options
 
 CONFIG = 'configs/extended/late-lavt_tiny_refshapes.py'
 PROTOCOLS = {

@@ -140,7 +140,7 @@ class FailureStudy:
     def draw(
         self, count: int, seed: int, paint: Callable[[list[Case]], list[bytes]]
     ) -> list[tuple[str, list[tuple[Case, bytes]]]]:
-        """The chosen cases with their pictures, section by section.
+        """The chosen cases with their images, section by section.
 
         Args:
             count: Of cases in each section.

@@ -1,28 +1,24 @@
 """Contours in the frame of a box, read from features of that box."""
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from tiny_seqtr import PARTIAL, build_tiny, make_batch
 
-from mmrefseg.models.extended.auxiliary_heads import MaskCellLoss
-from mmrefseg.models.extended.box_frame import BoxFrame
-from mmrefseg.models.extended.cell_contours import contours_of_cells
-from mmrefseg.models.extended.seqtr_roi_head import BOX_PLACES
+from mmrefseg.models.extended.box_frame import BOX_POSITIONS, BoxFrame, contours_of_cells
 from mmrefseg.models.heads.sequence_generator import sequence_score
 from mmrefseg.models.layers.memory import Memory
+from mmrefseg.utils import UserInputError
 
 ROI = dict(
-    type='SeqTRRoIHead', with_box=True, with_mask=True, map_channels=(16, 32), grid=4,
-    mask_cell_loss=dict(type='MaskCellLoss'), **{**PARTIAL, 'task_prompt': False},
+    type='BoxFrameHead', with_box=True, with_mask=True, map_channels=(16, 32), grid=4,
+    mask_cell_head=dict(type='MaskCellHead'), **{**PARTIAL, 'task_prompt': False},
 )  # fmt: skip
 KNOWN = torch.tensor([[2, 3, 9, 12]]).repeat(4, 1)
 
 
 @pytest.fixture
 def encoded():
-    """A model with weights from a seed and the memory of four sentences."""
+    """A model with weights from a seed and the memory of four expressions."""
     model = build_tiny(**ROI)
     data = model.data_preprocessor(make_batch(), False)
     with torch.no_grad():
@@ -47,7 +43,7 @@ def test_box_and_back_is_within_a_bin():
     share = torch.rand(200, 12, generator=generator)
     tokens = (boxes[:, :2].repeat(1, 6) + share * (boxes[:, 2:] - boxes[:, :2]).repeat(1, 6)).long()
     frame = BoxFrame.around(boxes, 128, margin=0.15)
-    assert (frame.to_picture(frame.to_box(tokens)) - tokens).abs().max() <= 1
+    assert (frame.to_image(frame.to_box(tokens)) - tokens).abs().max() <= 1
 
 
 def test_known_values():
@@ -66,7 +62,7 @@ def test_the_end_stays_the_end_and_a_box_inside_out_is_turned():
     assert torch.allclose(frame.low, frame_of(20, 20, 50, 50).low)
     assert torch.allclose(frame_of(9, 9, 9, 9).size, torch.tensor([[8.0, 8.0]]))
     tokens = torch.tensor([[128, 0, 127, 128]])
-    for moved in (frame.to_box(tokens), frame.to_picture(tokens)):
+    for moved in (frame.to_box(tokens), frame.to_image(tokens)):
         assert moved[0, 0] == moved[0, 3] == 128
         assert ((moved[0, 1:3] >= 0) & (moved[0, 1:3] < 128)).all()
 
@@ -80,12 +76,12 @@ def test_noise_moves_sides_by_the_share_asked_for():
     assert torch.allclose(high.mean(0), torch.tensor([60.5, 120.5]), atol=0.3)
 
 
-def test_features_are_those_of_the_places_they_are_sampled_at():
+def test_features_are_those_of_the_positions_they_are_sampled_at():
     """Maps that hold their own coordinates give the coordinates of the frame's cells, padding or not."""
     model = build_tiny(**ROI)
     ramp = torch.linspace(0, 1, 65)[:-1] + 0.5 / 64
     maps = torch.stack([ramp.expand(64, 64), ramp[:, None].expand(64, 64)])[None]
-    # one picture fills the batch, the bins of the other span half of its width
+    # one image fills the batch, the bins of the other span half of its width
     memory = Memory(
         torch.zeros(2, 16, 4), torch.zeros(2, 16, 4), torch.zeros(2, 16, dtype=torch.bool), (4, 4),
         torch.tensor([[4.0, 4.0], [2.0, 4.0]]), torch.tensor([[4.0, 4.0], [2.0, 4.0]]),
@@ -104,12 +100,12 @@ def test_steps_of_the_decoder_give_the_logits_of_teacher_forcing(encoded):
     out = head.predict(memory, keep_logits=True)
     choices = out.masks.logits.clone()
     choices[:, :6, head.codec.end_token] = float('-inf')  # no end before three points
-    written = choices.argmax(-1)[:, :-1]
-    closer, frame = head.look_closer(memory, out.boxes.tokens)
-    assert out.masks.tokens[:, :-1].equal(frame.to_picture(written))
-    inputs, targets, _ = head.task_sequence('mask', written, closer)
-    assert targets[:, :-1].equal(written)
-    logits = head.predictor(head.decoder(inputs, closer, BOX_PLACES))
+    decoded = choices.argmax(-1)[:, :-1]
+    roi, frame = head.roi_features(memory, out.boxes.tokens)
+    assert out.masks.tokens[:, :-1].equal(frame.to_image(decoded))
+    inputs, targets, _ = head.task_sequence('mask', decoded, roi)
+    assert targets[:, :-1].equal(decoded)
+    logits = head.predictor(head.decoder(inputs, roi, BOX_POSITIONS))
     assert torch.allclose(logits, out.masks.logits, atol=1e-5)
 
 
@@ -162,7 +158,7 @@ def test_more_jittered_boxes_are_more_contours_of_the_same_weight(encoded):
 
 
 def test_contours_around_the_cells_follow_a_dense_mask(encoded):
-    """A disc in the cells' logits becomes a contour that fills the same disc, in the picture's bins."""
+    """A disc in the cells' logits becomes a contour that fills the same disc, in the image's bins."""
     head = encoded[0].head
     center = torch.arange(32) + 0.5 - 16
     disc = 10 - (center**2 + center[:, None] ** 2).sqrt()
@@ -184,62 +180,38 @@ def test_pseudo_points_may_come_from_the_cells(encoded):
     assert by_cells.boxes.tokens.equal(by_decoder.boxes.tokens)
     # decoding is in inference mode, what it gives is not
     assert not any(found.boxes.tokens.is_inference() for found in (by_cells, by_decoder))
-    closer, frame = head.look_closer(memory, by_cells.boxes.tokens)
-    dense = head.mask_cell_loss.dense_logits(closer.image_tokens)
-    grid, parts = head.roi_memory.grid, head.mask_cell_loss.parts
-    logits = head.mask_cell_loss.classifier(closer.image_tokens)  # (M, G, G, S * S)
+    roi, frame = head.roi_features(memory, by_cells.boxes.tokens)
+    dense = head.mask_cell_head(roi.image_tokens)
+    grid, parts = head.roi_memory.grid, head.mask_cell_head.parts
+    logits = head.mask_cell_head.classifier(roi.image_tokens)  # (M, G, G, S * S)
     assert dense[1, 2 * parts + 1, 3 * parts + 2] == logits[1, 2, 3, parts + 2]
     assert dense.shape == (4, grid * parts, grid * parts)
-    assert by_cells.masks.tokens.equal(frame.to_picture(contours_of_cells(dense, head.codec).tokens))
+    assert by_cells.masks.tokens.equal(frame.to_image(contours_of_cells(dense, head.codec).tokens))
     confined = head.predict(memory, bins=KNOWN).masks.tokens[:, :-1].unflatten(1, (-1, 2))
     inside = confined[(confined < head.codec.num_bins).all(-1)]
     assert ((inside >= KNOWN[0, :2] - 1) & (inside <= KNOWN[0, 2:] + 1)).all()
 
 
 def test_contours_from_cells_need_cells():
-    with pytest.raises(ValueError, match="contours_from: found 'cells', expected"):
-        build_tiny(**{**ROI, 'mask_cell_loss': None, 'contours_from': 'cells'})
-    with pytest.raises(ValueError, match="contours_from: found 'guess'"):
+    with pytest.raises(UserInputError, match="BoxFrameHead contours_from: found 'cells', expected"):
+        build_tiny(**{**ROI, 'mask_cell_head': None, 'contours_from': 'cells'})
+    with pytest.raises(UserInputError, match="contours_from: found 'guess'"):
         build_tiny(**{**ROI, 'contours_from': 'guess'})
 
 
-def test_a_rec_checkpoint_gives_the_box_its_places():
+def test_a_rec_checkpoint_gives_the_box_its_positions():
     rec = build_tiny(seed=1, with_box=True, with_mask=False, **{**PARTIAL, 'task_prompt': False})
     both = build_tiny(seed=2, **ROI)
     own = both.head.decoder.position.weight.detach().clone()
     missing = both.load_state_dict(rec.state_dict(), strict=False)
-    new = ('head.task_embedding', 'head.roi_memory', 'head.mask_cell_loss')
+    new = ('head.task_embedding', 'head.roi_memory', 'head.mask_cell_head')
     assert all(key.startswith(new) for key in missing.missing_keys)
     assert not missing.unexpected_keys
     position = both.head.decoder.position.weight
-    assert position[:BOX_PLACES].equal(rec.head.decoder.position.weight)
-    assert position[BOX_PLACES:].equal(own[BOX_PLACES:])
+    assert position[:BOX_POSITIONS].equal(rec.head.decoder.position.weight)
+    assert position[BOX_POSITIONS:].equal(own[BOX_POSITIONS:])
 
 
 def test_it_needs_box_and_mask():
-    with pytest.raises(ValueError, match='needs with_box=True and with_mask=True'):
+    with pytest.raises(UserInputError, match='found with_box=False and with_mask=True, expected both True'):
         build_tiny(**{**ROI, 'with_box': False})
-
-
-def test_filled_contours_are_where_their_polygon_is():
-    loss = MaskCellLoss(embed_dims=8, parts=4)
-    square = torch.tensor([[0.5, 0.25], [2.0, 0.25], [2.0, 1.5], [0.5, 1.5]])
-    filled = loss._filled(square, 3).reshape(3, 3, 4, 4).transpose(0, 2, 1, 3).reshape(12, 12)
-    expected = np.zeros((12, 12), np.uint8)
-    expected[1:6, 2:8] = 1
-    # cv2 draws the outline too: at most the pixels that touch it are more
-    assert (filled >= expected).all()
-    assert (filled <= cv2.dilate(expected, np.ones((3, 3), np.uint8))).all()
-    assert loss._filled(torch.zeros(0, 2), 3).sum() == 0
-
-
-def test_the_dense_loss_is_lower_for_logits_that_draw_the_contour():
-    loss = MaskCellLoss(embed_dims=16, parts=4, loss_weight=2.0)
-    contour = [torch.tensor([[0.5, 0.25], [2.0, 0.25], [2.0, 1.5]])]
-    with torch.no_grad():
-        loss.classifier.weight.copy_(torch.eye(16))
-        loss.classifier.bias.zero_()
-        drawn = torch.from_numpy(loss._filled(contour[0], 3)).float()[None]
-        assert loss(20 * drawn - 10, contour) < 1e-3
-        assert loss(10 - 20 * drawn, contour) > 10
-        assert torch.isclose(loss(torch.zeros(1, 3, 3, 16), contour), torch.tensor(2 * np.log(2)).float())

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..compat.bert import BERT_KEYS, read_bert_state
+from ..compat.bert_names import BERT_KEYS, read_bert_state
 from ..utils import UserInputError, atomic_write, dump_json
-from .report import ConversionReport, expected_shapes
+from .conversion_report import ConversionReport, expected_shapes
 
 
 def bert_sizes(state: Mapping[str, Tensor], prefix: str = '') -> dict[str, int]:

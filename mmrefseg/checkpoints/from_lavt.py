@@ -14,9 +14,9 @@ from torch import Tensor
 from ..compat.checkpoint import load_checkpoint_file
 from ..compat.key_map import KeyMap, MappedState
 from ..utils import UserInputError
-from .bert import bert_sizes
-from .report import ConversionReport, expected_shapes
-from .swin import swin_sizes
+from .conversion_report import ConversionReport, expected_shapes
+from .from_bert import bert_sizes
+from .from_swin import swin_sizes
 
 _SWIN = r'((?:patch_embed|layers\.\d+\.(?:blocks|downsample))\..*)'
 _BERT = r'((?:embeddings|encoder)\..*)'

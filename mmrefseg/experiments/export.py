@@ -7,14 +7,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from ..checkpoints.shipped import (
-    Provenance,
-    fingerprint,
-    halve,
-    select,
-    with_base,
-    write_safetensors,
-)
+from ..checkpoints.shipped import Provenance, fingerprint, halve, select, with_base, write_safetensors
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.annotations import load_annotation_file
 from ..datasets.vocabulary import build_vocabulary
@@ -22,13 +15,13 @@ from ..runs.config import build_runner, innermost_datasets, load_config
 from ..runs.testing import set_split
 from ..utils import UserInputError, file_sha256
 from ..utils.places import PACKAGE, SCHEME, shipped, shipped_weights
+from .few_masks import PartialStudy, epochs_of
 from .stages import Stage, python
-from .study import PartialStudy, epochs_of
 
 REC = 'configs/extended/box-frame_tiny_rec_refshapes.py'
 MASKS = 'configs/extended/box-frame_tiny_m05-frozen_refshapes.py'
 NETWORK = 'BoxFrame'
-MASK_KEYS = ('head.roi_memory', 'head.mask_cell_loss', 'head.task_embedding', 'head.decoder.position')
+MASK_KEYS = ('head.roi_memory', 'head.mask_cell_head', 'head.task_embedding', 'head.decoder.position')
 """What the network of masks has besides the one of boxes, or in another shape."""
 
 

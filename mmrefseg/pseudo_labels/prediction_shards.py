@@ -1,17 +1,41 @@
-"""Predictions of stage 3a, read from disk one object at a time."""
+"""Prediction shards, read as they are needed, and the annotation file with the picked masks."""
 
 import glob
 import json
 import os
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
 import numpy as np
 
 from ..datasets.predicted_pairs import Checkpoint
-from ..utils import UserInputError, load_json
+from ..utils import UserInputError, atomic_write, load_json
+
+
+def write_annotations(splits: Mapping[str, Iterable[dict]], path: str | os.PathLike) -> None:
+    """Write an annotation file of the working format, one record per line, atomically.
+
+    Args:
+        splits: The records by split; an iterable is consumed while it is written, so that a selection need
+            not be held in memory.
+        path: Where to.
+    """
+    with atomic_write(path) as file:
+        file.write('{')
+        for number, (name, records) in enumerate(splits.items()):
+            file.write((', ' if number else '') + json.dumps(name) + ': ')
+            _write_list(records, file)
+        file.write('}\n')
+
+
+def _write_list(records: Iterable[dict], file: IO[str]) -> None:
+    file.write('[')
+    for number, record in enumerate(records):
+        file.write((',\n' if number else '\n') + json.dumps(record))
+    file.write(']')
+
 
 TODO = 'remove the file and predict again'
 

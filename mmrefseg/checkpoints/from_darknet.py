@@ -10,11 +10,11 @@ from mmcv.cnn import ConvModule
 from ..compat.key_map import MappedState
 from ..models.backbones.darknet53 import DarkNet53
 from ..utils import UserInputError
-from .report import ConversionReport, expected_shapes
+from .conversion_report import ConversionReport, expected_shapes
 
 # The order of a convolution's arrays in the file.
 FIELDS = ('bn.bias', 'bn.weight', 'bn.running_mean', 'bn.running_var', 'conv.weight')
-# Version (3 int32) and pictures seen (an int64; in files before version 0.2 an int32).
+# Version (3 int32) and images seen (an int64; in files before version 0.2 an int32).
 HEADER, OLD_HEADER = 20, 16
 DETECTION = 'detection layers'
 

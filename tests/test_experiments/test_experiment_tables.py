@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from mmrefseg.experiments.ablation import BOX_PARTS, MASK_PARTS, Ablation
-from mmrefseg.experiments.report import write_experiment_report
-from mmrefseg.experiments.study import BOX_FRAME, PARTIAL_RES, READOUTS, PartialStudy, Variant
+from mmrefseg.experiments.experiment_tables import write_experiment_report
+from mmrefseg.experiments.few_masks import BOX_FRAME, PARTIAL_RES, READOUTS, PartialStudy, Variant
 from mmrefseg.utils import UserInputError
 
 

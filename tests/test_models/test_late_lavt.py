@@ -4,10 +4,9 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from test_lavt import SENTENCES, WORDS, sample
+from tiny_seqtr import fill_by_name
 
-from mmrefseg.models.extended.sentence_gate import SentenceGate
-from mmrefseg.models.extended.shared_lavt_head import object_share
-from mmrefseg.models.extended.shared_map import SharedMap
+from mmrefseg.models.extended.late_lavt import SentenceGate, SharedMap, object_share
 from mmrefseg.utils import UserInputError
 
 
@@ -41,8 +40,10 @@ def tiny(visual=True, **model):
                 cell_weight=2.0,
                 dice_loss=dict(type='DiceLoss', activate=False, eps=1.0),
             ),
-            category_loss=dict(type='CellCategoryLoss', in_channels=16, num_categories=11),
-            word_loss=dict(type='WordLoss', in_channels=16),
+            auxiliary_heads=[
+                dict(type='CellCategoryHead', in_channels=16, num_categories=11),
+                dict(type='WordHead', in_channels=16),
+            ],
             **model,
         )
     )
@@ -66,6 +67,25 @@ def test_every_parameter_learns(visual):
     still = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     # a constant before a softmax or a batch norm changes nothing
     assert [name for name in still if not name.endswith(('key.bias', 'reduce.bias'))] == []
+
+
+def test_losses_are_the_recorded_ones():
+    """What the same weights and images gave when the auxiliary heads were losses, and the gradient's norm."""
+    model = fill_by_name(tiny()).train()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    samples = [labelled(SENTENCES, has_mask=[True, False, True]), labelled(['left'])]
+    losses = model.loss(images, samples)
+    recorded = dict(
+        loss_mask=0.8131821, loss_dice=0.2475094, loss_cell=5.351526, loss_category=1.838846,
+        loss_word=7.060169,
+    )  # fmt: skip
+    assert {name: value.item() for name, value in losses.items()} == pytest.approx(recorded, rel=1e-5)
+    sum(losses.values()).backward()
+    norms = dict(backbone=19.157, language_model=3.745131, decode_head=2.286235, auxiliary_heads=1.638102)
+    squares = dict.fromkeys(norms, 0.0)
+    for name, parameter in model.named_parameters():
+        squares[name.split('.')[0]] += parameter.grad.square().sum().item()
+    assert {name: total**0.5 for name, total in squares.items()} == pytest.approx(norms, rel=1e-4)
 
 
 def test_expressions_of_a_picture_share_all_before_the_first_gate():
@@ -157,7 +177,8 @@ def test_withheld_masks_teach_nothing_but_boxes_and_words_do():
     model, images = tiny().eval(), torch.randn(1, 3, 64, 64)
     hidden = labelled(SENTENCES[:2], has_mask=[False, False])
     losses = model.loss(images, [hidden])
-    assert losses['loss_mask'] == 0 and losses['loss_word'] > 0 and losses['loss_category'] > 0
+    assert losses['loss_mask'] == losses['loss_cell'] == 0
+    assert losses['loss_word'] > 0 and losses['loss_category'] > 0
     sum(losses.values()).backward()
     first = model.loss(images, [labelled(SENTENCES[:2], has_mask=[True, False])])
     other = labelled(SENTENCES[:2], has_mask=[True, False])
