@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmrefseg.experiments.demo import opening_line
-from mmrefseg.experiments.study import BOX_FRAME, PARTIAL_RES, SHIPPED_REC, PartialStudy
+from mmrefseg.experiments.few_masks import BOX_FRAME, PARTIAL_RES, SHIPPED_REC, PartialStudy
 
 
 def run_demo(repo_root, folder):
