@@ -1,6 +1,7 @@
 """Masks learned from all boxes and 5 % of the masks, on RefShapes, in minutes.
 
-    make demo                                             # BoxFrame, this package's own method
+    make demo                                             # BoxFrame on frozen boxes, this package's own
+    make demo ARGS="--network box-frame"                  # all of it trained, read from decoder and cells
     make demo ARGS="--network partial-res"                # the network of the paper Partial-RES
     make demo ARGS="--seed 1 --folder work_dirs/demo_1"
     make demo ARGS=--from-scratch                         # trains the boxes-only network too
@@ -17,7 +18,7 @@ from rich.console import Console
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.demo import demo_stages, opening_line
 from mmrefseg.experiments.experiment_tables import demo_summary, demo_table
-from mmrefseg.experiments.few_masks import BOX_FRAME, NETWORKS, SHIPPED_REC, PartialStudy, Variant
+from mmrefseg.experiments.few_masks import FROZEN_BOX_FRAME, NETWORKS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import cli, dump_json
 
@@ -30,7 +31,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--ratio', type=int, default=5, choices=(1, 5, 10), help='percent of the masks (default: %(default)s)'
     )
     parser.add_argument(
-        '--network', default=BOX_FRAME.name, choices=list(NETWORKS), help='default: %(default)s'
+        '--network', default=FROZEN_BOX_FRAME.name, choices=list(NETWORKS), help='default: %(default)s'
     )
     parser.add_argument(
         '--from-scratch',
@@ -63,7 +64,8 @@ def main(argv: list[str] | None = None) -> None:
     seconds = run_stages(demo_stages(study, args.ratio), study.folder / 'stages')
     summary = demo_summary(study, args.ratio, seconds)
     dump_json(summary, args.folder / 'summary.json', indent=2)
-    drawn = draw_predictions(study, Variant(args.ratio, 'rpp'), pictures, args.pictures)
+    readout = summary['best_readout']['rpp']
+    drawn = draw_predictions(study, Variant(args.ratio, 'rpp'), readout, pictures, args.pictures)
     console.print(demo_table(summary, args.ratio))
     console.print(f'summary: {args.folder / "summary.json"}\npictures: {drawn}', soft_wrap=True)
 
