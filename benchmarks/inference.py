@@ -1,17 +1,20 @@
-"""Picture to mask, backbone included: folded batch norms and channels last against the plain network.
+"""Image to mask, backbone included: the accelerated network against the plain one.
 
     python benchmarks/inference.py --out work_dirs/benchmarks/inference.json
 
-Batch 8 at 640x640. The two sides are one model whose switch ``test_cfg.fuse_conv_bn`` (``--fuse-conv-bn`` of
-tools/test.py) is off and on; that the results are the same is checked.
+Batch 8 at 640x640. The two sides have the same weights; that the results are the same is checked.
 """
 
+import copy
 import statistics
 import time
 from collections import defaultdict
+from functools import partial
 
 import torch
-from common import build_model, make_parser, make_pictures, prepare, ratios, report, take_turns
+from common import build_model, make_images, make_parser, prepare, ratios, report, take_turns
+
+from mmrefseg.models.acceleration import accelerate
 
 
 class PartClock:
@@ -43,49 +46,46 @@ class PartClock:
         return parts
 
 
-def check(model: torch.nn.Module, sides: dict, pictures: torch.Tensor) -> float:
+def check(models: dict[str, torch.nn.Module], images: torch.Tensor, samples: list) -> float:
     """Same masks and points from both sides.
 
     Returns:
         The largest difference of the maps that the neck gives, relative to their largest value.
     """
     found = []
-    for run in sides.values():
-        predictions = [sample.pred_instances for sample in run()]
-        found.append((predictions, model.extract_vision(pictures)))
-    (plain, plain_map), (fused, fused_map) = found
-    for one, other in zip(plain, fused, strict=True):
+    for model in models.values():
+        predictions = [sample.pred_instances for sample in model.predict(images, copy.deepcopy(samples))]
+        found.append((predictions, model.extract_vision(images)))
+    (plain, plain_map), (fast, fast_map) = found
+    for one, other in zip(plain, fast, strict=True):
         if not (torch.equal(one.points, other.points) and torch.equal(one.masks, other.masks)):
             raise SystemExit('the two sides predict different masks')
         torch.testing.assert_close(one.scores, other.scores, rtol=1e-3, atol=1e-6)
-    return float((plain_map - fused_map).abs().max() / plain_map.abs().max())
+    return float((plain_map - fast_map).abs().max() / plain_map.abs().max())
 
 
 @torch.no_grad()
 def main() -> None:
     args = make_parser(__doc__).parse_args()
     prepare(args)
-    model = build_model(args)
-    pictures, samples = make_pictures(args)
-    clock, parts = PartClock(model), defaultdict(list)
-
-    def run(fuse: bool):
-        model.test_cfg['fuse_conv_bn'] = fuse
-        result = model.predict(pictures, samples)
-        parts[fuse].append(clock.take())
-        return result
-
-    sides = {'plain': lambda: run(False), 'fuse_conv_bn': lambda: run(True)}
-    difference = check(model, sides, pictures)  # warms up, too
+    plain = build_model(args)
+    models = {'plain': plain, 'accelerated': accelerate(copy.deepcopy(plain))}
+    images, samples = make_images(args)
+    difference = check(models, images, samples)  # warms up, too
     if difference > 1e-4:
         raise SystemExit(f'the maps differ by {difference:.1e} of the largest value')
-    parts.clear()
-    timings = take_turns(sides, args.repeats, warm_up=0)
+    clocks = {name: PartClock(model) for name, model in models.items()}
+    parts = defaultdict(list)
+
+    def run(name: str) -> None:
+        models[name].predict(images, samples)
+        parts[name].append(clocks[name].take())
+
+    timings = take_turns({name: partial(run, name) for name in models}, args.repeats, warm_up=0)
     rows = []
-    for fuse, (name, timing) in enumerate(timings.items()):
-        row = {'network': name, 'ms': 1e3 * timing.median, 'pictures_per_s': args.batch / timing.median}
-        names = parts[bool(fuse)][0]
-        row |= {f'{part}_ms': statistics.median(run[part] for run in parts[bool(fuse)]) for part in names}
+    for name, timing in timings.items():
+        row = {'network': name, 'ms': 1e3 * timing.median, 'images_per_s': args.batch / timing.median}
+        row |= {f'{part}_ms': statistics.median(run[part] for run in parts[name]) for part in parts[name][0]}
         rows.append(row)
     report(args, rows, **ratios(timings), same_masks=True, largest_difference=difference)
 

@@ -4,10 +4,12 @@
 
 Batch 8 at 640x640, Partial-RES with the 12 frozen stages and the optimizer of the configs, dropout 0.1. The
 loop form gathers co-content features token by token, writes out attention weights and Gaussian
-distances, and normalises frozen stages by the batch as the originals do. That both forms have the same
-loss and gradients is checked in evaluation mode. The peaks of memory are those of processes of their own.
+distances, and normalises frozen stages by the batch as the originals do; the other two are this package's
+network without and with its acceleration. That all have the same loss and gradients is checked in evaluation
+mode. The peaks of memory are those of processes of their own.
 """
 
+import contextlib
 import copy
 import json
 import resource
@@ -16,85 +18,78 @@ import sys
 
 import torch
 import yardstick
-from common import build_model, make_parser, make_pictures, prepare, ratios, report, take_turns
+from common import acceleration, build_model, make_images, make_parser, prepare, ratios, report, take_turns
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-SIDES = ('loop form', 'mmrefseg')
+from mmrefseg.models.acceleration import accelerate
+
+SIDES = ('loop form', 'plain', 'accelerated')
 
 
 def make_batch(args) -> tuple[Tensor, list]:
-    """Pictures with one object each, whose mask has random tokens."""
-    pictures, samples = make_pictures(args)
+    """Images with one object each, whose mask has random tokens."""
+    images, samples = make_images(args)
     for sample in samples:
         sample.gt_instances = InstanceData(
             has_mask=torch.ones(1, dtype=torch.bool), mask_tokens=torch.randint(0, 1000, (1, 2 * args.points))
         )
-    return pictures, samples
+    return images, samples
 
 
 class Steps:
-    """Training steps of one model in the two forms."""
+    """Training steps of one form of a network.
 
-    def __init__(self, args) -> None:
-        self.model = build_model(args).train()
-        self.batch = make_batch(args)
-        self.ours = self.model.backbone
-        learned = [p for p in self.model.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(learned, lr=5e-4, betas=(0.9, 0.98), eps=1e-9, amsgrad=True)
-        self.learned = learned
+    Args:
+        side: Which form.
+        model: The plain network; is changed.
+        batch: Images and samples.
+    """
 
-    def loop_backbone(self) -> nn.Module:
-        """A backbone whose frozen stages are copies that normalise by the batch; the others are shared."""
-        backbone = copy.copy(self.ours)
-        backbone._modules = {}
-        frozen = copy.deepcopy(self.ours.layers[: self.ours.frozen_layers])
-        backbone.layers = nn.ModuleList([*frozen, *self.ours.layers[self.ours.frozen_layers :]])
-        backbone.norm_eval = False
-        return backbone.train()
+    def __init__(self, side: str, model: nn.Module, batch: tuple[Tensor, list]) -> None:
+        self.model, self.batch = model, batch
+        self.form = contextlib.nullcontext
+        if side == 'accelerated':
+            accelerate(model)
+        if side == 'loop form':
+            self.form = lambda: yardstick.loop_form(model.head)
+            model.backbone.norm_eval = False  # frozen stages normalise by the batch
+        self.model.train()
+        self.learned = [p for p in model.parameters() if p.requires_grad]
+        self.optimizer = torch.optim.Adam(self.learned, lr=5e-4, betas=(0.9, 0.98), eps=1e-9, amsgrad=True)
 
-    def loss(self) -> Tensor:
-        return self.model.loss(*self.batch)['loss_mask']
-
-    def step(self) -> Tensor:
+    def step(self) -> None:
         """Forward, backward, clipping, update."""
         self.optimizer.zero_grad()
-        loss = self.loss()
-        loss.backward()
+        self.backward()
         nn.utils.clip_grad_norm_(self.learned, 0.15)
         self.optimizer.step()
-        return loss.detach()
 
-    def loop_step(self) -> Tensor:
-        """The same in loop form."""
-        if not hasattr(self, 'loop'):
-            self.loop = self.loop_backbone()
-        self.model.backbone = self.loop
-        try:
-            with yardstick.loop_form(self.model.head):
-                return self.step()
-        finally:
-            self.model.backbone = self.ours
-
-    def check(self) -> None:
-        """Loss and gradient norm of both forms agree where nothing is random."""
-        found = []
-        self.model.eval()
-        for loop in (True, False):
-            self.optimizer.zero_grad()
-            if loop:
-                with yardstick.loop_form(self.model.head):
-                    loss = self.loss()
-            else:
-                loss = self.loss()
+    def backward(self) -> float:
+        """The loss, whose gradients are there then."""
+        with self.form():
+            loss = self.model.loss(*self.batch)['loss_mask']
             loss.backward()
-            norm = torch.stack([p.grad.norm() for p in self.learned if p.grad is not None]).norm()
-            found.append((loss.item(), norm.item()))
-        torch.testing.assert_close(found[0], found[1], rtol=1e-3, atol=0)
-        if abs(found[0][0] - found[1][0]) > 1e-5 * found[0][0]:
-            raise SystemExit(f'losses differ: {found[0][0]} and {found[1][0]}')
+        return loss.item()
+
+    def without_chance(self) -> tuple[float, float]:
+        """The loss and the length of its gradient where nothing is random."""
+        self.model.eval()
+        self.optimizer.zero_grad()
+        loss = self.backward()
+        norm = torch.stack([p.grad.norm() for p in self.learned if p.grad is not None]).norm()
         self.optimizer.zero_grad()
         self.model.train()
+        return loss, norm.item()
+
+
+def check(sides: dict[str, Steps]) -> None:
+    """Loss and gradient of all forms agree."""
+    expected, *others = (steps.without_chance() for steps in sides.values())
+    for found in others:
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=0)
+        if abs(found[0] - expected[0]) > 1e-5 * expected[0]:
+            raise SystemExit(f'losses differ: {expected[0]} and {found[0]}')
 
 
 def peak_memory(side: str) -> dict[str, float]:
@@ -106,10 +101,10 @@ def peak_memory(side: str) -> dict[str, float]:
 
 def print_own_peak(args) -> None:
     """What :func:`peak_memory` reads."""
-    steps = Steps(args)
+    steps = Steps(args.memory_of, build_model(args), make_batch(args))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(2):
-        steps.step() if args.memory_of == SIDES[1] else steps.loop_step()
+        steps.step()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps({'model_mb': before / 1024, 'peak_mb': peak / 1024}))
 
@@ -124,11 +119,12 @@ def main() -> None:
         print_own_peak(args)
         return
     memory = {side: {} if args.no_memory else peak_memory(side) for side in SIDES}
-    steps = Steps(args)
-    steps.check()
-    timings = take_turns(dict(zip(SIDES, (steps.loop_step, steps.step), strict=True)), args.repeats)
+    model, batch = build_model(args), make_batch(args)
+    sides = {side: Steps(side, copy.deepcopy(model), batch) for side in SIDES}
+    check(sides)
+    timings = take_turns({side: steps.step for side, steps in sides.items()}, args.repeats)
     rows = [{'step': side, 's': timings[side].median, **memory[side]} for side in SIDES]
-    report(args, rows, **ratios(timings), same_loss=True)
+    report(args, rows, **ratios(timings), **acceleration(timings), same_loss=True)
 
 
 if __name__ == '__main__':

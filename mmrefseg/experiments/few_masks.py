@@ -13,7 +13,7 @@ from ..utils import UserInputError
 from ..utils.places import is_shipped, shipped
 from .stages import Stage, python
 
-SELECTIONS = {'masks_only': None, 'unselected': 'all', 'rpp': 'rpp'}
+SELECTIONS = {'masks_only': None, 'rpp': 'rpp', 'unselected': 'all'}
 """What is trained on: the few masks alone, with all pseudo masks, with the selected ones."""
 
 READOUTS = {'decoder': (), 'cells': ('model.head.contours_from=cells',)}
@@ -173,13 +173,19 @@ class PartialStudy:
         """The test's numbers of a network by a key of :data:`READOUTS`."""
         return self.work_dir(name) / f'{self.split}_{readout}.json'
 
-    def stages(self, ratios: Iterable[int]) -> list[Stage]:
-        """The paper's table but for what several studies share: the ceiling, and all of each ratio."""
-        stages = [*self.variant(Variant(100))]
+    def stages(self, ratios: Iterable[int], selections: Iterable[str] = tuple(SELECTIONS)) -> list[Stage]:
+        """The paper's table but for what several studies share.
+
+        Args:
+            ratios: Percent of masks, in the order they run; 100 is the ceiling.
+            selections: Keys of :data:`SELECTIONS`; masks only comes first wherever there are pseudo masks.
+        """
+        stages, pseudo = [], [name for name in selections if name != 'masks_only']
         for ratio in ratios:
-            stages += [*self.variant(Variant(ratio)), self.predict(ratio)]
-            for selection in ('rpp', 'unselected'):
-                stages += self.variant(Variant(ratio, selection))
+            stages += self.variant(Variant(ratio))
+            if pseudo and ratio < 100:
+                stages.append(self.predict(ratio))
+                stages += [stage for name in pseudo for stage in self.variant(Variant(ratio, name))]
         return stages
 
     def data(self) -> Stage:

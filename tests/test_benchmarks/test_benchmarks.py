@@ -30,14 +30,15 @@ def run(root, tmp_path, name, *args):
 def test_decoding(repo_root, tmp_path):
     text, found = run(repo_root, tmp_path, 'decoding', *TOY)
     assert found['same_tokens'] and found['tokens'] == [3, 9] and found['distinct_tokens'] > 1
-    assert [row['decoding'] for row in found['rows']] == ['prefix recomputed', 'cached']
+    assert [row['decoding'] for row in found['rows']] == ['prefix recomputed', 'plain', 'accelerated']
+    assert found['ratio_of_acceleration'] > 0
     assert found['ratio'] > 0 and 'ratio' in text and 'last third ms' in text
 
 
 def test_inference(repo_root, tmp_path):
     _, found = run(repo_root, tmp_path, 'inference', *TOY)
     assert found['same_masks'] and 0 < found['largest_difference'] < 1e-4
-    assert [row['network'] for row in found['rows']] == ['plain', 'fuse_conv_bn']
+    assert [row['network'] for row in found['rows']] == ['plain', 'accelerated']
     for row in found['rows']:
         parts = sum(value for key, value in row.items() if key.endswith('_ms'))
         assert parts < 2 * row['ms']
@@ -54,7 +55,7 @@ def test_shared_backbone(repo_root, tmp_path, test_data):
 def test_train_step(repo_root, tmp_path):
     _, found = run(repo_root, tmp_path, 'train_step', *TOY)
     assert found['same_loss']
-    assert [row['step'] for row in found['rows']] == ['loop form', 'mmrefseg']
+    assert [row['step'] for row in found['rows']] == ['loop form', 'plain', 'accelerated']
     assert all(row['peak_mb'] >= row['model_mb'] > 50 for row in found['rows'])
 
 
@@ -76,9 +77,19 @@ def test_selection(repo_root, tmp_path):
 def test_lavt(repo_root, tmp_path):
     _, found = run(repo_root, tmp_path, 'lavt', *TOY, '--sentences', '1', '3')
     assert [(row['path'], row['sentences'], row['pictures']) for row in found['rows']] == [
-        ('plain', 1, 3), ('ours', 1, 3), ('plain', 3, 1), ('ours', 3, 1),
+        (path, sentences, pictures)
+        for sentences, pictures in ((1, 3), (3, 1))
+        for path in ('pair by pair', 'plain', 'accelerated')
     ]  # fmt: skip
     assert all(0 < found[f'difference_{count}'] < 1e-4 and found[f'ratio_{count}'] > 0 for count in (1, 3))
+
+
+def test_pieces(repo_root, tmp_path):
+    _, found = run(repo_root, tmp_path, 'pieces', *TOY)
+    pieces = {(row['work'], row['piece']) for row in found['rows']}
+    assert len(pieces) == len(found['rows']) >= 8
+    assert ('train', 'FoldedConvModule') in pieces and ('seqtr', 'StepwiseHead') in pieces
+    assert ('lavt', 'IndexedWindows') in pieces and ('lavt', 'StepwiseHead') not in pieces
 
 
 def test_a_missing_folder_is_said(repo_root, tmp_path):

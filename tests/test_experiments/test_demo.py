@@ -14,7 +14,7 @@ from mmrefseg.experiments.few_masks import BOX_FRAME, FROZEN_BOX_FRAME, PARTIAL_
 def run_demo(repo_root, folder):
     command = [
         sys.executable, str(repo_root / 'tools/run_demo.py'), '--size', 'tiny', '--pictures', '2',
-        '--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
+        '--cfg-options', 'train_cfg.max_epochs=1',
     ]  # fmt: skip
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
 
@@ -28,10 +28,7 @@ def test_demo_leaves_summary_and_pictures_and_is_not_done_twice(repo_root, tmp_p
     done = run_demo(repo_root, tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
     said = done.stdout.splitlines()
-    assert (
-        said[0].startswith("BoxFrame on frozen boxes, this package's own method (")
-        and f'from {SHIPPED_REC} (' in said[0]
-    )
+    assert said[0].startswith("BoxFrame, this package's own method (") and f'from {SHIPPED_REC} (' in said[0]
     assert said[1].endswith(': work_dirs/demo/pictures/first_masks.png')
     demo = tmp_path / 'work_dirs/demo'
     assert has_a_drawing(demo / 'pictures/first_masks.png') and has_a_drawing(
@@ -42,12 +39,8 @@ def test_demo_leaves_summary_and_pictures_and_is_not_done_twice(repo_root, tmp_p
         'network', 'start', 'split', 'few_masks', 'rpp', 'best_readout', 'gain', 'rec_acc50', 'accept_rate',
         'pseudo_miou', 'seconds', 'seed',
     }  # fmt: skip
-    assert [summary[key] for key in ('network', 'start', 'split')] == [
-        'box-frame-frozen',
-        SHIPPED_REC,
-        'testA',
-    ]
-    assert set(summary['few_masks']) == set(summary['rpp']) == {'cells'}
+    assert [summary[key] for key in ('network', 'start', 'split')] == ['box-frame', SHIPPED_REC, 'testA']
+    assert set(summary['few_masks']) == set(summary['rpp']) == {'decoder', 'cells'}
     for key in ('few_masks', 'rpp'):
         for scores in summary[key].values():
             assert set(scores) == {'miou', 'oiou', 'p50', 'p90'}
@@ -59,7 +52,7 @@ def test_demo_leaves_summary_and_pictures_and_is_not_done_twice(repo_root, tmp_p
     assert '5 % + RPP' in done.stdout and 'best readout against best readout' in ' '.join(done.stdout.split())
     again = run_demo(repo_root, tmp_path)
     assert again.returncode == 0, again.stderr[-2000:]
-    assert again.stderr.count('done before') == 9
+    assert again.stderr.count('done before') == 11
     assert json.loads((demo / 'summary.json').read_text()) == summary
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from torch import nn
 
-from mmrefseg.models.acceleration import accelerate
+from mmrefseg.models.acceleration import accelerate, linear
 from mmrefseg.models.acceleration.base import attached
 from mmrefseg.models.acceleration.linear import HAS_ONEDNN
 from mmrefseg.models.acceleration.windows import window_order
@@ -43,6 +43,24 @@ def test_windows_by_index(size, shift):
     assert fast.forward.__self__.derived._kept
 
 
+@pytest.mark.parametrize('size, shift', [((8, 8), 0), ((9, 5), 2)])
+def test_small_windows_in_training(size, shift, monkeypatch):
+    attention = WindowAttention(8, 2, 4).double()
+    nn.init.normal_(attention.relative_position_bias_table)
+    fast, results = accelerate(copy.deepcopy(attention)), []
+    x = torch.randn(2, *size, 8, dtype=torch.float64, requires_grad=True)
+    fused, calls = F.scaled_dot_product_attention, []
+    monkeypatch.setattr(
+        F, 'scaled_dot_product_attention', lambda *args, **kwargs: calls.append(1) or fused(*args, **kwargs)
+    )
+    for module in (attention, fast):
+        y = module(x, shift)
+        results.append((y, *torch.autograd.grad(y.square().sum(), [x, *module.parameters()])))
+    assert calls == [1]
+    for one, other in zip(*results, strict=True):
+        assert torch.allclose(one, other, atol=1e-10)
+
+
 def test_maps_of_several_sizes_in_turn():
     block = SwinBlock(8, 2, 4, shift=2).double().eval()
     nn.init.normal_(block.attn.relative_position_bias_table)
@@ -65,6 +83,7 @@ def test_every_cell_has_one_place():
 @pytest.mark.skipif(not HAS_ONEDNN, reason='this torch has no oneDNN')
 @pytest.mark.parametrize('bias', [False, True])
 def test_linear_layers(bias, monkeypatch):
+    monkeypatch.setattr(linear, 'MANY_PRODUCTS', 9600)
     layer, x = accelerate(nn.Linear(24, 40, bias=bias)), torch.randn(2, 5, 24)
     expected, calls = F.linear(x, layer.weight, layer.bias), []
     monkeypatch.setattr(nn.Linear, 'forward', lambda *_: calls.append(1) or expected)
@@ -72,13 +91,15 @@ def test_linear_layers(bias, monkeypatch):
         assert torch.allclose(layer(x), expected, atol=1e-5)
         assert not calls
         layer(x.double())
-        assert calls == [1]
+        layer(x[:1])  # few
+        assert calls == [1, 1]
     layer(x)  # with gradients
-    assert calls == [1, 1]
+    assert calls == [1, 1, 1]
 
 
 @pytest.mark.skipif(not HAS_ONEDNN, reason='this torch has no oneDNN')
 def test_feed_forward(monkeypatch):
+    monkeypatch.setattr(linear, 'MANY_PRODUCTS', 0)
     layer, x = FeedForward(24, 40), torch.randn(2, 5, 24)
     fast, calls, gelu = accelerate(copy.deepcopy(layer)), [], F.gelu
     with torch.no_grad():

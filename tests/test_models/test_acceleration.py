@@ -17,7 +17,7 @@ from test_seqtr import run_loss, run_predict
 from tiny_seqtr import PARTIAL, build_tiny, make_batch, tiny_config
 from torch import nn
 
-from mmrefseg.models.acceleration import PIECES, accelerate, decelerate
+from mmrefseg.models.acceleration import PIECES, accelerate, decelerate, linear
 from mmrefseg.models.acceleration.base import Derived, attached
 
 PYTORCH_HEAD = dict(type='LAVTPytorchHead', in_channels=(32, 64, 64))
@@ -59,6 +59,12 @@ NETWORKS = {
     'late_lavt': test_late_lavt.tiny,
 }
 IMAGES = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(autouse=True)
+def many(monkeypatch):
+    """Layers as small as these would otherwise be left to torch."""
+    monkeypatch.setattr(linear, 'MANY_PRODUCTS', 0)
 
 
 @pytest.fixture(params=NETWORKS)
@@ -295,19 +301,22 @@ def test_memory_of_what_a_value_was_made_from_is_not_given_away():
 
 
 @pytest.mark.parametrize('name', ['multi_task', 'lavt'])
-def test_with_gradients_nothing_is_computed_otherwise(name):
+def test_gradients_are_the_same(name):
     plain = stir(NETWORKS[name]().eval())
     fast = accelerate(copy.deepcopy(plain))
     outputs(fast)
-    gradients = []
+    found = []
     for model in (plain, fast):
         if name == 'lavt':
             model.loss(IMAGES[:1], [test_lavt.sample(test_lavt.SENTENCES)])['loss_mask'].backward()
         else:
             run_loss(model, make_batch())['loss_multi_task'].backward()
-        gradients.append({key: p.grad for key, p in model.named_parameters() if p.grad is not None})
-    assert len(gradients[0]) > 50 and gradients[0].keys() == gradients[1].keys()
-    assert all(torch.equal(value, gradients[1][key]) for key, value in gradients[0].items())
+        found.append({key: p.grad for key, p in model.named_parameters() if p.grad is not None})
+    expected, gradients = found
+    assert len(expected) > 50 and gradients.keys() == expected.keys()
+    largest = float(max(value.abs().max() for value in expected.values()))
+    for key, value in expected.items():
+        torch.testing.assert_close(gradients[key], value, rtol=1e-4, atol=1e-6 * largest)
 
 
 def test_frozen_layers_are_folded_in_training():
@@ -321,9 +330,9 @@ def test_frozen_layers_are_folded_in_training():
         loss = run_loss(model, make_batch())['loss_mask']
         loss.backward()
         pieces = [attached(layer) for layer in model.backbone.modules() if isinstance(layer, ConvModule)]
-        assert len(pieces) == 19
+        assert len(pieces) == 17
         folded = [piece is not None and bool(piece.derived._kept) for piece in pieces]
-        assert folded == [change is accelerate] * 15 + [False] * 4
+        assert folded == [change is accelerate] * 15 + [False] * 2
         gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
         results.append((loss.detach(), gradients, model.state_dict()))
     (loss, gradients, state), (folded_loss, folded_gradients, folded_state) = results

@@ -13,7 +13,7 @@ def test_is_a_linear_layer(shape, count):
     torch.manual_seed(0)
     weight, bias, other = torch.randn(shape), torch.randn(shape[0]), torch.randn(shape[0])
     packed = PackedLinear(weight, bias, count)
-    assert (packed.packed is not None) == (weight.numel() > MANY_WEIGHTS and can_pack(weight))
+    assert (packed.packed is not None) == (weight.numel() > MANY_WEIGHTS and count > 1 and can_pack(weight))
     x = torch.randn(8, 2 * shape[1])[:, shape[1] :]  # strided, and as many as said or not
     for given in (None, other):
         wanted = F.linear(x, weight, bias if given is None else given)

@@ -11,7 +11,6 @@ from torch import nn
 
 from .base import Accelerated, attached
 from .convolutions import FoldedConvBlock, FoldedConvModule, LaidOutHead
-from .dropout_attention import LeanAttention
 from .linear import OneDNNFeedForward, OneDNNLinear
 from .stepwise import StepwiseHead
 from .windows import IndexedWindows
@@ -27,7 +26,6 @@ PIECES: tuple[type[Accelerated], ...] = (
     OneDNNFeedForward,
     OneDNNLinear,
     StepwiseHead,
-    LeanAttention,
 )
 Model = TypeVar('Model', bound=nn.Module)
 

@@ -1,6 +1,6 @@
 """Convolution, batch norm and activation as one convolution where the statistics are fixed.
 
-Letters: M pictures, C channels, H W cells.
+Letters: M images, C channels, H W cells.
 """
 
 from collections.abc import Sequence

@@ -12,8 +12,10 @@ from .base import Accelerated, is_inferring
 # What torch.compile's CPU code calls; a torch without oneDNN (ARM, some builds of one's own) lacks it.
 HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
 
-# Packing pays off above so many weights.
+# Packing pays off above so many weights, for more than one vector.
 MANY_WEIGHTS = 2**16
+# With fewer multiplications, what it costs to call it is more than what it saves.
+MANY_PRODUCTS = 2**25
 
 
 class OneDNNLinear(Accelerated):
@@ -44,7 +46,7 @@ class OneDNNFeedForward(Accelerated):
 
 
 def by_onednn(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN may multiply the two."""
+    """Whether oneDNN may multiply the two, and is faster."""
     return (
         HAS_ONEDNN and x.device.type == 'cpu' and x.dtype == weight.dtype == torch.float32 and is_inferring(x)
     )
@@ -65,7 +67,7 @@ class PackedLinear:
     def __init__(self, weight: Tensor, bias: Tensor | None, count: int) -> None:
         self.weight, self.bias = weight.detach(), None if bias is None else bias.detach()
         self.packed = None
-        if weight.numel() > MANY_WEIGHTS and can_pack(weight):
+        if weight.numel() > MANY_WEIGHTS and count > 1 and can_pack(weight):
             self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), count)
             self.weight = None  # not needed any more
 

@@ -17,11 +17,18 @@ from torch import Tensor
 from ..layers.swin import WindowAttention, cut_windows, shift_regions
 from .base import Accelerated, is_inferring
 
+# Of a window. Fewer cells train faster by plain products than by the fused attention, on CPUs.
+FEW_CELLS = 64
+
 
 class IndexedWindows(Accelerated):
-    """Of :class:`WindowAttention`, without gradients; position biases are kept, the seam's mask added."""
+    """Of :class:`WindowAttention`, without gradients; position biases are kept, the seam's mask added.
+
+    With gradients, small windows are attended to by products and a softmax.
+    """
 
     accelerates = (WindowAttention,)
+    methods = ('forward', 'attend')
 
     def forward(self, x: Tensor, shift: int = 0) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C)."""
@@ -41,6 +48,16 @@ class IndexedWindows(Accelerated):
             parts.append(found.transpose(1, 2))
         x = (parts[0] if len(parts) == 1 else torch.cat(parts)).reshape(-1, c)
         return module.proj(x.index_select(0, order.back)).view(b, h, w, c)
+
+    def attend(self, x: Tensor, bias: Tensor) -> Tensor:
+        """See :meth:`WindowAttention.attend`."""
+        module, (b, k, n, c) = self.module, x.shape
+        if n > FEW_CELLS or x.device.type != 'cpu' or not torch.is_grad_enabled():
+            return self.plain(x, bias, method='attend')
+        qkv = module.qkv(x).view(b, k, n, 3, module.num_heads, c // module.num_heads)
+        q, key, value = qkv.permute(3, 0, 1, 4, 2, 5)  # each (B, K, A, N, C / A)
+        weights = (q * q.shape[-1] ** -0.5 @ key.transpose(-2, -1) + bias).softmax(-1)
+        return module.proj((weights @ value).transpose(2, 3).reshape(b, k, n, c))
 
     def _bias(self, shift: int, kind: int, separated: Tensor | None) -> Tensor:
         """(1, A, N, N)."""

@@ -4,7 +4,7 @@ The CPU convolutions of PyTorch multiply 9 numbers for each output and pair of c
 processor's peak. A tile of 2x2 outputs needs 16 products instead of 36, one of 4x4 needs 36 instead of 144:
 sums over channels stay, as one matrix product for each of a tile's 16 or 36 places. Results differ by
 rounding only.
-Letters: M pictures, H W cells, C input and D output channels, T tiles, O outputs of a tile along each axis.
+Letters: M images, H W cells, C input and D output channels, T tiles, O outputs of a tile along each axis.
 """
 
 import torch
