@@ -35,7 +35,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--networks',
         nargs='+',
-        default=list(NETWORKS),
+        default=['partial-res', 'box-frame'],
         choices=list(NETWORKS),
         help='in the order they run (default: both)',
     )

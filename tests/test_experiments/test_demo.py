@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from mmrefseg.experiments.demo import opening_line
-from mmrefseg.experiments.few_masks import BOX_FRAME, PARTIAL_RES, SHIPPED_REC, PartialStudy
+from mmrefseg.experiments.few_masks import BOX_FRAME, FROZEN_BOX_FRAME, PARTIAL_RES, SHIPPED_REC, PartialStudy
 
 
 def run_demo(repo_root, folder):
     command = [
         sys.executable, str(repo_root / 'tools/run_demo.py'), '--size', 'tiny', '--pictures', '2',
-        '--cfg-options', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=1',
+        '--cfg-options', 'train_cfg.max_epochs=1',
     ]  # fmt: skip
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
 
@@ -62,6 +62,7 @@ def test_demo_leaves_summary_and_pictures_and_is_not_done_twice(repo_root, tmp_p
         ({}, ('BoxFrame', "own method (--network partial-res runs the paper's)", 'from nothing', 'minutes')),
         ({'rec': SHIPPED_REC}, (f'from {SHIPPED_REC} (boxes only; no mask was seen)', 'about')),
         ({'network': PARTIAL_RES, 'rec': SHIPPED_REC}, ("Partial-RES, the paper's network", 'BoxFrame')),
+        ({'network': FROZEN_BOX_FRAME, 'rec': SHIPPED_REC}, ('BoxFrame on frozen boxes, this', SHIPPED_REC)),
         ({'network': BOX_FRAME, 'size': 'tiny'}, ('from nothing',)),
     ],
 )
