@@ -71,9 +71,7 @@ def test_folder_pattern_and_paths(tools, weights, images, given):
         tools, weights, '--input', *inputs, '--output', f'out_{len(given)}/', '--confidence-threshold', 0.3
     )
     lines = re.findall(LINE, done.stdout, re.MULTILINE)
-    expected = (
-        ['images/b.jpg', 'images/a.png'] if given == 'both' else ['images/a.png', 'images/b.jpg']
-    )
+    expected = ['images/b.jpg', 'images/a.png'] if given == 'both' else ['images/a.png', 'images/b.jpg']
     assert [path for path, _ in lines] == expected
     assert all(0 < int(count) <= 20 for _, count in lines)
     out = tools.folder / f'out_{len(given)}'

@@ -143,6 +143,7 @@ class StepwiseDecoding(Decoding):
         self.layers = [StepwiseLayer(layer, memory, (first_place, last), hidden) for layer in weights.layers]
         self.content = None if head.co_content is None else ContentTable(head.co_content, memory)
 
+    @torch.inference_mode()
     def step(self, x: Tensor) -> Tensor:
         """See :meth:`Decoding.step`."""
         for layer in self.layers:
