@@ -44,7 +44,7 @@ def make_parser(doc: str, batch: int = 8, size: int = 640, repeats: int = 5) -> 
     )
     parser.add_argument('--threads', type=int, default=2, help='threads of PyTorch (default: 2)')
     parser.add_argument('--repeats', type=int, default=repeats, help=f'the median of so many ({repeats})')
-    parser.add_argument('--batch', type=int, default=batch, help=f'pictures ({batch})')
+    parser.add_argument('--batch', type=int, default=batch, help=f'images ({batch})')
     parser.add_argument('--size', type=int, default=size, help=f'pixels of the longer side ({size})')
     parser.add_argument('--points', type=int, default=18, help='vertices of a contour (18)')
     parser.add_argument('--seed', type=int, default=0, help='of weights and inputs')
@@ -99,15 +99,15 @@ def build_model(args: argparse.Namespace, tiny: Sequence[str] = ()) -> nn.Module
         _settle_statistics(model, args.size)
         for layer in model.head.predictor:
             if isinstance(layer, nn.Linear):
-                layer.weight.mul_(3)  # tokens that differ from place to place
+                layer.weight.mul_(3)  # tokens that differ from position to position
         model.head.predictor[-1].bias[-1] = -1e4
     return model.eval()
 
 
 def _settle_statistics(model: nn.Module, size: int) -> None:
-    """One pass of pictures through backbone and neck sets the batch norms' running statistics.
+    """One pass of images through backbone and neck sets the batch norms' running statistics.
 
-    The pictures are like those of the benchmark, as large and half of them padded. With others the statistics
+    The images are like those of the benchmark, as large and half of them padded. With others the statistics
     are so far off that the network makes thousands of its rounding errors.
     """
     model.eval()  # without dropout
@@ -116,38 +116,38 @@ def _settle_statistics(model: nn.Module, size: int) -> None:
     for norm in norms:
         norm.momentum = 1.0
         norm.train()
-    pictures = smooth_noise(2, size)
-    pictures[0, :, 3 * size // 4 :] = 0
-    model.neck.forward_vision(model.extract_feat(pictures))
+    images = smooth_noise(2, size)
+    images[0, :, 3 * size // 4 :] = 0
+    model.neck.forward_vision(model.extract_feat(images))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
 
 
 def smooth_noise(number: int, size: int) -> Tensor:
-    """Pictures (number, 3, size, size) of blobs, 0..255."""
+    """Images (number, 3, size, size) of blobs, 0..255."""
     noise = torch.rand(number, 3, size // 16, size // 16) * 255
     return nn.functional.interpolate(noise, size=(size, size), mode='bilinear')
 
 
-def make_pictures(args: argparse.Namespace, counts: list[int] | None = None) -> tuple[Tensor, list]:
+def make_images(args: argparse.Namespace, counts: list[int] | None = None) -> tuple[Tensor, list]:
     """A batch as the data preprocessor gives it.
 
-    Every other picture is landscape 4:3, as most of COCO's, and padded to the square.
+    Every other image is landscape 4:3, as most of COCO's, and padded to the square.
 
     Args:
         args: ``batch`` and ``size``.
-        counts: Expressions of each picture (one each).
+        counts: Expressions of each image (one each).
 
     Returns:
-        Pictures (B, 3, size, size) of smoothed noise, 0..255, and their samples.
+        Images (B, 3, size, size) of smoothed noise, 0..255, and their samples.
     """
     counts = counts or [1] * args.batch
     size = args.size
-    pictures = smooth_noise(len(counts), size)
+    images = smooth_noise(len(counts), size)
     samples = []
     for index, count in enumerate(counts):
         height = size if index % 2 else 3 * size // 4
-        pictures[index, :, height:] = 0
+        images[index, :, height:] = 0
         sentences = [' '.join(WORDS[(i + k) % len(WORDS)] for k in range(2 + i % 5)) for i in range(count)]
         sample = DetDataSample(
             metainfo=dict(
@@ -161,7 +161,7 @@ def make_pictures(args: argparse.Namespace, counts: list[int] | None = None) -> 
             )
         )
         samples.append(sample)
-    return pictures, samples
+    return images, samples
 
 
 @dataclass

@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, Dataset
 
 SIDES = ('no data', 'json.load', 'RefSegDataset')
 OBJECTS = {'train': 42_404, 'val': 3_811, 'testA': 1_975, 'testB': 1_810}
-PER_PICTURE = 42_404 / 16_994
+PER_IMAGE = 42_404 / 16_994
 
 
 def read_objects(folder: Path) -> list[tuple[list[float], list[str]]]:
@@ -69,7 +69,7 @@ def write_file(path: Path, folder: Path, scale: float, seed: int) -> None:
             box, sentences = rng.choice(sources)
             parts = 1 + (rng.random() < 0.15)
             record = {
-                'image_id': ref_id + int(index / PER_PICTURE),
+                'image_id': ref_id + int(index / PER_IMAGE),
                 'height': 480 if box[1] + box[3] <= 480 else 640,
                 'width': 640,
                 'bbox': box,

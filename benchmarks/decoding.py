@@ -2,7 +2,7 @@
 
     python benchmarks/decoding.py --out work_dirs/benchmarks/decoding.json
 
-Encoded pictures to tokens, 8 objects, 37 tokens, a 20x20 map and the language token, the whole of
+Encoded images to tokens, 8 objects, 37 tokens, a 20x20 map and the language token, the whole of
 Partial-RES. All sides have the same weights and give the same tokens, which is checked.
 """
 
@@ -19,7 +19,7 @@ from mmrefseg.models.heads.seqtr_head import ImageSizes
 
 
 def make_memory(model: torch.nn.Module, args) -> object:
-    """The encoder's output for random fused maps; every other picture is 4:3 and padded."""
+    """The encoder's output for random fused maps; every other image is 4:3 and padded."""
     cells = args.size // 32
     channels = model.head.input_proj.in_channels
     fused = torch.randn(args.batch, channels, cells, cells).tanh()

@@ -1,4 +1,4 @@
-"""Picture to mask, backbone included: the accelerated network against the plain one.
+"""Image to mask, backbone included: the accelerated network against the plain one.
 
     python benchmarks/inference.py --out work_dirs/benchmarks/inference.json
 
@@ -12,7 +12,7 @@ from collections import defaultdict
 from functools import partial
 
 import torch
-from common import build_model, make_parser, make_pictures, prepare, ratios, report, take_turns
+from common import build_model, make_images, make_parser, prepare, ratios, report, take_turns
 
 from mmrefseg.models.acceleration import accelerate
 
@@ -46,7 +46,7 @@ class PartClock:
         return parts
 
 
-def check(models: dict[str, torch.nn.Module], pictures: torch.Tensor, samples: list) -> float:
+def check(models: dict[str, torch.nn.Module], images: torch.Tensor, samples: list) -> float:
     """Same masks and points from both sides.
 
     Returns:
@@ -54,8 +54,8 @@ def check(models: dict[str, torch.nn.Module], pictures: torch.Tensor, samples: l
     """
     found = []
     for model in models.values():
-        predictions = [sample.pred_instances for sample in model.predict(pictures, copy.deepcopy(samples))]
-        found.append((predictions, model.extract_vision(pictures)))
+        predictions = [sample.pred_instances for sample in model.predict(images, copy.deepcopy(samples))]
+        found.append((predictions, model.extract_vision(images)))
     (plain, plain_map), (fast, fast_map) = found
     for one, other in zip(plain, fast, strict=True):
         if not (torch.equal(one.points, other.points) and torch.equal(one.masks, other.masks)):
@@ -70,21 +70,21 @@ def main() -> None:
     prepare(args)
     plain = build_model(args)
     models = {'plain': plain, 'accelerated': accelerate(copy.deepcopy(plain))}
-    pictures, samples = make_pictures(args)
-    difference = check(models, pictures, samples)  # warms up, too
+    images, samples = make_images(args)
+    difference = check(models, images, samples)  # warms up, too
     if difference > 1e-4:
         raise SystemExit(f'the maps differ by {difference:.1e} of the largest value')
     clocks = {name: PartClock(model) for name, model in models.items()}
     parts = defaultdict(list)
 
     def run(name: str) -> None:
-        models[name].predict(pictures, samples)
+        models[name].predict(images, samples)
         parts[name].append(clocks[name].take())
 
     timings = take_turns({name: partial(run, name) for name in models}, args.repeats, warm_up=0)
     rows = []
     for name, timing in timings.items():
-        row = {'network': name, 'ms': 1e3 * timing.median, 'pictures_per_s': args.batch / timing.median}
+        row = {'network': name, 'ms': 1e3 * timing.median, 'images_per_s': args.batch / timing.median}
         row |= {f'{part}_ms': statistics.median(run[part] for run in parts[name]) for part in parts[name][0]}
         rows.append(row)
     report(args, rows, **ratios(timings), same_masks=True, largest_difference=difference)

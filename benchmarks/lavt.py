@@ -1,13 +1,13 @@
-"""LAVT from picture to mask: as the originals run it, shared by sentences, and accelerated.
+"""LAVT from image to mask: as the originals run it, shared by sentences, and accelerated.
 
     python benchmarks/lavt.py --out work_dirs/benchmarks/lavt.json
 
-Swin-B with windows of 12 and BERT-base at 480 x 480, four pictures, all masks in the pictures' own size.
-Pair by pair, every picture and sentence is computed from the pixels on, and every sentence is read as often
+Swin-B with windows of 12 and BERT-base at 480 x 480, four images, all masks in the images' own size.
+Pair by pair, every image and sentence is computed from the pixels on, and every sentence is read as often
 as it occurs. ``plain`` is the same network by its ``predict``, ``accelerated`` what accelerate() makes of it.
 All give the same logits and masks, which is checked first.
 
---sentences says how many sentences a picture has, one row each; with several there are fewer pictures, so
+--sentences says how many sentences an image has, one row each; with several there are fewer images, so
 that the pairs stay as many as --batch says.
 """
 
@@ -22,8 +22,8 @@ from common import (
     ROOT,
     WORDS,
     acceleration,
+    make_images,
     make_parser,
-    make_pictures,
     prepare,
     ratios,
     report,
@@ -78,18 +78,18 @@ def build(args: argparse.Namespace, folder: Path) -> nn.Module:
     return model.eval()
 
 
-def normalise(pictures: Tensor) -> Tensor:
+def normalise(images: Tensor) -> Tensor:
     """What the data preprocessor does."""
     mean, std = (
         torch.tensor(v).view(1, 3, 1, 1) for v in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
     )
-    return (pictures - mean) / std
+    return (images - mean) / std
 
 
-def pair_by_pair(model: nn.Module, pictures: Tensor, samples: list) -> tuple[Tensor, list]:
-    """Every pair on its own: logits of all pairs, and the masks in each picture's frame."""
+def pair_by_pair(model: nn.Module, images: Tensor, samples: list) -> tuple[Tensor, list]:
+    """Every pair on its own: logits of all pairs, and the masks in each image's frame."""
     repeated = torch.cat(
-        [p[None].expand(len(s.expressions), -1, -1, -1) for p, s in zip(pictures, samples, strict=True)]
+        [p[None].expand(len(s.expressions), -1, -1, -1) for p, s in zip(images, samples, strict=True)]
     )
     sentences = [text for sample in samples for text in sample.expressions]
     tokens = model.language_model.tokenize(sentences)
@@ -97,23 +97,23 @@ def pair_by_pair(model: nn.Module, pictures: Tensor, samples: list) -> tuple[Ten
     masks, first = [], 0
     for sample in samples:
         own = logits[first : first + len(sample.expressions)]
-        size = tuple(pictures.shape[-2:])
+        size = tuple(images.shape[-2:])
         masks.append(model._instances(own, sample, size, True))
         first += len(own)
     return logits, masks
 
 
-def predict(model: nn.Module, pictures: Tensor, samples: list) -> list:
+def predict(model: nn.Module, images: Tensor, samples: list) -> list:
     """``predict``, as tools/test.py runs it."""
-    return [sample.pred_instances for sample in model.predict(pictures, samples)]
+    return [sample.pred_instances for sample in model.predict(images, samples)]
 
 
-def compare(ours: nn.Module, plain: nn.Module, pictures: Tensor, samples: list) -> tuple[float, float]:
+def compare(ours: nn.Module, plain: nn.Module, images: Tensor, samples: list) -> tuple[float, float]:
     """The largest difference of logits, and the largest logit; ends the program if they differ."""
-    expected, masks = pair_by_pair(plain, pictures, samples)
+    expected, masks = pair_by_pair(plain, images, samples)
     logits: list[Tensor] = []
     handle = ours.decode_head.register_forward_hook(lambda _m, _i, output: logits.append(output))
-    results = predict(ours, pictures, samples)
+    results = predict(ours, images, samples)
     handle.remove()
     difference = float((torch.cat(logits) - expected).abs().max())
     if difference > TOLERANCE:
@@ -127,28 +127,28 @@ def compare(ours: nn.Module, plain: nn.Module, pictures: Tensor, samples: list) 
 
 def parse_args() -> argparse.Namespace:
     parser = make_parser(__doc__, batch=4, size=480, repeats=3)
-    parser.add_argument('--sentences', type=int, nargs='+', default=[1, 3], help='of a picture, one row each')
+    parser.add_argument('--sentences', type=int, nargs='+', default=[1, 3], help='of an image, one row each')
     return parser.parse_args()
 
 
 def measure(args: argparse.Namespace, plain: nn.Module, fast: nn.Module, count: int) -> tuple[list, dict]:
-    """Rows of the table for ``count`` sentences a picture, and what else was found."""
-    pictures, samples = make_pictures(args, [count] * max(1, args.batch // count))
-    pictures = normalise(pictures)
-    for sample in samples:  # stretched, as LAVT's pictures are
+    """Rows of the table for ``count`` sentences an image, and what else was found."""
+    images, samples = make_images(args, [count] * max(1, args.batch // count))
+    images = normalise(images)
+    for sample in samples:  # stretched, as LAVT's images are
         sample.set_metainfo(dict(img_shape=(args.size, args.size)))
-    difference, largest = compare(fast, plain, pictures, samples)
+    difference, largest = compare(fast, plain, images, samples)
     sides = {
-        'pair by pair': lambda: pair_by_pair(plain, pictures, samples),
-        'plain': lambda: predict(plain, pictures, samples),
-        'accelerated': lambda: predict(fast, pictures, samples),
+        'pair by pair': lambda: pair_by_pair(plain, images, samples),
+        'plain': lambda: predict(plain, images, samples),
+        'accelerated': lambda: predict(fast, images, samples),
     }
     timings = take_turns(sides, args.repeats, warm_up=0)  # the comparison was one
     rows = [
         {
             'path': name,
             'sentences': count,
-            'pictures': len(samples),
+            'images': len(samples),
             'seconds': timing.median,
             'cpu_seconds': statistics.median(timing.cpu_seconds),
         }

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import lavt
 import torch
-from common import build_model, make_parser, make_pictures, prepare, ratios, report, take_turns
+from common import build_model, make_images, make_parser, prepare, ratios, report, take_turns
 from torch import nn
 from train_step import Steps, make_batch
 
@@ -31,12 +31,12 @@ def prepare_work(work: str, args) -> tuple[nn.Module, Callable]:
         batch = make_batch(args)
         return build_model(args), lambda model: Steps('', model, batch).step
     if work == 'seqtr':
-        model, (images, samples) = build_model(args), make_pictures(args)
+        model, (images, samples) = build_model(args), make_images(args)
     else:
         with tempfile.TemporaryDirectory() as folder:
             model = lavt.build(args, Path(folder))
         args.size = 480 if not args.toy else args.size
-        images, samples = make_pictures(args, [1] * max(1, args.batch // 2))
+        images, samples = make_images(args, [1] * max(1, args.batch // 2))
         images = lavt.normalise(images)
         for sample in samples:
             sample.set_metainfo(dict(img_shape=(args.size, args.size)))

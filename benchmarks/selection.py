@@ -92,7 +92,7 @@ def dice(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def loop_object(record: dict, prediction: dict) -> float:
-    """RPP score the originals' way: decode, trace, draw the polygons, project whole pictures."""
+    """RPP score the originals' way: decode, trace, draw the polygons, project whole images."""
     traced, _ = cv2.findContours(
         coco_mask.decode(prediction['segmentation']), cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE
     )

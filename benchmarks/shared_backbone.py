@@ -1,9 +1,9 @@
-"""All expressions of a picture in one pass through the backbone against one pass for each expression.
+"""All expressions of an image in one pass through the backbone against one pass for each expression.
 
     python benchmarks/shared_backbone.py --out work_dirs/benchmarks/shared_backbone.json
 
-Pictures have as many expressions as RefCOCO's (val, testA and testB by default, ``--boxes`` says where the
-sentences are; or those of a split of an annotation file). ``--pictures`` of them, evenly spread over the
+Images have as many expressions as RefCOCO's (val, testA and testB by default, ``--boxes`` says where the
+sentences are; or those of a split of an annotation file). ``--images`` of them, evenly spread over the
 distribution, are predicted both ways with the same weights; that the masks are the same is checked.
 """
 
@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 import torch
-from common import ROOT, build_model, make_parser, make_pictures, prepare, ratios, report, take_turns
+from common import ROOT, build_model, make_images, make_parser, prepare, ratios, report, take_turns
 from mmdet.structures import DetDataSample
 
 from mmrefseg.datasets.annotations import load_split
@@ -23,7 +23,7 @@ BOXES = Path(os.environ.get('MMREFSEG_TEST_DATA') or ROOT.parent / 'shared' / 'd
 
 
 def counts_of_sentences(folder: Path) -> list[int]:
-    """Expressions of each picture of RefCOCO's val, testA and testB."""
+    """Expressions of each image of RefCOCO's val, testA and testB."""
     files = [folder / f'refcoco_unc_{split}.csv' for split in ('val', 'testA', 'testB')]
     missing = [str(file) for file in files if not file.is_file()]
     if missing:
@@ -36,7 +36,7 @@ def counts_of_sentences(folder: Path) -> list[int]:
 
 
 def counts_of_split(ann_file: str, split: str) -> list[int]:
-    """Expressions of each picture of a split of an annotation file."""
+    """Expressions of each image of a split of an annotation file."""
     counts: collections.Counter = collections.Counter()
     for record in load_split(ann_file, split):
         counts[record['image_id']] += len(record['expressions'])
@@ -52,18 +52,18 @@ def spread(counts: list[int], number: int) -> list[int]:
     return chosen
 
 
-def singles(pictures: torch.Tensor, samples: list, batch: int) -> list[tuple[torch.Tensor, list]]:
-    """The same expressions one a sample, in batches, each with its own copy of the picture."""
+def singles(images: torch.Tensor, samples: list, batch: int) -> list[tuple[torch.Tensor, list]]:
+    """The same expressions one a sample, in batches, each with its own copy of the image."""
     index, single = [], []
-    for picture, sample in enumerate(samples):
+    for image, sample in enumerate(samples):
         for row in range(len(sample.expressions)):
             alone = DetDataSample(metainfo=dict(sample.metainfo))
             one = {key: [sample.get(key)[row]] for key in ('expressions', 'ref_ids', 'sent_ids')}
             alone.set_metainfo(one)
             single.append(alone)
-            index.append(picture)
+            index.append(image)
     return [
-        (pictures[index[first : first + batch]], single[first : first + batch])
+        (images[index[first : first + batch]], single[first : first + batch])
         for first in range(0, len(single), batch)
     ]
 
@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument('--boxes', type=Path, default=BOXES, metavar='FOLDER', help='of refcoco_unc_*.csv')
     parser.add_argument('--ann-file', help='count the expressions of this annotation file instead')
     parser.add_argument('--split', default='train', help='of --ann-file')
-    parser.add_argument('--pictures', type=int, default=3, help='so many pictures (3)')
+    parser.add_argument('--images', type=int, default=3, help='so many images (3)')
     parser.add_argument('--plain', action='store_true', help='do not accelerate the network, on both sides')
     args = parser.parse_args()
     prepare(args)
@@ -87,12 +87,12 @@ def main() -> None:
     model = build_model(args)
     if not args.plain:
         accelerate(model)
-    chosen = spread(counts, args.pictures)
-    pictures, samples = make_pictures(args, chosen)
-    batches = singles(pictures, samples, args.batch)
+    chosen = spread(counts, args.images)
+    images, samples = make_images(args, chosen)
+    batches = singles(images, samples, args.batch)
     sides = {
         'one pass per expression': lambda: [s for x, group in batches for s in model.predict(x, group)],
-        'one pass per picture': lambda: model.predict(pictures, samples),
+        'one pass per image': lambda: model.predict(images, samples),
     }
     alone, shared = (masks_of(run()) for run in sides.values())
     if not all(torch.equal(one, other) for one, other in zip(alone, shared, strict=True)):

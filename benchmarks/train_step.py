@@ -18,7 +18,7 @@ import sys
 
 import torch
 import yardstick
-from common import acceleration, build_model, make_parser, make_pictures, prepare, ratios, report, take_turns
+from common import acceleration, build_model, make_images, make_parser, prepare, ratios, report, take_turns
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
@@ -28,13 +28,13 @@ SIDES = ('loop form', 'plain', 'accelerated')
 
 
 def make_batch(args) -> tuple[Tensor, list]:
-    """Pictures with one object each, whose mask has random tokens."""
-    pictures, samples = make_pictures(args)
+    """Images with one object each, whose mask has random tokens."""
+    images, samples = make_images(args)
     for sample in samples:
         sample.gt_instances = InstanceData(
             has_mask=torch.ones(1, dtype=torch.bool), mask_tokens=torch.randint(0, 1000, (1, 2 * args.points))
         )
-    return pictures, samples
+    return images, samples
 
 
 class Steps:

@@ -10,7 +10,7 @@ Of Partial-RES' code, :func:`generate` and :func:`co_content_of` do what ``SeqHe
 :func:`decode_prefix` and the layers what ``AutoRegressiveTransformer.forward_decoder`` and the layers of
 ``seqtr/core/layers/transformer.py`` do, :func:`gaussian_bias` the point modulation in the decoder layer's
 ``forward``, :func:`cross_attention` ``multi_head_attention_forward`` of ``seqtr/core/layers/attention.py``,
-which averages the attention weights over the heads by default. Only the last place's logits are computed,
+which averages the attention weights over the heads by default. Only the last position's logits are computed,
 there as here.
 Letters: M sequences, L tokens, S memory positions, C channels, A heads, H W grid.
 """
@@ -57,7 +57,7 @@ def self_attention(
 def cross_attention(
     attn: MultiHeadAttention, query: Tensor, memory: Memory, gaussian: Tensor | None
 ) -> Tensor:
-    """Attention to the picture: keys and values projected anew, one mask per sequence, head and query.
+    """Attention to the image: keys and values projected anew, one mask per sequence, head and query.
 
     Args:
         attn: Whose weights and dropout.
@@ -126,11 +126,11 @@ def decode_prefix(decoder: Decoder, x: Tensor, memory: Memory) -> Tensor:
     return decoder.norm(x)
 
 
-def co_content_of(head: SeqTRHead, memory: Memory, sample: int, token: int, place: int) -> Tensor:
-    """The mean of one line of one picture's map (C,): a column for an x token, a row for a y token."""
+def co_content_of(head: SeqTRHead, memory: Memory, sample: int, token: int, position: int) -> Tensor:
+    """The mean of one line of one image's map (C,): a column for an x token, a row for a y token."""
     if token >= head.codec.num_bins:
         return memory.tokens.new_zeros(memory.tokens.shape[-1])
-    axis = place % 2
+    axis = position % 2
     line = int((token + 0.5) / head.codec.num_bins * memory.extent[sample, axis].item())
     image, padding = memory.image_tokens[sample], memory.image_padding[sample]
     line = min(line, image.shape[1 - axis] - 1)
@@ -143,7 +143,7 @@ def co_content(head: SeqTRHead, tokens: Tensor, memory: Memory) -> Tensor:
     """Co-content features of teacher-forced tokens (M, L), one at a time: (M, L, C)."""
     rows = [
         torch.stack(
-            [co_content_of(head, memory, sample, int(token), place) for place, token in enumerate(row)]
+            [co_content_of(head, memory, sample, int(token), position) for position, token in enumerate(row)]
         )
         for sample, row in enumerate(tokens)
     ]
@@ -159,14 +159,14 @@ def generate(head: SeqTRHead, memory: Memory) -> tuple[Tensor, Tensor]:
     m = memory.tokens.shape[0]
     x = head.task_prompt.weight.expand(m, 1, -1)
     tokens, log_probs = [], []
-    for place in range(head.num_mask_tokens + 1):
+    for position in range(head.num_mask_tokens + 1):
         logits = head.predictor(decode_prefix(head.decoder, x, memory)[:, -1])
         value, token = logits.log_softmax(-1).max(-1)
         tokens.append(token)
         log_probs.append(value)
         feature = torch.zeros_like(x[:, 0])
         for sample in range(m):
-            feature[sample] = co_content_of(head, memory, sample, int(token[sample]), place)
+            feature[sample] = co_content_of(head, memory, sample, int(token[sample]), position)
         x = torch.cat([x, (head.token_embedding(token) + feature)[:, None]], 1)
     return torch.stack(tokens, 1), torch.stack(log_probs, 1)
 

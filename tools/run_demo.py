@@ -1,6 +1,7 @@
 """Masks learned from all boxes and 5 % of the masks, on RefShapes, in minutes.
 
     make demo                                             # BoxFrame, this package's own method
+    make demo ARGS="--network box-frame-frozen"           # masks teach its cells alone, boxes stay
     make demo ARGS="--network partial-res"                # the network of the paper Partial-RES
     make demo ARGS="--seed 1 --folder work_dirs/demo_1"
     make demo ARGS=--from-scratch                         # trains the boxes-only network too
@@ -22,6 +23,7 @@ from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import cli, dump_json
 
 FIRST_MASKS = 8
+NO_VALIDATION = ('train_cfg.val_interval=1000000',)  # what is scored is the last epoch, whatever val says
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -48,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         args.seed,
         args.size,
         args.split,
-        tuple(args.cfg_options),
+        (*NO_VALIDATION, *args.cfg_options),
         NETWORKS[args.network],
         None if args.from_scratch else SHIPPED_REC,
     )
@@ -63,7 +65,8 @@ def main(argv: list[str] | None = None) -> None:
     seconds = run_stages(demo_stages(study, args.ratio), study.folder / 'stages')
     summary = demo_summary(study, args.ratio, seconds)
     dump_json(summary, args.folder / 'summary.json', indent=2)
-    drawn = draw_predictions(study, Variant(args.ratio, 'rpp'), pictures, args.pictures)
+    readout = summary['best_readout']['rpp']
+    drawn = draw_predictions(study, Variant(args.ratio, 'rpp'), readout, pictures, args.pictures)
     console.print(demo_table(summary, args.ratio))
     console.print(f'summary: {args.folder / "summary.json"}\npictures: {drawn}', soft_wrap=True)
 

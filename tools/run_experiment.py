@@ -17,7 +17,7 @@ from rich.markdown import Markdown
 
 from mmrefseg.experiments.ablation import Ablation
 from mmrefseg.experiments.arguments import positive, tool_parser
-from mmrefseg.experiments.experiment_tables import markdown_table, write_experiment_report
+from mmrefseg.experiments.experiment_tables import LABELS, markdown_table, write_experiment_report
 from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import cli
@@ -35,12 +35,24 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--networks',
         nargs='+',
-        default=list(NETWORKS),
+        default=['partial-res', 'box-frame'],
         choices=list(NETWORKS),
         help='in the order they run (default: both)',
     )
     parser.add_argument(
-        '--ratios', type=int, nargs='+', default=[5, 1, 10], choices=(1, 5, 10), help='in the order they run'
+        '--ratios',
+        type=int,
+        nargs='+',
+        default=[5, 100, 1, 10],
+        choices=(1, 5, 10, 100),
+        help='percent of masks, in the order they run; 100 is the ceiling (default: 5 100 1 10)',
+    )
+    parser.add_argument(
+        '--selections',
+        nargs='+',
+        default=list(SELECTIONS),
+        choices=list(SELECTIONS),
+        help='what joins the masks, in the order it runs (default: all)',
     )
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
@@ -85,11 +97,10 @@ def run_table(args: argparse.Namespace) -> str:
     """Every network with every seed; returns the table."""
     seeds, ratios = dict.fromkeys(args.seeds), dict.fromkeys(args.ratios)
     studies = [make_study(args, seed, network) for network in args.networks for seed in seeds]
-    variants = [Variant(ratio, selection) for ratio in sorted(ratios) for selection in SELECTIONS]
-    variants.append(Variant(100))
+    variants = [Variant(ratio, name) for ratio in (1, 5, 10) for name in LABELS] + [Variant(100)]
     for study in studies:
         run_shared(study)
-        run_stages(study.stages(ratios), study.folder / 'stages')
+        run_stages(study.stages(ratios, args.selections), study.folder / 'stages')
         summary = write_experiment_report(studies, variants, args.folder)
     return markdown_table(summary)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from ..evaluation.functional import Pair, apply_protocol, score_pairs
+from ..evaluation.functional.protocols import Pair, apply_protocol, score_pairs
 from ..structures.masks import to_rle
 from ..structures.rle import areas, intersection_areas, ious
 from .words import ATTRIBUTE_WORDS, POSITION_WORDS, count_words, words_of

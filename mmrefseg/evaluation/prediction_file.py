@@ -17,7 +17,7 @@ from ..structures.boxes import clip_boxes, xywh_to_xyxy
 from ..structures.masks import to_rle
 from ..structures.rle import encode_mask, resize_rle
 from ..utils import UserInputError, load_json
-from .functional import Pair
+from .functional.protocols import Pair
 
 LAYOUT = 'a list of {"ref_id", "sent_id", "segmentation", "bbox"?}'
 # How many ids an error lists.

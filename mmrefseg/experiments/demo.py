@@ -1,15 +1,17 @@
 """``make demo``: what it says first and what it runs."""
 
 from ..utils.places import is_shipped
-from .few_masks import BOX_FRAME, PARTIAL_RES, PartialStudy, Variant
+from .few_masks import BOX_FRAME, FROZEN_BOX_FRAME, PARTIAL_RES, PartialStudy, Variant
 from .stages import Stage
 
-MINUTES = {BOX_FRAME.name: 7, PARTIAL_RES.name: 9}
+MINUTES = {BOX_FRAME.name: 7, FROZEN_BOX_FRAME.name: 5, PARTIAL_RES.name: 9}
 """Of all stages with RefShapes small from the package's weights, on two cores."""
 REC_MINUTES = 18
 """What training the boxes-only network adds."""
+OWN = f"this package's own method (--network {PARTIAL_RES.name} runs the paper's)"
 ABOUT = {
-    BOX_FRAME.name: f"this package's own method (--network {PARTIAL_RES.name} runs the paper's)",
+    FROZEN_BOX_FRAME.name: OWN,
+    BOX_FRAME.name: OWN,
     PARTIAL_RES.name: f"the paper's network (without --network runs {BOX_FRAME.title}, this package's own)",
 }
 

@@ -13,7 +13,7 @@ from ..utils import UserInputError
 from ..utils.places import is_shipped, shipped
 from .stages import Stage, python
 
-SELECTIONS = {'masks_only': None, 'unselected': 'all', 'rpp': 'rpp'}
+SELECTIONS = {'masks_only': None, 'rpp': 'rpp', 'unselected': 'all'}
 """What is trained on: the few masks alone, with all pseudo masks, with the selected ones."""
 
 READOUTS = {'decoder': (), 'cells': ('model.head.contours_from=cells',)}
@@ -33,12 +33,14 @@ class Network:
         title: As tables call it.
         configs: Where its configs lie; ``{}`` stands for the stage.
         readouts: Keys of :data:`READOUTS` that it has.
+        options: ``key=value`` config options of its trainings on masks.
     """
 
     name: str
     title: str
     configs: str
     readouts: tuple[str, ...]
+    options: tuple[str, ...] = ()
 
     def config(self, stage: str) -> Path:
         """The shipped config of a stage, such as ``rec`` or ``m05-retrain``."""
@@ -51,7 +53,24 @@ PARTIAL_RES = Network(
 BOX_FRAME = Network(
     'box-frame', 'BoxFrame', 'configs/extended/box-frame_tiny_{}_refshapes.py', ('decoder', 'cells')
 )
-NETWORKS = {network.name: network for network in (PARTIAL_RES, BOX_FRAME)}
+FROZEN_BOX_FRAME = Network(
+    'box-frame-frozen',
+    'BoxFrame on frozen boxes',
+    BOX_FRAME.configs,
+    ('cells',),
+    (
+        'default_hooks.train_only.type=TrainOnlyHook',
+        'default_hooks.train_only.modules=[head.roi_memory,head.mask_cell_head]',
+        'model.head.mask_weight=0',
+        'model.head.contours_from=cells',
+        # a box starts from zeros, as in the boxes-only network
+        'model.head.init_cfg.type=Constant',
+        'model.head.init_cfg.val=0.0',
+        'model.head.init_cfg.override.name=task_embedding',
+    ),
+)
+"""Masks teach the box's features and its cells; the boxes-only network stays as it is, so steps are cheap."""
+NETWORKS = {network.name: network for network in (PARTIAL_RES, BOX_FRAME, FROZEN_BOX_FRAME)}
 
 
 @dataclass(frozen=True)
@@ -154,13 +173,19 @@ class PartialStudy:
         """The test's numbers of a network by a key of :data:`READOUTS`."""
         return self.work_dir(name) / f'{self.split}_{readout}.json'
 
-    def stages(self, ratios: Iterable[int]) -> list[Stage]:
-        """The paper's table but for what several studies share: the ceiling, and all of each ratio."""
-        stages = [*self.variant(Variant(100))]
+    def stages(self, ratios: Iterable[int], selections: Iterable[str] = tuple(SELECTIONS)) -> list[Stage]:
+        """The paper's table but for what several studies share.
+
+        Args:
+            ratios: Percent of masks, in the order they run; 100 is the ceiling.
+            selections: Keys of :data:`SELECTIONS`; masks only comes first wherever there are pseudo masks.
+        """
+        stages, pseudo = [], [name for name in selections if name != 'masks_only']
         for ratio in ratios:
-            stages += [*self.variant(Variant(ratio)), self.predict(ratio)]
-            for selection in ('rpp', 'unselected'):
-                stages += self.variant(Variant(ratio, selection))
+            stages += self.variant(Variant(ratio))
+            if pseudo and ratio < 100:
+                stages.append(self.predict(ratio))
+                stages += [stage for name in pseudo for stage in self.variant(Variant(ratio, name))]
         return stages
 
     def data(self) -> Stage:
@@ -234,8 +259,8 @@ class PartialStudy:
             label = f'{ratio} + {"RPP" if variant.selection == "rpp" else "all pseudo masks"}'
             yield self.pick(variant)
         config, work_dir = self.network.config(stage), self.work_dir(variant.name)
-        more = f'train_dataloader.dataset.ann_file={annotations.resolve()}'
-        yield self.train(config, work_dir, label, self.rec_checkpoint, more)
+        more = (*self.network.options, f'train_dataloader.dataset.ann_file={annotations.resolve()}')
+        yield self.train(config, work_dir, label, self.rec_checkpoint, *more)
         for readout in self.network.readouts if readouts is None else readouts:
             scores = self.scores(variant.name, readout)
             title = f'{label}, {readout}'

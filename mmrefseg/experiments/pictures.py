@@ -12,7 +12,7 @@ from ..datasets.refshapes import PRESETS, make_image
 from ..runs.config import load_config
 from ..structures.masks import to_bitmap
 from ..visualization.drawing import draw_case, save_grid
-from .few_masks import PartialStudy, Variant
+from .few_masks import READOUTS, PartialStudy, Variant
 
 
 def draw_first_masks(path: Path, count: int) -> None:
@@ -32,19 +32,20 @@ def draw_first_masks(path: Path, count: int) -> None:
     save_grid(cases, path)
 
 
-def draw_predictions(study: PartialStudy, variant: Variant, folder: Path, count: int) -> Path:
+def draw_predictions(study: PartialStudy, variant: Variant, readout: str, folder: Path, count: int) -> Path:
     """Draw a variant's predictions: expression, box, contour with its points in order, truth.
 
     Args:
         study: The finished study.
         variant: Whose network predicts.
+        readout: What its contours are read from, a key of :data:`READOUTS`.
         folder: Where ``predictions.png`` goes.
         count: How many expressions, the first of as many images.
 
     Returns:
         The picture's path.
     """
-    options = dict(option.split('=', 1) for option in study.size_options)
+    options = dict(option.split('=', 1) for option in (*study.size_options, *READOUTS[readout]))
     options = {key: None if value == 'None' else value for key, value in options.items()}
     config = load_config(study.network.config('m100'), options)
     infer = RefSegInferencer(config, study.checkpoint(variant))

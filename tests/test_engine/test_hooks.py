@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.runner import EpochBasedTrainLoop
 from mmengine.structures import InstanceData
 from torch import nn
 
@@ -226,8 +227,10 @@ def test_metrics_hear_what_was_loaded(tmp_path, load_from, steps, expected):
     load_from, name = (text and text.format(folder=tmp_path) for text in (load_from, expected[0]))
     asker, others = Asker(), [Asker(begun=True), object()]
     evaluator = SimpleNamespace(metrics=[*others, asker])
+    # a loop that has been built is one that has trained; before, the runner holds its config
+    loop = object.__new__(EpochBasedTrainLoop) if steps else {}
     NameCheckpointHook().before_test(
-        make_runner(tmp_path, _load_from=load_from, iter=steps, test_evaluator=evaluator)
+        make_runner(tmp_path, _load_from=load_from, iter=steps, _train_loop=loop, test_evaluator=evaluator)
     )
     assert asker.told == [(name, file_sha256(tmp_path / 'a.pth') if expected[1] else None)]
     assert others[0].told == []

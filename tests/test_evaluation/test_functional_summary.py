@@ -8,13 +8,8 @@ import pytest
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 
-from mmrefseg.evaluation.functional import (
-    Pair,
-    apply_protocol,
-    score_pairs,
-    summarise_generalized,
-    unique_pairs,
-)
+from mmrefseg.evaluation.functional.generalized import summarise_generalized
+from mmrefseg.evaluation.functional.protocols import Pair, apply_protocol, score_pairs, unique_pairs
 from mmrefseg.evaluation.functional.summary import (
     intersection_and_union,
     iou_of_counts,

@@ -8,7 +8,7 @@ import torch
 from metric_samples import HEIGHT, WIDTH, annotations_of, evaluate, make_samples
 from mmdet.registry import METRICS
 
-from mmrefseg.evaluation.functional import score_pairs
+from mmrefseg.evaluation.functional.protocols import score_pairs
 from mmrefseg.evaluation.functional.summary import summarise_boxes, summarise_masks
 from mmrefseg.evaluation.metrics.ref_metrics import RECMetric, RESMetric
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions

@@ -6,7 +6,7 @@ import json
 import pytest
 from metric_samples import annotations_of, evaluate, make_samples
 
-from mmrefseg.evaluation.functional import score_pairs
+from mmrefseg.evaluation.functional.protocols import score_pairs
 from mmrefseg.evaluation.metrics.ref_metrics import RECMetric, RESMetric
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
 from mmrefseg.utils import UserInputError

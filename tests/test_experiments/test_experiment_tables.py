@@ -83,10 +83,24 @@ def test_one_checkpoint_for_all_seeds_counts_once(tmp_path):
 
 @pytest.mark.parametrize('network', [PARTIAL_RES, BOX_FRAME])
 def test_no_stage_of_the_experiment_keeps_its_log_where_another_does(tmp_path, network):
-    stages = PartialStudy(tmp_path, 0, network=network).stages([1, 5, 10])
+    stages = PartialStudy(tmp_path, 0, network=network).stages([1, 5, 10, 100])
     slugs, outputs = {stage.slug for stage in stages}, {stage.output for stage in stages}
     # ten trainings, each tested by every readout; for each share, predictions and two selections
     assert len(stages) == len(slugs) == len(outputs) == 10 * (1 + len(network.readouts)) + 3 * 3
+
+
+def test_ratios_and_selections_run_in_the_order_they_are_named(tmp_path):
+    study = PartialStudy(tmp_path, 0, network=PARTIAL_RES)
+
+    def trained(*args):
+        return [stage.name for stage in study.stages(*args) if stage.epochs]
+
+    assert trained([100, 5], ['rpp']) == ['all masks', '5 % of the masks', '5 % of the masks + RPP']
+    assert trained([1], ['unselected', 'rpp'])[1:] == [
+        '1 % of the masks + all pseudo masks', '1 % of the masks + RPP'
+    ]  # fmt: skip
+    assert trained([5], ['masks_only']) == ['5 % of the masks']
+    assert not any('pseudo' in stage.name for stage in study.stages([5], ['masks_only']))
 
 
 def test_networks_differ_in_config_and_readout_and_share_all_else(tmp_path):

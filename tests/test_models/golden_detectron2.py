@@ -59,7 +59,7 @@ def load_config(name: str) -> Config:
 
 
 def prepare(config: Config, image: np.ndarray) -> dict:
-    """One picture through the config's test pipeline, from behind the decoder."""
+    """One image through the config's test pipeline, from behind the decoder."""
     skipped = ('LoadImageFromFile', 'LoadAnnotations')
     steps = [TRANSFORMS.build(step) for step in config.test_pipeline if step['type'] not in skipped]
     shape = image.shape[:2]

@@ -125,7 +125,7 @@ def fill_buffers(model: torch.nn.Module) -> None:
 
 
 def normalise(raw: np.ndarray, size: int) -> torch.Tensor:
-    """A picture (H, W, 3) RGB uint8 as the originals give it to the network: (3, size, size) float32."""
+    """An image (H, W, 3) RGB uint8 as the originals give it to the network: (3, size, size) float32."""
     image = np.asarray(Image.fromarray(raw).resize((size, size), Image.Resampling.BILINEAR))
     image = torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
     return (image - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]

@@ -42,7 +42,7 @@ class Golden:
     config: Config
 
     def samples(self) -> list[DetDataSample]:
-        """The pictures' sizes as a pipeline would give them, with one expression each."""
+        """The images' sizes as a pipeline would give them, with one expression each."""
         names = ('meta_img_shape', 'meta_ori_shape', 'meta_scale_factor')
         metas = zip(*(self.inputs[name] for name in names), strict=True)
         return [

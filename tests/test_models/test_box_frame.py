@@ -157,6 +157,18 @@ def test_more_jittered_boxes_are_more_contours_of_the_same_weight(encoded):
     assert not torch.allclose(once['loss_mask'], head.loss(memory, KNOWN, tokens, counts)['loss_mask'])
 
 
+def test_without_a_weight_the_decoder_gets_no_contours_and_the_cells_the_same(encoded):
+    model, memory = encoded
+    head, tokens = model.head, torch.full((4, model.head.num_mask_tokens), 7)
+    head.jitter = 0.0
+    arguments = (memory, KNOWN, tokens, torch.tensor([True, True, False, False]))
+    whole = head.loss(*arguments)
+    head.mask_weight = 0.0
+    cells = head.loss(*arguments)
+    assert set(whole) - set(cells) == {'loss_mask', 'acc_token'}
+    assert all(torch.equal(cells[key], whole[key]) for key in ('loss_box', 'loss_mask_cell'))
+
+
 def test_contours_around_the_cells_follow_a_dense_mask(encoded):
     """A disc in the cells' logits becomes a contour that fills the same disc, in the image's bins."""
     head = encoded[0].head

@@ -86,8 +86,8 @@ def ran(repo_root, golden_dir, tmp_path_factory):
     sample = DetDataSample(
         metainfo=dict(img_id=0, ori_shape=(height, width), img_shape=(height, width), scale_factor=(1.0, 1.0))
     )
-    picture = torch.from_numpy(golden['image_bgr'].transpose(2, 0, 1).copy())
-    data = model.data_preprocessor(dict(inputs=[picture], data_samples=[sample]), False)
+    image = torch.from_numpy(golden['image_bgr'].transpose(2, 0, 1).copy())
+    data = model.data_preprocessor(dict(inputs=[image], data_samples=[sample]), False)
     with torch.no_grad():
         backbone = model.backbone(data['inputs'])
         fpn = model.neck(backbone)
@@ -174,7 +174,7 @@ def test_mmdet_1_is_refused(tmp_path):
 
 
 def test_one_image_on_one_process_trains():
-    """ResNeSt's attention normalises a vector: PyTorch's BN raises, the one in SyncBN's place does not."""
+    """ResNeSt's attention normalises a vector: PyTorch's BN raises, the one in SyncBN's position does not."""
     torch.manual_seed(0)
     name, norm = build_norm_layer(dict(type='SmallBatchBN', requires_grad=True), 3)
     assert name == 'bn' and isinstance(norm, SmallBatchBN)

@@ -1,6 +1,6 @@
 """Mask R-CNN against numbers computed by detectron2, stage by stage.
 
-Pictures of the shipped test pipeline, weights through the converter. Boxes within 0.05 pixels, probabilities
+Images of the shipped test pipeline, weights through the converter. Boxes within 0.05 pixels, probabilities
 within 1e-4. Detections are matched by IoU, since scores differ by as little as 3e-6 between neighbours.
 """
 

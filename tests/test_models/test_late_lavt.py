@@ -1,4 +1,4 @@
-"""What the tiny LAVT adds: late gates, words matched by sight, a shared decoder, losses of the picture."""
+"""What the tiny LAVT adds: late gates, words matched by sight, a shared decoder, losses of the image."""
 
 import pytest
 import torch
@@ -88,7 +88,7 @@ def test_losses_are_the_recorded_ones():
     assert {name: total**0.5 for name, total in squares.items()} == pytest.approx(norms, rel=1e-4)
 
 
-def test_expressions_of_a_picture_share_all_before_the_first_gate():
+def test_expressions_of_a_image_share_all_before_the_first_gate():
     model, images = tiny().eval(), torch.randn(2, 3, 64, 64)
     calls = {}
     for i, layer in enumerate(model.backbone.layers):
@@ -139,9 +139,9 @@ def test_cells_receive_the_words_that_fit_them():
     assert words.shape[-1] == encoder.out_channels == 16 + 17
     context, received = backbone._find_words(cells, words, mask)
     wanted = torch.zeros(5, 16)
-    for place, word in enumerate(tokens.ids[0, :2]):
+    for position, word in enumerate(tokens.ids[0, :2]):
         fit = (cells[0] @ encoder.visual.weight[word] + encoder.visual.bias[word]).sigmoid()
-        wanted += fit[:, None] * backbone.visual_words(context[0, place])
+        wanted += fit[:, None] * backbone.visual_words(context[0, position])
     assert torch.allclose(received[0], wanted, atol=1e-5)
 
 

@@ -1,4 +1,4 @@
-"""LAVT as a detector: gradients, shared pictures, switches, sentences together, frames."""
+"""LAVT as a detector: gradients, shared images, switches, sentences together, frames."""
 
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ def test_class_weights_are_a_weighted_mean():
         ),
     ],
 )
-def test_expressions_of_a_picture_share_its_stage(backbone, head):
+def test_expressions_of_a_image_share_its_stage(backbone, head):
     if head:
         model = tiny(**backbone)
         model.decode_head = MODELS.build({key: value for key, value in head.items() if key != '_delete_'})

@@ -17,7 +17,7 @@ EXACT, NOISE = 1e-8, 2e-4
 
 
 def run(golden, name, size, dtype, words=None):
-    """What our model computes at the places that the goldens recorded: name -> array."""
+    """What our model computes at the positions that the goldens recorded: name -> array."""
     model, io, seen = golden.model.to(dtype), golden.arrays(name, 'io'), {}
     handles = []
 
@@ -59,7 +59,7 @@ def cut(ours, key, shape):
 
 
 def compare(ours, theirs, tolerance):
-    """Compare every recorded array that we have a place for.
+    """Compare every recorded array that we have a position for.
 
     Args:
         tolerance: Of each stage, as a function of the stage's name.
@@ -70,7 +70,7 @@ def compare(ours, theirs, tolerance):
     count = 0
     for name, array in theirs.items():
         key = name.removesuffix('_f64')
-        place = next(
+        position = next(
             (
                 key.removesuffix(end)
                 for end in ('', '_head', '_crop', '_stride3')
@@ -78,11 +78,11 @@ def compare(ours, theirs, tolerance):
             ),
             None,
         )
-        if place is None:
+        if position is None:
             continue
-        part = cut(ours[place], key, array.shape)
+        part = cut(ours[position], key, array.shape)
         assert part.shape == array.shape, key
-        assert np.abs(part - array).max() <= tolerance(place), key
+        assert np.abs(part - array).max() <= tolerance(position), key
         count += 1
     return count
 
@@ -96,7 +96,7 @@ def noise(_place):
 
 
 def assert_complete(golden):
-    """Every key of the original has a place or a reason, every one of ours a value."""
+    """Every key of the original has a position or a reason, every one of ours a value."""
     golden.report.require_complete('golden')
     accounted = len(golden.report.state) + len(golden.report.dropped)
     assert accounted == len(golden.network.state)

@@ -21,7 +21,7 @@ STAGES, LOGITS = 3e-2, 5e-3
 
 def twice(floor):
     """Two runs in 32 bits are each as far from the truth as the floor says."""
-    return lambda place: 2 * floor['logits' if place.startswith(('logits', 'loss')) else place]
+    return lambda position: 2 * floor['logits' if position.startswith(('logits', 'loss')) else position]
 
 
 def test_lavt_base(golden_dir):
@@ -67,9 +67,9 @@ def assert_pytorch_stages(ours, theirs, tolerance):
     count = 0
     for name, array in theirs.items():
         key = name.removesuffix('_f64')
-        place = key.rsplit('_', 1)[0]
-        if place in ours and key.endswith(('_head', '_crop')):
-            part = cut(ours[place], key, array.shape)
+        position = key.rsplit('_', 1)[0]
+        if position in ours and key.endswith(('_head', '_crop')):
+            part = cut(ours[position], key, array.shape)
             assert part.shape == array.shape, key
             assert np.abs(part - array).max() <= tolerance, key
             count += 1
@@ -112,7 +112,7 @@ def test_lavt_pytorch(reproduction):
     assert np.abs(words.numpy() - io['language_features']).max() <= 1e-5
     maps, seen = run_pytorch_backbone(reproduction, name, 224, torch.float64, words)
     assert assert_pytorch_stages(seen, golden, EXACT) >= 11
-    # One picture, one block in 64 bits at a time: the decoder has 336 M parameters.
+    # One image, one block in 64 bits at a time: the decoder has 336 M parameters.
     *finer, x = (feature[:1] for feature in maps)
     head = reproduction.model.decode_head
     with torch.no_grad():
@@ -183,7 +183,7 @@ def test_lavt_pytorch_base(reproduction, golden_dir):
 
 
 def test_lavt_pytorch_sentences_averaged(reproduction, monkeypatch):
-    """``avg`` through ``predict``: logits of every sentence, then masks of their mean in the picture's size.
+    """``avg`` through ``predict``: logits of every sentence, then masks of their mean in the image's size.
 
     Of an object with one sentence, and of one with three.
     """
@@ -204,13 +204,13 @@ def test_lavt_pytorch_sentences_averaged(reproduction, monkeypatch):
     monkeypatch.setitem(model.test_cfg, 'sentences', 'avg')
     handle = model.decode_head.register_forward_hook(lambda _m, _i, output: logits.append(output))
     for i in objects:
-        picture, truth = golden[f's{i}_image'], golden[f's{i}_mask'].astype(bool)
+        image, truth = golden[f's{i}_image'], golden[f's{i}_mask'].astype(bool)
         info = dict(
             img_shape=(224, 224), ori_shape=truth.shape, ref_ids=[7] * (i + 1),
             expressions=[f'{i} {k}' for k in range(i + 1)],
         )  # fmt: skip
         with torch.no_grad():
-            masks = model.predict(normalise(picture, 224)[None], [DetDataSample(metainfo=info)])[0]
+            masks = model.predict(normalise(image, 224)[None], [DetDataSample(metainfo=info)])[0]
         masks = masks.pred_instances.masks.numpy()
         assert (masks == masks[:1]).all() and len(masks) == i + 1
         counts.append([(masks[0] & truth).sum(), (masks[0] | truth).sum()])

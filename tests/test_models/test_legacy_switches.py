@@ -26,7 +26,7 @@ H, W, C, BINS = 3, 5, 4, 100
 
 @pytest.fixture
 def memory():
-    """Two pictures on a grid of 3 x 5; the second has one row and two columns of padding. A token behind."""
+    """Two images on a grid of 3 x 5; the second has one row and two columns of padding. A token behind."""
     torch.manual_seed(0)
     padding = torch.zeros(2, H, W, dtype=torch.bool)
     padding[1, 2:] = True
@@ -40,29 +40,29 @@ def memory():
 def test_co_content_is_the_column_at_x_and_the_row_at_y(memory):
     tokens = torch.randint(BINS, (2, 8))
     ours = CoContent(BINS)(tokens, memory)
-    picture = memory.image_tokens
+    image = memory.image_tokens
     for m, (columns, rows) in enumerate(((5, 3), (3, 2))):
-        for place, token in enumerate(tokens[m].tolist()):
-            if place % 2 == 0:
+        for position, token in enumerate(tokens[m].tolist()):
+            if position % 2 == 0:
                 column = min(int((token + 0.5) / BINS * columns), columns - 1)
-                expected = picture[m, :rows, column].mean(0)
+                expected = image[m, :rows, column].mean(0)
             else:
                 row = min(int((token + 0.5) / BINS * rows), rows - 1)
-                expected = picture[m, row, :columns].mean(0)
-            torch.testing.assert_close(ours[m, place], expected)
+                expected = image[m, row, :columns].mean(0)
+            torch.testing.assert_close(ours[m, position], expected)
 
 
 def test_legacy_co_content_is_transposed_and_takes_in_the_padding(memory):
     tokens = torch.randint(BINS, (2, 8))
     theirs = CoContent(BINS, legacy=True)(tokens, memory)
-    picture = memory.image_tokens
+    image = memory.image_tokens
     for m in range(2):
-        for place, token in enumerate(tokens[m].tolist()):
-            if place % 2 == 0:
-                expected = picture[m, int(token / BINS * (H - 1))].mean(0)
+        for position, token in enumerate(tokens[m].tolist()):
+            if position % 2 == 0:
+                expected = image[m, int(token / BINS * (H - 1))].mean(0)
             else:
-                expected = picture[m, :, int(token / BINS * (W - 1))].mean(0)
-            torch.testing.assert_close(theirs[m, place], expected)
+                expected = image[m, :, int(token / BINS * (W - 1))].mean(0)
+            torch.testing.assert_close(theirs[m, position], expected)
     assert not torch.allclose(theirs, CoContent(BINS)(tokens, memory))
 
 
@@ -129,8 +129,8 @@ def predict_tokens(model, tokens, meta, **test_cfg):
 
 
 @pytest.mark.parametrize('original', ['seqtr', 'partial'])
-def test_sequence_endings_in_the_pictures_own_frame(golden_dir, original):
-    """The hand-made sequences: the original's byte for byte by switch, by default in the right place."""
+def test_sequence_endings_in_the_images_own_frame(golden_dir, original):
+    """The hand-made sequences: the original's byte for byte by switch, by default in the right position."""
     arrays = np.load(golden_dir / f'seqtr/I_facts_{original}.npz')
     facts = json.loads((golden_dir / f'seqtr/I_facts_{original}.json').read_text())
     moved = 0

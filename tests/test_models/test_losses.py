@@ -31,15 +31,15 @@ def test_gaussian_labels_by_a_plain_loop():
     weight = torch.rand(2, 3)
     total = 0.0
     for m in range(2):
-        for place in range(3):
-            token = targets[m, place].item()
+        for position in range(3):
+            token = targets[m, position].item()
             label = np.zeros(bins + 1)
             if token == bins:
                 label[bins] = 1
             else:
                 label[:bins] = np.exp(-((np.arange(bins) - token) ** 2) / (2 * sigma**2))
                 label /= label.sum()
-            log_probs = logits[m, place].float().log_softmax(-1).numpy()
-            total -= weight[m, place].item() * (label * log_probs).sum()
+            log_probs = logits[m, position].float().log_softmax(-1).numpy()
+            total -= weight[m, position].item() * (label * log_probs).sum()
     loss = SequenceGaussianLabelLoss(bins, sigma)(logits, targets, weight)
     assert loss.item() == pytest.approx(total / 6, rel=1e-5)

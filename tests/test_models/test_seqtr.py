@@ -149,15 +149,15 @@ def test_several_places_at_once_behind_those_of_a_cache():
     with torch.no_grad():
         memory = model.encode(batch_inputs=data['inputs'], batch_data_samples=data['data_samples'])
         x = torch.randn(4, 9, 32)
-        cache = decoder.start(first_place=2)
+        cache = decoder.start(first_position=2)
         parts = [decoder(part, memory, cache=cache) for part in x.split((4, 1, 4), 1)]
-        assert cache.place == 11
+        assert cache.position == 11
         torch.testing.assert_close(
-            torch.cat(parts, 1), decoder(x, memory, first_place=2), rtol=1e-4, atol=1e-5
+            torch.cat(parts, 1), decoder(x, memory, first_position=2), rtol=1e-4, atol=1e-5
         )
 
 
-def test_expressions_of_one_picture_share_the_backbone_and_do_not_mix():
+def test_expressions_of_one_image_share_the_backbone_and_do_not_mix():
     model = build_tiny(**TASKS['res'], **PARTIAL)
     together = run_predict(model, make_batch(sizes=((64, 64),), pairs=(3,)))[0].pred_instances
     calls = []
@@ -242,7 +242,7 @@ def test_tensor_mode_gives_tokens():
 
 
 def test_a_batch_of_one_sentence_trains():
-    """The last batch of an epoch may hold one picture with one expression."""
+    """The last batch of an epoch may hold one image with one expression."""
     config = tiny_config(**TASKS['res'], **PARTIAL)
     config['language_model']['batch_norm'] = True
     model = MODELS.build(config).train()

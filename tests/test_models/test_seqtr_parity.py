@@ -29,7 +29,7 @@ def golden(request, golden_dir):
 
 @pytest.fixture(scope='module')
 def predicted(golden):
-    """One pass from pictures to tokens, for all tests."""
+    """One pass from images to tokens, for all tests."""
     with torch.no_grad():
         language, fused, token, memory = encode(golden)
         out = golden.model.head.predict(memory, keep_logits=True)
@@ -114,7 +114,7 @@ def test_boxes(golden, predicted, monkeypatch):
 
 
 def test_masks_byte_for_byte(golden, predicted, monkeypatch):
-    """Drawn in the padded frame, and resized with the padding to the picture's own: ``legacy_rescale``."""
+    """Drawn in the padded frame, and resized with the padding to the image's own: ``legacy_rescale``."""
     if 'pred_masks_padscale' not in golden.meta:
         assert predicted.out.masks is None or golden.name == 'C_partial_multitask'
         return

@@ -42,7 +42,7 @@ def partial_res(golden_dir):
 
 
 def test_config_beside_the_checkpoint_gives_the_originals_boxes(published, partial_res, golden_dir):
-    """From the two files alone, by the model's own predict, in the pictures' own frame."""
+    """From the two files alone, by the model's own predict, in the images' own frame."""
     golden = np.load(golden_dir / 'seqtr' / 'A_seqtr_rec_scaled.npz')
     config = Config.fromfile(published / 'rec.py')
     with DefaultScope.overwrite_default_scope('mmdet'):

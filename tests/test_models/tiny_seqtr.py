@@ -14,7 +14,7 @@ EXPRESSIONS = ['the red star', 'blue circle', 'the left circle', 'the star']
 
 
 def tiny_config(**head) -> dict:
-    """64-pixel pictures, stride 16, 6 points, 16 bins."""
+    """64-pixel images, stride 16, 6 points, 16 bins."""
     return dict(
         type='SeqTR',
         data_preprocessor=dict(
@@ -63,7 +63,7 @@ PARTIAL = dict(language_token=True, task_prompt=True, co_content=True, point_mod
 
 
 def make_batch(sizes=((64, 64), (48, 64)), pairs=(3, 1), seed=0) -> dict:
-    """Random pictures with ``pairs`` expressions each, as a pipeline packs them."""
+    """Random images with ``pairs`` expressions each, as a pipeline packs them."""
     generator = torch.Generator().manual_seed(seed)
     inputs, samples, first = [], [], 0
     for (height, width), count in zip(sizes, pairs, strict=True):

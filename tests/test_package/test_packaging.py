@@ -50,6 +50,10 @@ def test_the_wheel_carries_configs_and_tools(source_tree, tmp_path):
             name = f'mmrefseg/.mim/{path.relative_to(source_tree)}'
             assert packed.get(name) == path.read_bytes(), name
     assert 'mmrefseg/.mim/model-index.yml' in packed
+    weights = list((source_tree / 'mmrefseg/weights').iterdir())
+    assert len(weights) == 2
+    for path in weights:
+        assert packed.get(f'mmrefseg/weights/{path.name}') == path.read_bytes()
     modules = {str(path.relative_to(source_tree)) for path in (source_tree / 'mmrefseg').rglob('*.py')}
     assert modules <= packed.keys(), modules - packed.keys()
     assert not [

@@ -20,7 +20,7 @@ from mmrefseg.analysis.cases import collect_cases
 from mmrefseg.analysis.failure_study import FailureStudy
 from mmrefseg.analysis.page import ImageReader, draw_cases, render_page
 from mmrefseg.datasets.annotations import load_split
-from mmrefseg.evaluation.functional import PROTOCOLS
+from mmrefseg.evaluation.functional.protocols import PROTOCOLS
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
 from mmrefseg.utils import UserInputError, atomic_write, cli, load_json, track
 

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.datasets.annotations import load_split
-from mmrefseg.evaluation.functional import PROTOCOLS, Pair, Scores, score_pairs, summarise_generalized
+from mmrefseg.evaluation.functional.generalized import summarise_generalized
+from mmrefseg.evaluation.functional.protocols import PROTOCOLS, Pair, Scores, score_pairs
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
 from mmrefseg.structures.rle import areas, intersection_areas
 from mmrefseg.utils import UserInputError, atomic_write, cli, dump_json

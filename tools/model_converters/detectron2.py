@@ -31,10 +31,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def expected(checkpoint: 'Detectron2Checkpoint') -> dict[str, tuple[int, ...]]:
     """Names and shapes of the model that the checkpoint is for."""
+    import mmrefseg.registration  # noqa: F401  isort: skip  (before anything imports mmdet)
     import torch
+    from mmdet.registry import MODELS
+    from mmengine.config import Config
+    from mmengine.registry import init_default_scope
 
     from mmrefseg.checkpoints.conversion_report import expected_shapes
-    from mmrefseg.runs.config import MODELS, Config, init_default_scope
 
     config = Config.fromfile(CONFIGS / f'mask-rcnn_r{checkpoint.depth}-caffe_fpn_3x_coco.py').model
     if not checkpoint.backbone_only:

@@ -28,11 +28,14 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 
 def expected(path: str) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the model of a config."""
+    import mmrefseg.registration  # noqa: F401  isort: skip  (before anything imports mmdet)
     import torch
+    from mmdet.registry import MODELS
+    from mmengine.registry import init_default_scope
 
     from mmrefseg.checkpoints.conversion_report import expected_shapes
     from mmrefseg.runs.batch_norm import replace_sync_batch_norm
-    from mmrefseg.runs.config import MODELS, init_default_scope, load_config
+    from mmrefseg.runs.config import load_config
 
     config = load_config(path)
     if 'model' not in config:

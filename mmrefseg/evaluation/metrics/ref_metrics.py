@@ -5,7 +5,7 @@ from collections.abc import Hashable
 from mmdet.registry import METRICS
 
 from ...utils import UserInputError
-from ..functional import PROTOCOLS, Pair, Scores, score_pairs
+from ..functional.protocols import PROTOCOLS, Pair, Scores, score_pairs
 from .ref_samples import ReferringMetric, describe, sample_pairs
 
 

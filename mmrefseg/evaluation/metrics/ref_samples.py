@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from ...structures.boxes import xywh_to_xyxy, xyxy_to_xywh
 from ...structures.rle import encode_mask, resize_mask
 from ...utils import UserInputError, dump_json
-from ..functional import Pair, Scores, score_pairs, unique_pairs
+from ..functional.protocols import Pair, Scores, score_pairs, unique_pairs
 
 
 class UncutMetric(BaseMetric):

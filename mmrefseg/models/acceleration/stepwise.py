@@ -1,11 +1,11 @@
-"""SeqTR's decoding, one place at a time: what of it can be prepared before the first place is.
+"""SeqTR's decoding, one position at a time: what of it can be prepared before the first position is.
 
 A step multiplies a few vectors by all weights and reads all keys and values, so that memory traffic and
 the number of operations are what it costs. Products that read the same vector are one product, what depends
-on the place alone is computed for all places at once, and attention is two batched products: with one query
-that takes less than half the time of the fused attention, which is made for many. What depends on weights
-alone (``...Weights``) is kept from batch to batch, packed for the products.
-Letters: M sequences, L places, S memory positions, C channels, A heads, V token classes, H W grid.
+on the position alone is computed for all positions at once, and attention is two batched products: with one
+query that takes less than half the time of the fused attention, which is made for many. What depends on
+weights alone (``...Weights``) is kept from batch to batch, packed for the products.
+Letters: M sequences, L positions, S memory positions, C channels, A heads, V token classes, H W grid.
 """
 
 from collections.abc import Callable
@@ -29,17 +29,17 @@ class StepwiseHead(Accelerated):
     accelerates = (SeqTRHead,)
     methods = ('start',)
 
-    def start(self, memory: Memory, first_place: int = 0) -> Decoding:
+    def start(self, memory: Memory, first_position: int = 0) -> Decoding:
         """See :meth:`SeqTRHead.start`."""
         head = self.module
         if head.training or torch.is_autocast_enabled(memory.tokens.device.type):
-            return self.plain(memory, first_place, method='start')
+            return self.plain(memory, first_position, method='start')
         # Weights are packed for about so many vectors, not anew for each number of them.
         count = 1 << (len(memory.tokens) - 1).bit_length()
         parameters = [*head.decoder.parameters(), *head.predictor.parameters()]
         weights = self.derived('weights', lambda: DecoderWeights(head, count), parameters, count)
         with torch.no_grad():
-            return StepwiseDecoding(head, weights, memory, first_place)
+            return StepwiseDecoding(head, weights, memory, first_position)
 
 
 class DecoderWeights:
@@ -70,7 +70,7 @@ class LayerWeights:
 
     Args:
         layer: The layer.
-        position: (L, C) positions of all places.
+        position: (L, C) codes of all positions.
         count: See :class:`DecoderWeights`.
     """
 
@@ -130,49 +130,51 @@ class StepwiseDecoding(Decoding):
         head: The head.
         weights: Of the head.
         memory: What the decoder looks at, of M expressions.
-        first_place: The place of the sequences' first position.
+        first_position: Where in the decoder's table of positions the sequences begin.
     """
 
-    def __init__(self, head: SeqTRHead, weights: DecoderWeights, memory: Memory, first_place: int) -> None:
+    def __init__(self, head: SeqTRHead, weights: DecoderWeights, memory: Memory, first_position: int) -> None:
         self.head, self.memory, self.weights = head, memory, weights
-        self.place, last = first_place, head.decoder.max_length
+        self.position, last = first_position, head.decoder.max_length
         hidden = None
         if memory.padding.any():
             heads = weights.layers[0].heads
             hidden = padding_bias(memory.padding, memory.tokens.dtype)[:, 0].repeat_interleave(heads, 0)
-        self.layers = [StepwiseLayer(layer, memory, (first_place, last), hidden) for layer in weights.layers]
+        self.layers = [
+            StepwiseLayer(layer, memory, (first_position, last), hidden) for layer in weights.layers
+        ]
         self.content = None if head.co_content is None else ContentTable(head.co_content, memory)
 
     @torch.inference_mode()
     def step(self, x: Tensor) -> Tensor:
         """See :meth:`Decoding.step`."""
         for layer in self.layers:
-            x = layer(x, self.place)
-        self.place += 1
+            x = layer(x, self.position)
+        self.position += 1
         return self.weights.predict(x)
 
-    def embed(self, tokens: Tensor, place: int) -> Tensor:
+    def embed(self, tokens: Tensor, position: int) -> Tensor:
         """See :meth:`Decoding.embed`."""
         x = self.head.token_embedding(tokens)
-        return x if self.content is None else x.add_(self.content(tokens, place))
+        return x if self.content is None else x.add_(self.content(tokens, position))
 
 
 class StepwiseLayer:
-    """A :class:`DecoderLayer` that is given one place of each sequence after the other, without dropout.
+    """A :class:`DecoderLayer` that is given one position of each sequence after the other, without dropout.
 
     Args:
         weights: Of the layer.
         memory: What the cross-attention looks at.
-        places: The first place, and the one behind the last.
+        positions: The first position, and the one behind the last.
         hidden: (MA, 1, S) logits that hide the padding, if there is any.
     """
 
     def __init__(
-        self, weights: LayerWeights, memory: Memory, places: tuple[int, int], hidden: Tensor | None
+        self, weights: LayerWeights, memory: Memory, positions: tuple[int, int], hidden: Tensor | None
     ) -> None:
         (m, _, c), heads = memory.tokens.shape, weights.heads
-        self.weights, self.hidden, self.first = weights, hidden, places[0]
-        self.own = memory.tokens.new_empty(2, m, heads, places[1] - places[0], c // heads)
+        self.weights, self.hidden, self.first = weights, hidden, positions[0]
+        self.own = memory.tokens.new_empty(2, m, heads, positions[1] - positions[0], c // heads)
         self.own_key, self.own_value = self.own.flatten(1, 2)  # (MA, L, C/A) each
         # Contiguous for each head: every step reads all of it.
         key = weights.cross.project_key(memory.tokens + memory.position).contiguous()
@@ -180,28 +182,28 @@ class StepwiseLayer:
         self.value = weights.cross.project_value(memory.tokens).contiguous().flatten(0, 1)  # (MA, S, C/A)
         self.points = None if weights.points is None else StepwisePoints(weights.points, memory)
 
-    def __call__(self, x: Tensor, place: int) -> Tensor:
-        """The embedded tokens (M, C) of this place -> (M, C)."""
+    def __call__(self, x: Tensor, position: int) -> Tensor:
+        """The embedded tokens (M, C) of this position -> (M, C)."""
         weights = self.weights
         norm1, norm2, norm3 = weights.norms
-        x = norm1(self._attend_own(x, place))
-        x = norm2(self._attend_memory(x, place))
+        x = norm1(self._attend_own(x, position))
+        x = norm2(self._attend_memory(x, position))
         return norm3(weights.narrow(weights.widen(x, relu=True), residual=x))
 
-    def _attend_own(self, x: Tensor, place: int) -> Tensor:
-        """(M, C) -> (M, C), the residual added; the earlier places have been here."""
+    def _attend_own(self, x: Tensor, position: int) -> Tensor:
+        """(M, C) -> (M, C), the residual added; the earlier positions have been here."""
         (m, c), weights = x.shape, self.weights
-        projected = weights.project_own(x, weights.added_own[place]).view(m, 3, weights.heads, -1)
-        end = place - self.first + 1
+        projected = weights.project_own(x, weights.added_own[position]).view(m, 3, weights.heads, -1)
+        end = position - self.first + 1
         self.own[:, :, :, end - 1] = projected[:, 1:].transpose(0, 1)
         query = projected[:, 0].reshape(m * weights.heads, 1, -1)
         share = torch.bmm(query, self.own_key[:, :end].transpose(1, 2)).softmax(-1)
         return weights.finish_own(torch.bmm(share, self.own_value[:, :end]).view(m, c), residual=x)
 
-    def _attend_memory(self, x: Tensor, place: int) -> Tensor:
+    def _attend_memory(self, x: Tensor, position: int) -> Tensor:
         """(M, C) -> (M, C), the residual added."""
         (m, c), weights = x.shape, self.weights
-        query = weights.project_query(x, weights.added_query[place]).view(m * weights.heads, 1, -1)
+        query = weights.project_query(x, weights.added_query[position]).view(m * weights.heads, 1, -1)
         if self.hidden is None:
             logits = torch.bmm(query, self.key)
         else:
@@ -212,7 +214,7 @@ class StepwiseLayer:
 
 
 class StepwisePoints:
-    """:class:`PointModulation` of one place of each sequence.
+    """:class:`PointModulation` of one position of each sequence.
 
     Args:
         weights: Of the module.
@@ -253,9 +255,9 @@ class ContentTable:
             first = torch.arange(m, device=index.device)[:, None] * (count + 1)
             self.axes.append((index + first, F.pad(lines, (0, 0, 0, 1)).flatten(0, 1)))
 
-    def __call__(self, tokens: Tensor, place: int) -> Tensor:
-        """Features (M, C) of tokens (M,) at a place of their sequence: even is x, odd is y."""
-        index, lines = self.axes[place % 2]
+    def __call__(self, tokens: Tensor, position: int) -> Tensor:
+        """Features (M, C) of tokens (M,) at a position of their sequence: even is x, odd is y."""
+        index, lines = self.axes[position % 2]
         return lines.index_select(0, index.gather(1, tokens[:, None])[:, 0])
 
 

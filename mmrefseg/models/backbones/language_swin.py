@@ -1,6 +1,6 @@
 """Swin with a language gate after each stage: LAVT's backbone (Yang et al., CVPR 2022).
 
-Letters: B pictures, M expressions, T words, D channels of the words, H W cells, C channels.
+Letters: B images, M expressions, T words, D channels of the words, H W cells, C channels.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class LanguageSwin(BaseModule):
     """A Swin transformer whose stages see the words.
 
     After each stage a gate fuses the map with the words: the fused map goes to the decoder, the gated one
-    to the next stage. The first stage, which has seen no word, is shared by the expressions of a picture.
+    to the next stage. The first stage, which has seen no word, is shared by the expressions of an image.
 
     Args:
         embed_dims: C of the first stage, doubled by each further one. 96 is tiny and small, 128 base.
@@ -108,7 +108,7 @@ class LanguageSwin(BaseModule):
             images: (B, 3, H, W) float, normalised.
             words: (M, T, D).
             mask: (M, T), True at real words.
-            index: (M,) the picture of each expression; ``None`` if M = B, one each.
+            index: (M,) the image of each expression; ``None`` if M = B, one each.
 
         Returns:
             Four maps (M, C, h, w), finest first: strides 4, 8, 16, 32, or with ``fuse_after_merging`` 8, 16,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def to_original_frame(found: InstanceData, meta: dict) -> tuple[InstanceData, Tensor]:
-    """Scale boxes back, clip them to the picture, and drop those without area.
+    """Scale boxes back, clip them to the image, and drop those without area.
 
     detectron2 multiplies by the ratio of the sizes; mmdet divides by its inverse, and the last bit of a
     coordinate decides about single pixels of small masks.
@@ -66,7 +66,7 @@ class Detectron2BoxCoder(DeltaXYWHBBoxCoder):
         Args:
             bboxes: (N, 4) boxes x1, y1, x2, y2.
             pred_bboxes: (N, 4 * K) deltas, of K classes one behind the other.
-            max_shape: (height, width) of the picture, to which boxes are clipped.
+            max_shape: (height, width) of the image, to which boxes are clipped.
 
         Returns:
             (N, 4 * K) boxes.
@@ -144,7 +144,7 @@ class Detectron2RPNHead(RPNHead):
         rescale: bool = False,
         with_nms: bool = True,
     ) -> InstanceData:
-        """Proposals of one picture.
+        """Proposals of one image.
 
         Args:
             cls_score_list: Of every level (A, H, W) logits of A anchors.

@@ -29,7 +29,7 @@ class Detectron2RoIExtractor(SingleRoIExtractor):
         """Which level each region is pooled from.
 
         Args:
-            rois: (R, 5) picture index and box x1, y1, x2, y2.
+            rois: (R, 5) image index and box x1, y1, x2, y2.
             num_levels: How many there are, the finest being P2.
 
         Returns:
@@ -44,7 +44,7 @@ class Detectron2RoIExtractor(SingleRoIExtractor):
 class Detectron2BoxHead(Shared2FCBBoxHead):
     """Suppresses class by class on the boxes as they are.
 
-    mmdet moves the classes apart by adding large numbers to the coordinates: with 80 classes in a picture of
+    mmdet moves the classes apart by adding large numbers to the coordinates: with 80 classes in an image of
     1000 pixels that rounds them to 1/128 of a pixel. detectron2 does so too, but for few boxes only
     (1000 on a CPU, 5000 on a GPU).
     """
@@ -58,10 +58,10 @@ class Detectron2BoxHead(Shared2FCBBoxHead):
         rescale: bool = False,
         rcnn_test_cfg: ConfigDict | None = None,
     ) -> InstanceData:
-        """Detections of one picture.
+        """Detections of one image.
 
         Args:
-            roi: (R, 5) picture index and proposal.
+            roi: (R, 5) image index and proposal.
             cls_score: (R, C + 1) logits, the background last.
             bbox_pred: (R, 4 * C) deltas.
             img_meta: With ``img_shape``, and ``ori_shape`` to rescale.

@@ -238,7 +238,7 @@ class BoxFrameHead(SeqTRHead):
         jitter: Noise on the true boxes in training, see :meth:`BoxFrame.around`.
         jitters: Differently jittered boxes of each mask in a step: more contours from few masks, at the
             price of this head alone.
-        mask_weight: Weight of the contour's loss, beside the box's 1.
+        mask_weight: Weight of the contour's loss, beside the box's 1; 0 leaves the decoder without contours.
         mask_cell_head: Config of :class:`MaskCellHead`, if masks shall teach the RoI features directly.
         contours_from: What predicts contours: ``'decoder'``, or ``'cells'``, whose dense mask
             (:class:`MaskCellHead`) learns its shapes from fewer masks: for pseudo points.
@@ -335,10 +335,12 @@ class BoxFrameHead(SeqTRHead):
         """Losses of K contours: tokens (K, 2P) in the image's bins, ``counts`` (K,) bool."""
         roi, frame = self.roi_features(memory, boxes, self.jitter)
         contours = frame.to_box(tokens)
-        inputs, targets, weights = self.task_sequence('mask', contours, roi)
-        logits = self.predictor(self.decoder(inputs, roi, BOX_POSITIONS))
-        loss, accuracy = self.sequence_loss(logits, targets, weights * counts[:, None])
-        losses = {'loss_mask': self.mask_weight * loss, 'acc_token': accuracy}
+        losses = {}
+        if self.mask_weight:
+            inputs, targets, weights = self.task_sequence('mask', contours, roi)
+            logits = self.predictor(self.decoder(inputs, roi, BOX_POSITIONS))
+            loss, accuracy = self.sequence_loss(logits, targets, weights * counts[:, None])
+            losses |= {'loss_mask': self.mask_weight * loss, 'acc_token': accuracy}
         if self.mask_cell_head is not None:
             vertices = self.vertices_in_cells(contours)
             losses['loss_mask_cell'] = self.mask_cell_head.loss(roi.image_tokens, vertices) * counts.any()
@@ -353,6 +355,7 @@ class BoxFrameHead(SeqTRHead):
 
     # --------------------------------------------------------------- prediction
 
+    @torch.no_grad()
     def predict(
         self, memory: ImageMemory, bins: Tensor | None = None, keep_logits: bool = False
     ) -> HeadPrediction:

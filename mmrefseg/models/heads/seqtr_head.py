@@ -3,7 +3,7 @@
 A box is a sequence of 4 coordinate tokens, a mask one of 2P (its contour's vertices) and
 an end token; one decoder writes both. SeqTR (Zhu et al., ECCV 2022); language token, task
 prompt, co-content teacher forcing and point modulation: Partial-RES (Qu et al., CVPR 2023).
-Letters: B pictures, M expressions, L sequence places, V token classes, C channels, H W grid.
+Letters: B images, M expressions, L sequence positions, V token classes, C channels, H W grid.
 """
 
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ from .sequence_generator import Decoding, GeneratedSequence, TokenChoice, genera
 
 @dataclass
 class ImageSizes:
-    """Sizes of the M pictures of a batch, one row per expression, in pixels.
+    """Sizes of the M images of a batch, one row per expression, in pixels.
 
     Attributes:
         image: (M, 2) height and width before padding.
-        padded: (M, 2) height and width that coordinate bins span (the picture's own
+        padded: (M, 2) height and width that coordinate bins span (the image's own
             size, rounded up to the codec's divisor).
         batch: (height, width) of the padded batch.
     """
@@ -135,14 +135,14 @@ class SeqTRHead(BaseModule):
     def _init_layers(
         self, in_channels: int, c: int, encoder_layers: int, decoder_layers: int, layer: dict, points: bool
     ) -> None:
-        places = 5 * self.with_box + (self.num_mask_tokens + 1) * self.with_mask
+        positions = 5 * self.with_box + (self.num_mask_tokens + 1) * self.with_mask
         vocab_size = self.codec.vocab_size
         self.input_proj = ConvModule(
             in_channels, c, 1, bias=True, act_cfg=None, norm_cfg=dict(type='GN', num_groups=32)
         )
         self.image_position = SinePositionalEncoding(c // 2, normalize=True)
         self.encoder = Encoder(encoder_layers, **layer)
-        self.decoder = Decoder(decoder_layers, **layer, max_length=places, point_modulation=points)
+        self.decoder = Decoder(decoder_layers, **layer, max_length=positions, point_modulation=points)
         self.token_embedding = nn.Embedding(vocab_size, c)
         self.predictor = nn.Sequential(
             nn.Linear(c, c), nn.ReLU(), nn.Linear(c, c), nn.ReLU(), nn.Linear(c, vocab_size)
@@ -256,8 +256,8 @@ class SeqTRHead(BaseModule):
         inputs, targets, weights = self.build_sequence(box_tokens, mask_tokens, memory)
         logits = self.decode(inputs, memory)
         if self.with_mask:
-            places = slice(5 if self.with_box else 0, None)
-            weights[:, places] = weights[:, places] * has_mask[:, None]
+            positions = slice(5 if self.with_box else 0, None)
+            weights[:, positions] = weights[:, positions] * has_mask[:, None]
         name = 'multi_task' if self.multi_task else 'box' if self.with_box else 'mask'
         loss, accuracy = self.sequence_loss(logits, targets, weights)
         return {f'loss_{name}': loss, 'acc_token': accuracy}
@@ -273,6 +273,7 @@ class SeqTRHead(BaseModule):
 
     # --------------------------------------------------------------- prediction
 
+    @torch.no_grad()
     def predict(
         self, memory: Memory, bins: Tensor | None = None, keep_logits: bool = False
     ) -> HeadPrediction:
@@ -296,9 +297,9 @@ class SeqTRHead(BaseModule):
         scored = masks if masks is not None else boxes
         return HeadPrediction(boxes, masks, sequence_score(scored, self.codec.end_token))
 
-    def start(self, memory: Memory, first_place: int = 0) -> Decoding:
-        """Begin to decode sequences, whose first position has this place, step by step."""
-        return Decoding(self, memory, first_place)
+    def start(self, memory: Memory, first_position: int = 0) -> Decoding:
+        """Begin to decode step by step sequences that start at this position of the decoder's table."""
+        return Decoding(self, memory, first_position)
 
     def _generate_boxes(
         self, decoding: Decoding, known: Tensor | None, keep_logits: bool
@@ -320,7 +321,7 @@ class SeqTRHead(BaseModule):
         return generate(decoding, start, self.num_mask_tokens + 1, choice, keep_logits)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *args) -> None:
-        """The multi-task head starts from a REC head: boxes keep the places they have there."""
+        """The multi-task head starts from a REC head: boxes keep the positions they have there."""
         key = prefix + 'decoder.position.weight'
         own, given = self.decoder.position.weight, state_dict.get(key)
         if self.multi_task and given is not None and len(given) == 5 and given.shape[1] == own.shape[1]:

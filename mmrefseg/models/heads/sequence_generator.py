@@ -13,30 +13,30 @@ from ..layers.memory import Memory
 
 
 class Decoding:
-    """Sequences of one batch, decoded place by place with the keys and values of the places before.
+    """Sequences of one batch, decoded position by position with the keys and values of the positions before.
 
     Args:
         head: A :class:`SeqTRHead`, whose decoder, predictor and embedding it is done with.
         memory: What the decoder looks at, of M expressions.
-        first_place: The place of the sequences' first position.
+        first_position: Where in the decoder's table of positions the sequences begin.
     """
 
-    def __init__(self, head: nn.Module, memory: Memory, first_place: int = 0) -> None:
+    def __init__(self, head: nn.Module, memory: Memory, first_position: int = 0) -> None:
         self.head, self.memory = head, memory
-        self.cache = head.decoder.start(first_place)
+        self.cache = head.decoder.start(first_position)
         self.lines = None if head.co_content is None else head.co_content.lines(memory)
 
     @torch.inference_mode()  # as in :func:`generate`: what is cached by one is read by the other
     def step(self, x: Tensor) -> Tensor:
-        """What the next place is, embedded (M, C) -> logits (M, V) of the token that follows."""
+        """What the next position is, embedded (M, C) -> logits (M, V) of the token that follows."""
         return self.head.predictor(self.head.decoder(x[:, None], self.memory, cache=self.cache)[:, 0])
 
-    def embed(self, tokens: Tensor, place: int) -> Tensor:
-        """Tokens (M,) of a place of their task's sequence -> (M, C)."""
+    def embed(self, tokens: Tensor, position: int) -> Tensor:
+        """Tokens (M,) of a position of their task's sequence -> (M, C)."""
         x = self.head.token_embedding(tokens)
         if self.lines is None:
             return x
-        axis = place % 2  # x and y in turn
+        axis = position % 2  # x and y in turn
         content, extent = self.head.co_content, self.memory.extent[:, axis]
         return x + content.gather(tokens[:, None], self.lines[axis], extent)[:, 0]
 
@@ -71,13 +71,13 @@ class TokenChoice:
     first_end: int | None = 0
     bins: Tensor | None = None
 
-    def best(self, logits: Tensor, place: int) -> Tensor:
-        """The most probable tokens (M,) by logits (M, V) that may be chosen at this place."""
-        may_end = self.first_end is not None and place >= self.first_end
+    def best(self, logits: Tensor, position: int) -> Tensor:
+        """The most probable tokens (M,) by logits (M, V) that may be chosen at this position."""
+        may_end = self.first_end is not None and position >= self.first_end
         if self.bins is None:
             # the end is the last class
             return (logits if may_end else logits[:, : self.end_token]).argmax(-1)
-        axis = place % 2
+        axis = position % 2
         classes = torch.arange(logits.shape[-1], device=logits.device)
         hidden = (classes < self.bins[:, axis, None]) | (classes > self.bins[:, axis + 2, None])
         # A point has both its coordinates.
@@ -96,7 +96,7 @@ def generate(
     """Decode ``steps`` tokens, each the most probable that ``choice`` allows.
 
     Args:
-        decoding: The places before; moves on by ``steps``.
+        decoding: The positions before; moves on by ``steps``.
         start: (M, C) what comes before the first token.
         steps: Tokens to decode. It stops earlier once every sequence has ended; the
             rest is filled with the end token, log probability 0.
@@ -129,21 +129,21 @@ def _decode(
     """Tokens (M, L) and logits (M, L, V), L at most ``steps``."""
     chosen, kept = [], []
     ended = torch.zeros(len(x), dtype=torch.bool, device=x.device)
-    for place in range(steps):
+    for position in range(steps):
         kept.append(decoding.step(x))
-        token = choice.best(kept[-1], place) if known is None else known[:, place]
+        token = choice.best(kept[-1], position) if known is None else known[:, position]
         chosen.append(token)
         ended |= token == choice.end_token
         if ended.all() and not to_the_end:
             break
-        if place + 1 < steps:
-            x = decoding.embed(token, place)
+        if position + 1 < steps:
+            x = decoding.embed(token, position)
     return torch.stack(chosen, 1), torch.stack(kept, 1)
 
 
 def sequence_score(sequence: GeneratedSequence, end_token: int) -> Tensor:
     """Geometric mean of the token probabilities up to and including the first end: (M,) in [0, 1]."""
     is_end = sequence.tokens == end_token
-    after = is_end.cumsum(1) - is_end.long() > 0  # places behind the first end
+    after = is_end.cumsum(1) - is_end.long() > 0  # positions behind the first end
     count = (~after).sum(1)
     return (sequence.log_probs.masked_fill(after, 0).sum(1) / count).exp()

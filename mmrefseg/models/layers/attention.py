@@ -88,18 +88,18 @@ def padding_bias(padding: Tensor, dtype: torch.dtype) -> Tensor | None:
 
 
 def causal_bias(query: Tensor, key: Tensor) -> Tensor | None:
-    """Additive attention bias with which the last places of a sequence see none behind their own.
+    """Additive attention bias with which the last positions of a sequence see none behind their own.
 
     Args:
-        query: (M, A, L, C/A) of the last L places.
-        key: (M, A, S, C/A) of all places.
+        query: (M, A, L, C/A) of the last L positions.
+        key: (M, A, S, C/A) of all positions.
 
     Returns:
-        (L, S), 0 or ``-inf``; ``None`` for the last place alone, which sees all.
+        (L, S), 0 or ``-inf``; ``None`` for the last position alone, which sees all.
     """
-    length, places = query.shape[2], key.shape[2]
+    length, positions = query.shape[2], key.shape[2]
     if length == 1:
         return None
-    return torch.full((length, places), float('-inf'), dtype=query.dtype, device=query.device).triu_(
-        places - length + 1
+    return torch.full((length, positions), float('-inf'), dtype=query.dtype, device=query.device).triu_(
+        positions - length + 1
     )

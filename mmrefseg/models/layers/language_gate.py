@@ -1,4 +1,4 @@
-"""LAVT's meeting of picture and sentence: pixel-word attention and language gate (Yang et al., CVPR 2022).
+"""LAVT's meeting of image and sentence: pixel-word attention and language gate (Yang et al., CVPR 2022).
 
 Letters: M expressions, T words, L = H * W cells, C channels of the map, D channels of the words.
 """

@@ -1,4 +1,4 @@
-"""What the decoder looks at: the encoded picture, where it is valid, and how large its grid is.
+"""What the decoder looks at: the encoded image, where it is valid, and how large its grid is.
 
 Letters: M expressions, S = H*W (+1 with a language token) positions, C channels.
 """
@@ -17,11 +17,11 @@ class Memory:
     Attributes:
         tokens: (M, S, C) encoder output; with a language token it is the last position.
         position: (M, S, C) position code of each token (zero for the language token).
-        padding: (M, S) bool, True where the picture is padding.
+        padding: (M, S) bool, True where the image is padding.
         grid: (H, W) of the feature map.
         valid: (M, 2) float, columns and rows of the grid (x, y) that are not padding.
         extent: (M, 2) float, columns and rows (x, y) that coordinate bins span: the
-            picture's own padded size in cells.
+            image's own padded size in cells.
     """
 
     tokens: Tensor
@@ -41,26 +41,26 @@ class Memory:
 
     @property
     def image_tokens(self) -> Tensor:
-        """(M, H, W, C): the tokens of the picture alone."""
+        """(M, H, W, C): the tokens of the image alone."""
         h, w = self.grid
         return self.tokens[:, : h * w].unflatten(1, (h, w))
 
     @property
     def image_padding(self) -> Tensor:
-        """(M, H, W): where the picture is padding."""
+        """(M, H, W): where the image is padding."""
         h, w = self.grid
         return self.padding[:, : h * w].unflatten(1, (h, w))
 
 
 def grid_padding(grid: tuple[int, int], sizes: Tensor, stride: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """Which cells of a feature map lie outside their picture.
+    """Which cells of a feature map lie outside their image.
 
-    A cell counts as valid when its first pixel is inside the picture (what a
+    A cell counts as valid when its first pixel is inside the image (what a
     nearest-neighbour resize of the pixel mask gives).
 
     Args:
         grid: (H, W) of the map.
-        sizes: (M, 2) picture height and width before padding, in pixels.
+        sizes: (M, 2) image height and width before padding, in pixels.
         stride: Pixels per cell (vertical, horizontal).
 
     Returns:

@@ -68,7 +68,7 @@ class CoContent(nn.Module):
         """Features of interleaved x, y tokens.
 
         Args:
-            tokens: (M, L) with x at even and y at odd places.
+            tokens: (M, L) with x at even and y at odd positions.
             memory: The encoder output.
 
         Returns:
@@ -90,7 +90,7 @@ class PointModulation(nn.Module):
 
     The bias of a cell is ``-((p - cell) * scale)^2 / 8`` (the log of a Gaussian
     around the point ``p``), in units of cells, with p inside the valid part of the
-    picture. Positions that are not cells (the language token) get 0.
+    image. Positions that are not cells (the language token) get 0.
 
     Args:
         embed_dims: Channels C of a query.

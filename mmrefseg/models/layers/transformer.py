@@ -77,10 +77,10 @@ class DecoderLayer(nn.Module):
 
         Args:
             x: (M, L, C).
-            position: (L, C) of these places.
+            position: (L, C) codes of these positions.
             memory: What the cross-attention looks at.
             padding: Bias that hides the memory's padding, see :func:`padding_bias`.
-            cache: The places before, to which these are added.
+            cache: The positions before, to which these are added.
         """
         cache = LayerCache() if cache is None else cache
         query, key, value = self._project_own(x, position, cache)
@@ -94,7 +94,7 @@ class DecoderLayer(nn.Module):
         return self.norm3(x + self.dropout(self.ffn(x)))
 
     def _project_own(self, x: Tensor, position: Tensor, cache: 'LayerCache') -> tuple[Tensor, Tensor, Tensor]:
-        """Queries of these places, keys and values of all up to them."""
+        """Queries of these positions, keys and values of all up to them."""
         attn = self.self_attn
         key, value = attn.project_key(x + position), attn.project_value(x)
         if cache.own is not None:
@@ -116,7 +116,7 @@ class LayerCache:
     """Keys and values (M, A, L or S, C/A each) that a decoder layer need not project again.
 
     Attributes:
-        own: Of the places so far.
+        own: Of the positions so far.
         memory: Of the memory.
     """
 
@@ -126,14 +126,14 @@ class LayerCache:
 
 @dataclass
 class DecoderCache:
-    """What a decoder keeps of the places so far.
+    """What a decoder keeps of the positions so far.
 
     Attributes:
-        place: The next place.
+        position: The next position.
         layers: One cache for each layer.
     """
 
-    place: int
+    position: int
     layers: list[LayerCache] = field(default_factory=list)
 
 
@@ -189,29 +189,29 @@ class Decoder(nn.Module):
         self.position = nn.Embedding(max_length, embed_dims)
 
     def forward(
-        self, x: Tensor, memory: Memory, first_place: int = 0, cache: DecoderCache | None = None
+        self, x: Tensor, memory: Memory, first_position: int = 0, cache: DecoderCache | None = None
     ) -> Tensor:
-        """Sequences, embedded: all places at once (teacher forcing), or with a cache those behind its own.
+        """Sequences, embedded: all positions at once (teacher forcing), or with a cache those behind its own.
 
         Args:
             x: (M, L, C).
             memory: What the cross-attention looks at.
-            first_place: The place of the first position, without a cache.
-            cache: From :meth:`start`; the places are added to it.
+            first_position: Where in the table of positions the sequences begin, without a cache.
+            cache: From :meth:`start`; the positions are added to it.
 
         Returns:
             (M, L, C).
         """
-        first = first_place if cache is None else cache.place
+        first = first_position if cache is None else cache.position
         layers = [None] * len(self.layers) if cache is None else cache.layers
         position = self.position.weight[first : first + x.shape[1]]
         padding = padding_bias(memory.padding, x.dtype)
         for layer, layer_cache in zip(self.layers, layers, strict=True):
             x = layer(x, position, memory, padding, layer_cache)
         if cache is not None:
-            cache.place += x.shape[1]
+            cache.position += x.shape[1]
         return self.norm(x)
 
-    def start(self, first_place: int = 0) -> DecoderCache:
-        """An empty cache for sequences that begin at a place."""
-        return DecoderCache(first_place, [LayerCache() for _ in self.layers])
+    def start(self, first_position: int = 0) -> DecoderCache:
+        """An empty cache for sequences that begin at a position."""
+        return DecoderCache(first_position, [LayerCache() for _ in self.layers])

@@ -1,4 +1,4 @@
-"""Fusion of three picture scales with one sentence vector (SeqTR's)."""
+"""Fusion of three image scales with one sentence vector (SeqTR's)."""
 
 from collections.abc import Sequence
 
@@ -70,7 +70,7 @@ class MultiscaleFusion(BaseModule):
         Args:
             vision: (B, C, H, W) from :meth:`forward_vision`.
             language: (M, C) sentence vectors.
-            image_index: (M,) the picture of each sentence.
+            image_index: (M,) the image of each sentence.
 
         Returns:
             The fused map (M, C, H, W) and the language token ``tanh(language)`` (M, C).
@@ -80,7 +80,7 @@ class MultiscaleFusion(BaseModule):
         return vision[image_index] * gate[:, :, None, None], language
 
     def forward(self, features: Sequence[Tensor], language: Tensor) -> tuple[Tensor, Tensor]:
-        """Fuse pictures with one sentence each, see :meth:`forward_vision` and :meth:`fuse`."""
+        """Fuse images with one sentence each, see :meth:`forward_vision` and :meth:`fuse`."""
         index = torch.arange(len(language), device=language.device)
         return self.fuse(self.forward_vision(features), language, index)
 

@@ -1,6 +1,6 @@
 """LAVT as one detector: language model, backbone with language gates, decoder.
 
-Letters: B pictures, M expressions (all pairs of the batch in a row), H W pixels.
+Letters: B images, M expressions (all pairs of the batch in a row), H W pixels.
 """
 
 from collections.abc import Sequence
@@ -26,17 +26,17 @@ CHOICES = dict(frame=('original', 'network'), sentences=('each', 'cat', 'cat_leg
 class LAVT(BaseDetector):
     """Referring expression segmentation with language gates in the backbone (Yang et al., CVPR 2022).
 
-    A sample is one picture with N expressions (``data_sample.expressions``); the picture passes through
+    A sample is one image with N expressions (``data_sample.expressions``); the image passes through
     the stage before the first gate once, whatever N is.
 
     Args:
-        backbone: Config; takes pictures and words, gives four maps per expression, finest first.
+        backbone: Config; takes images and words, gives four maps per expression, finest first.
         language_model: Config; gives a vector per word.
         decode_head: Config; gives two logits a cell.
         auxiliary_heads: Configs of heads that teach what comes before the first gate, in training
             (:class:`AuxiliaryHead`); none in the paper.
         data_preprocessor: Config of mmdet's.
-        test_cfg: ``frame``: masks of the ``'original'`` picture's size, from logits that are resized
+        test_cfg: ``frame``: masks of the ``'original'`` image's size, from logits that are resized
             bilinearly, or of the ``'network'``'s input, as LAVT is scored in its paper. ``sentences``: what
             is predicted from: ``'each'`` expression; all expressions of an object (``ref_ids``), joined
             (``'cat'``; ``'cat_legacy'`` interleaves their words as LAVT-pytorch does) or by the mean of
@@ -70,7 +70,7 @@ class LAVT(BaseDetector):
     def extract_feat(
         self, batch_inputs: Tensor, tokens: TokenBatch, index: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """Maps of the M expressions whose pictures are ``batch_inputs[index]``."""
+        """Maps of the M expressions whose images are ``batch_inputs[index]``."""
         return self.backbone(batch_inputs, *self.language_model(tokens), index)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
@@ -134,7 +134,7 @@ class LAVT(BaseDetector):
         return upsample(self.decode_head(feats), batch_inputs.shape[-2:])
 
     def _sentences(self, samples: SampleList, device: torch.device) -> tuple[TokenBatch, Tensor]:
-        """Tokens of all M expressions, and the picture (M,) of each."""
+        """Tokens of all M expressions, and the image (M,) of each."""
         expressions = [text for sample in samples for text in sample.expressions]
         counts = torch.tensor([len(sample.expressions) for sample in samples])
         index = torch.repeat_interleave(torch.arange(len(counts)), counts).to(device)
@@ -156,7 +156,7 @@ class LAVT(BaseDetector):
         return logits
 
     def _single_logits(self, image_maps: Tensor, samples: SampleList) -> list[Tensor]:
-        """Each expression on its own; a sentence is read once, however many pictures it is about."""
+        """Each expression on its own; a sentence is read once, however many images it is about."""
         pairs = [(i, text) for i, sample in enumerate(samples) for text in sample.expressions]
         different = list(dict.fromkeys(pairs))
         sentences = {text: row for row, text in enumerate(dict.fromkeys(text for _, text in different))}
@@ -164,12 +164,12 @@ class LAVT(BaseDetector):
         rows = torch.tensor([sentences[text] for _, text in different], device=words.device)
         index = torch.tensor([i for i, _ in different], device=image_maps.device)
         logits = self._logits(image_maps, index, words[rows], mask[rows])
-        place = {pair: row for row, pair in enumerate(different)}
-        logits = logits[[place[pair] for pair in pairs]]
+        row_of = {pair: row for row, pair in enumerate(different)}
+        logits = logits[[row_of[pair] for pair in pairs]]
         return list(logits.split([len(sample.expressions) for sample in samples]))
 
     def _joined_logits(self, image_map: Tensor, sample, interleave: bool) -> Tensor:
-        """The expressions of each object of one picture (1, h, w, C) as one."""
+        """The expressions of each object of one image (1, h, w, C) as one."""
         tokens = self.language_model.tokenize(list(sample.expressions))
         index = torch.zeros(1, dtype=torch.long, device=image_map.device)
         result: list[Tensor | None] = [None] * len(sample.expressions)
@@ -181,7 +181,7 @@ class LAVT(BaseDetector):
         return torch.stack(result)
 
     def _logits(self, image_maps: Tensor, index: Tensor, words: Tensor, mask: Tensor) -> Tensor:
-        """Low-resolution logits of expressions whose pictures are ``image_maps[index]``, chunk by chunk."""
+        """Low-resolution logits of expressions whose images are ``image_maps[index]``, chunk by chunk."""
         size = self.test_cfg['chunk_size'] or max(len(words), 1)
         chunks = []
         for start in range(0, len(words), size):

@@ -1,6 +1,6 @@
 """SeqTR and Partial-RES as one detector: backbone, language model, neck, head.
 
-Letters: B pictures, M expressions (all pairs of the batch in a row), P vertices.
+Letters: B images, M expressions (all pairs of the batch in a row), P vertices.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ from ..layers.memory import Memory
 class SeqTR(BaseDetector):
     """Referring expression comprehension and segmentation by coordinate sequences.
 
-    A sample is one picture with N expressions (``data_sample.expressions``); the picture
+    A sample is one image with N expressions (``data_sample.expressions``); the image
     passes through the backbone once, whatever N is.
 
     Args:
@@ -38,7 +38,7 @@ class SeqTR(BaseDetector):
         data_preprocessor: Config; ``pad_size_divisor`` must be the codec's ``pad_divisor``.
         test_cfg: ``confine_to_box=True`` keeps vertices inside the ground-truth box
             (for pseudo labels, where the box is known);
-            ``legacy_rescale=True`` resizes the whole padded mask to the original picture, as the original
+            ``legacy_rescale=True`` resizes the whole padded mask to the original image, as the original
             does: where there is padding, that shifts the mask.
         init_cfg: mmengine's initialisation config.
     """
@@ -64,11 +64,11 @@ class SeqTR(BaseDetector):
         self.test_cfg = switches | dict(test_cfg or {})
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """Pictures (B, 3, H, W) -> three maps."""
+        """Images (B, 3, H, W) -> three maps."""
         return self.backbone(batch_inputs)
 
     def extract_vision(self, batch_inputs: Tensor) -> Tensor:
-        """Pictures (B, 3, H, W) -> the map (B, C, H/32, W/32) that sentences are brought into."""
+        """Images (B, 3, H, W) -> the map (B, C, H/32, W/32) that sentences are brought into."""
         return self._extract(batch_inputs)[0]
 
     def _extract(self, batch_inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -88,7 +88,7 @@ class SeqTR(BaseDetector):
         return vision, fused, language, self._sizes(batch_inputs, samples, index), maps, index
 
     def _sentences(self, samples: SampleList, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Word indices (M, T) of all expressions, and the picture (M,) of each."""
+        """Word indices (M, T) of all expressions, and the image (M,) of each."""
         expressions = [text for sample in samples for text in sample.expressions]
         counts = torch.tensor([len(sample.expressions) for sample in samples])
         index = torch.repeat_interleave(torch.arange(len(counts)), counts).to(device)
@@ -147,7 +147,7 @@ class SeqTR(BaseDetector):
             batch_inputs: (B, 3, H, W).
             batch_data_samples: With ``expressions``; with ``gt_instances.bboxes`` in the
                 original frame for ``confine_to_box``.
-            rescale: Give results in the original picture's frame, else in the network's.
+            rescale: Give results in the original image's frame, else in the network's.
 
         Returns:
             The samples with ``pred_instances``: bboxes (N, 4) xyxy, labels (N,), scores (N,),
