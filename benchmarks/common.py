@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
+import mmrefseg.registration  # noqa: F401
 from mmrefseg.models.backbones.darknet53 import DarkStage
 from mmrefseg.utils import dump_json
 
