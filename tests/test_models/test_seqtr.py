@@ -128,6 +128,21 @@ def test_cached_decoding_equals_recomputing_the_prefix(switches, change):
     torch.testing.assert_close(out.logits, recomputed, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize('change', [decelerate, accelerate])
+@pytest.mark.parametrize('task', TASKS)
+def test_prediction_needs_no_one_to_switch_gradients_off(task, change):
+    model = change(build_tiny(**TASKS[task], **PARTIAL))
+    data = model.data_preprocessor(make_batch(), False)
+    found = []
+    for grad in (True, False):
+        with torch.set_grad_enabled(grad):
+            out = model.head.predict(model.encode(data['inputs'], data['data_samples']))
+        sequence = out.boxes if out.masks is None else out.masks
+        found.append(sequence.tokens)
+        assert not out.scores.requires_grad and not sequence.tokens.is_inference()
+    assert torch.equal(*found)
+
+
 def test_several_places_at_once_behind_those_of_a_cache():
     model = build_tiny(**TASKS['res'], **PARTIAL)
     data, decoder = model.data_preprocessor(make_batch(), False), model.head.decoder

@@ -145,6 +145,7 @@ class StepwiseDecoding(Decoding):
         ]
         self.content = None if head.co_content is None else ContentTable(head.co_content, memory)
 
+    @torch.inference_mode()
     def step(self, x: Tensor) -> Tensor:
         """See :meth:`Decoding.step`."""
         for layer in self.layers:

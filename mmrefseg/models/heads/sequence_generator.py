@@ -26,6 +26,7 @@ class Decoding:
         self.cache = head.decoder.start(first_position)
         self.lines = None if head.co_content is None else head.co_content.lines(memory)
 
+    @torch.inference_mode()  # as in :func:`generate`: what is cached by one is read by the other
     def step(self, x: Tensor) -> Tensor:
         """What the next position is, embedded (M, C) -> logits (M, V) of the token that follows."""
         return self.head.predictor(self.head.decoder(x[:, None], self.memory, cache=self.cache)[:, 0])
