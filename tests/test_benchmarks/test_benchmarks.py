@@ -45,10 +45,10 @@ def test_inference(repo_root, tmp_path):
 
 
 def test_shared_backbone(repo_root, tmp_path, test_data):
-    boxes = ['--boxes', str(test_data / 'refcoco_boxes'), '--pictures', '2']
+    boxes = ['--boxes', str(test_data / 'refcoco_boxes'), '--images', '2']
     _, found = run(repo_root, tmp_path, 'shared_backbone', *TOY, *boxes)
     assert found['same_masks'] and sum(found['expressions']) == round(2 * found['mean_of_all'])
-    # reference.md: 10,834 + 5,657 + 5,095 sentences; 3,000 pictures
+    # reference.md: 10,834 + 5,657 + 5,095 sentences; 3,000 images
     assert found['mean_of_all'] == pytest.approx(21_586 / 3_000)
 
 
@@ -76,9 +76,9 @@ def test_selection(repo_root, tmp_path):
 
 def test_lavt(repo_root, tmp_path):
     _, found = run(repo_root, tmp_path, 'lavt', *TOY, '--sentences', '1', '3')
-    assert [(row['path'], row['sentences'], row['pictures']) for row in found['rows']] == [
-        (path, sentences, pictures)
-        for sentences, pictures in ((1, 3), (3, 1))
+    assert [(row['path'], row['sentences'], row['images']) for row in found['rows']] == [
+        (path, sentences, images)
+        for sentences, images in ((1, 3), (3, 1))
         for path in ('pair by pair', 'plain', 'accelerated')
     ]  # fmt: skip
     assert all(0 < found[f'difference_{count}'] < 1e-4 and found[f'ratio_{count}'] > 0 for count in (1, 3))
