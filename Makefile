@@ -68,7 +68,7 @@ experiment: install ## the paper's table in small, resumable, in work_dirs/exper
 check-pythons: install ## ask the package index: do all pins install on every Python that is accepted?
 	@$(BIN)/python $(REQUIREMENTS)/check_pythons.py $(ARGS)
 
-shipped-weights: install ## make the weights inside the package anew: train, score, write (half an hour)
+shipped-weights: install ## make the weights inside the package anew: train, score, write (about half an hour)
 	@$(BIN)/python tools/model_converters/make_shipped_weights.py $(ARGS)
 
 clean: ## remove .venv, build outputs and caches; data/ and work_dirs/ stay
