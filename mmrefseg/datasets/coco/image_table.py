@@ -1,0 +1,83 @@
+"""The images of a COCO file, each with the size that its masks are drawn on."""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from .findings import Findings
+from .image_files import MOST_HEADERS, ImageFile, ImageFolder
+from .numbers import Id
+from .segmentation import extent
+from .sizes import ImageSize, Size, size_of
+
+
+class ImageTable(NamedTuple):
+    """What was found.
+
+    Attributes:
+        images: The images that can be used, by id, with ``height`` and ``width``.
+        left_out: Why others cannot be used, by id.
+        remarks: What may surprise.
+    """
+
+    images: dict[Id, dict]
+    left_out: dict[Id, str]
+    remarks: list[str]
+
+
+def read_images(
+    images: Mapping[Id, dict],
+    annotations_of: Mapping[Id, list[dict]],
+    mended: Findings,
+    folder: ImageFolder | None,
+    sizes: Mapping[Id, Size],
+    keep: bool,
+) -> ImageTable:
+    """Find files and sizes.
+
+    Args:
+        images: The entries of the file by their ids.
+        annotations_of: The annotations of each image.
+        mended: What was mended is added.
+        folder: Where the files are, or None not to look.
+        sizes: (height, width) that images have for certain.
+        keep: Whether images whose files cannot be read stay, where their size is known.
+    """
+    table = ImageTable({}, {}, [])
+    step = math.ceil(len(images) / MOST_HEADERS)
+    turned: list[dict] = []
+    for place, (id_, image) in enumerate(images.items()):
+        sized = image.get('height') is not None and image.get('width') is not None
+        with_header = place % step == 0 or not sized
+        file = ImageFile() if folder is None else folder.find(image.get('file_name'), with_header)
+        reach = extent(annotations_of.get(id_, ()))
+        found = ImageSize(sizes[id_]) if id_ in sizes else size_of(image, file.header, reach)
+        problem = found.problem if keep and found.size else file.problem or found.problem
+        if problem or file.leaves_folder:
+            table.left_out[id_] = file.problem or problem
+            continue
+        for kind in filter(None, (file.mended, found.mended)):
+            mended.add(kind, image.get('file_name', id_))
+        table.images[id_] = _with(image, file, found.size)
+        if found.as_stored:
+            turned.append(table.images[id_])
+    if turned:
+        table.remarks.append(_turned(turned))
+    return table
+
+
+def _with(image: dict, file: ImageFile, size: Size) -> dict:
+    """The entry with what was found; the same object if it said so already."""
+    found = {'height': size[0], 'width': size[1]} | ({'file_name': file.name} if file.name else {})
+    same = all(image.get(key) == value and type(image[key]) is type(value) for key, value in found.items())
+    return image if same else {**image, **found}
+
+
+def _turned(images: list[dict]) -> str:
+    first = images[0]
+    stored = f'{first["width"]} x {first["height"]}'
+    shown = f'{first["height"]} x {first["width"]}'
+    return (
+        f'{len(images)} images are turned by their EXIF orientation, their objects are not: {first["file_name"]} '
+        f'is {shown} as shown, its record says {stored} as stored; these images are loaded as stored'
+    )

@@ -1,0 +1,124 @@
+"""The three lists of a COCO file, and what their ids mean."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ...utils import UserInputError
+from .findings import Findings, short
+from .numbers import Id, Lookup, as_id
+
+LISTS = ('images', 'annotations', 'categories')
+
+
+def check_layout(content: Any, where: str, needs: Iterable[str] = ('images', 'categories')) -> None:
+    """The outermost layout: a dict with lists of dicts.
+
+    Raises:
+        UserInputError: If it is another, or one of ``needs`` is missing.
+    """
+    for key in needs:
+        if not isinstance(content, dict) or key not in content:
+            raise UserInputError.of(where, f'no {key!r}', 'a COCO file', 'check the path')
+    for key in LISTS:
+        entries = content.get(key, [])
+        if not isinstance(entries, list):
+            raise UserInputError.of(
+                where, f'{key} of type {type(entries).__name__}', 'a list', 'write the file again'
+            )
+        wrong = next((entry for entry in entries if not isinstance(entry, dict)), None)
+        if wrong is not None and key != 'annotations':
+            found = f'a {type(wrong).__name__} in {key}'
+            raise UserInputError.of(where, found, 'a list of dicts', 'write the file again')
+
+
+class Numbers:
+    """Gives ids that are not taken, above those that are."""
+
+    def __init__(self, taken: Iterable[Id | None]) -> None:
+        self._last = max((id_ for id_ in taken if isinstance(id_, int) and 0 < id_ < 2**62), default=0)
+
+    def __call__(self) -> int:
+        self._last += 1
+        return self._last
+
+
+def read_categories(
+    entries: list[dict], where: str, mended: Findings
+) -> tuple[list[dict], Callable[[Any], Id | None]]:
+    """The categories, each name once, and what finds the id that a ``category_id`` means.
+
+    Args:
+        entries: The list of the file.
+        where: The file, for messages.
+        mended: What was mended is added.
+
+    Raises:
+        UserInputError: If two names have one id.
+    """
+    number = Numbers(as_id(entry.get('id')) for entry in entries)
+    kept: dict[Id, dict] = {}
+    of_name: dict[str, Id] = {}
+    means: dict[Id, Id] = {}
+    for entry in entries:
+        id_ = as_id(entry.get('id'))
+        name = entry.get('name')
+        if id_ is None:
+            id_ = number()
+            mended.add('categories without an id, numbered', name)
+        if not isinstance(name, str) or not name:
+            name = str(id_) if name in (None, '') else short(name)
+            mended.add('categories whose name is no text', name)
+        if id_ in means:
+            if of_name.get(name) == means[id_]:
+                continue
+            raise UserInputError.of(
+                where,
+                f'categories {kept[means[id_]]["name"]!r} and {name!r} with one id {short(id_)}',
+                'an id for each',
+                'number the categories and write the annotations again',
+            )
+        means[id_] = of_name.setdefault(name, id_)
+        if means[id_] != id_:
+            mended.add('categories of the same name as others, taken together', name)
+        else:
+            unchanged = entry.get('name') == name and entry.get('id') == id_
+            kept[id_] = entry if unchanged else {**entry, 'id': id_, 'name': name}
+    find = Lookup(means)
+
+    def category_of(reference: Any) -> Id | None:
+        found = find(reference)
+        if found is None and isinstance(reference, str):
+            return of_name.get(reference)
+        return None if found is None else means[found]
+
+    return list(kept.values()), category_of
+
+
+def read_image_ids(
+    entries: list[dict], mended: Findings, left_out: Findings
+) -> tuple[dict[Id, dict], set[Id]]:
+    """The images by their ids, and the ids that several images have.
+
+    Args:
+        entries: The list of the file.
+        mended: What was mended is added.
+        left_out: Images that cannot be told apart are added.
+    """
+    number = Numbers(as_id(entry.get('id')) for entry in entries)
+    images: dict[Id, dict] = {}
+    ambiguous: set[Id] = set()
+    for entry in entries:
+        id_ = as_id(entry.get('id'))
+        if id_ is None:
+            id_ = number()
+            mended.add('images without an id, numbered', entry.get('file_name'))
+        if id_ not in images:
+            images[id_] = entry if type(entry.get('id')) in (int, str) else {**entry, 'id': id_}
+        elif images[id_].get('file_name') == entry.get('file_name'):
+            mended.add('images listed twice, taken once', id_)
+        else:
+            ambiguous.add(id_)
+            left_out.add('with an id that several images have', entry.get('file_name'))
+    for id_ in ambiguous:
+        left_out.add('with an id that several images have', images.pop(id_).get('file_name'))
+    return images, ambiguous
