@@ -58,6 +58,8 @@ def four_numbers(box: Any) -> tuple[float, float, float, float] | None:
     """Four finite numbers (their text, too), or None."""
     if not isinstance(box, (list, tuple)) or len(box) != 4:
         return None
+    if all(type(value) in (int, float) and -1e15 < value < 1e15 for value in box):
+        return tuple(box)
     numbers = tuple(map(as_number, box))
     return None if None in numbers or max(map(abs, numbers)) > 1e15 else numbers
 

@@ -60,6 +60,14 @@ class CheckedCoco:
         """Whether there are images whose size nothing tells."""
         return UNSIZED in self.images_left_out.counts
 
+    def count_untrained(self) -> None:
+        """Count what is sound, but that mmdet's data sets leave out of training, as unusable too."""
+        for annotation in self.annotations:
+            if annotation.get('ignore'):
+                self.unusable.add('marked ignore', annotation['id'])
+            elif min(annotation['bbox'][2:]) < 1:
+                self.unusable.add('narrower than a pixel', annotation['id'])
+
     def sentences(self) -> list[str]:
         """What a reader must know before the first step; nothing for a sound file."""
         said = []
@@ -89,14 +97,16 @@ class CheckedCoco:
         return bool(self.without_mask) and plain < len(self.annotations)
 
 
-def read_coco(path: str | os.PathLike, folder: str | os.PathLike | None = None, **options) -> CheckedCoco:
-    """:func:`check_coco` of a file.
+def read_coco(
+    path: str | os.PathLike, folder: str | os.PathLike | None = None, where: str | None = None, **options
+) -> CheckedCoco:
+    """:func:`check_coco` of a file, which messages call ``where`` (default: its path).
 
     Raises:
         UserInputError: See there; or if there is no such file, or no json.
     """
     with paused_gc():
-        return check_coco(load_json(path), os.fspath(path), folder, **options)
+        return check_coco(load_json(path), where or os.fspath(path), folder, **options)
 
 
 def check_coco(

@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from .findings import Findings
 from .image_files import MOST_HEADERS, ImageFile, ImageFolder
-from .numbers import Id
-from .segmentation import extent
+from .numbers import Id, as_size
 from .sizes import ImageSize, Size, size_of
 
 
@@ -50,8 +49,8 @@ def read_images(
         sized = image.get('height') is not None and image.get('width') is not None
         with_header = place % step == 0 or not sized
         file = ImageFile() if folder is None else folder.find(image.get('file_name'), with_header)
-        reach = extent(annotations_of.get(id_, ()))
-        found = ImageSize(sizes[id_]) if id_ in sizes else size_of(image, file.header, reach)
+        own = annotations_of.get(id_, ())
+        found = _certain(image, sizes[id_]) if id_ in sizes else size_of(image, file.header, own)
         problem = found.problem if keep and found.size else file.problem or found.problem
         if problem or file.leaves_folder:
             table.left_out[id_] = file.problem or problem
@@ -64,6 +63,12 @@ def read_images(
     if turned:
         table.remarks.append(_turned(turned))
     return table
+
+
+def _certain(image: dict, size: Size) -> ImageSize:
+    recorded = as_size(image.get('height'), image.get('width'))
+    differs = recorded not in (None, size)
+    return ImageSize(size, 'images of another size than their records say' if differs else None)
 
 
 def _with(image: dict, file: ImageFile, size: Size) -> dict:

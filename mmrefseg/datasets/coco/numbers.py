@@ -12,6 +12,8 @@ MOST_PIXELS = 2**31 - 1
 
 def as_number(value: Any) -> float | None:
     """A finite number, from a number or its text; None for anything else."""
+    if type(value) is float:  # the usual case first
+        return value if math.isfinite(value) else None
     if isinstance(value, str):
         try:
             value = float(value)

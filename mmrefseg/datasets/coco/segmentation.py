@@ -5,6 +5,7 @@ doubt is read; of anything else it is said why it is no mask.
 """
 
 import ast
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -51,11 +52,28 @@ def extent(annotations: Sequence[dict]) -> Extent:
             size = as_size(*size) if isinstance(size, (list, tuple)) and len(size) == 2 else None
             sizes |= {size} - {None}
         elif isinstance(value, (list, tuple)):
-            for polygon in _as_polygons(value)[0] or ():
-                xs = [x for x in map(as_number, polygon[0::2]) if x is not None]
-                ys = [y for y in map(as_number, polygon[1::2]) if y is not None]
-                right, bottom = max(right, *xs, 0.0), max(bottom, *ys, 0.0)
+            reach = [_reach(polygon) for polygon in _flat(value)]
+            right, bottom = max([right, *(x for x, _ in reach)]), max([bottom, *(y for _, y in reach)])
     return Extent(frozenset(sizes), right, bottom)
+
+
+def _flat(value: Sequence) -> Sequence[Sequence]:
+    """Polygons as flat lists, without a look at their values where they seem to be COCO's."""
+    plain = all(type(part) is list and part and type(part[0]) in (int, float) for part in value)
+    return value if plain and any(len(part) > 2 for part in value) else _as_polygons(value)[0] or ()
+
+
+def _reach(polygon: Sequence) -> tuple[float, float]:
+    """The largest x and y of a polygon."""
+    try:
+        right, bottom = max(polygon[0::2]), max(polygon[1::2])
+        if math.isfinite(right + bottom):
+            return right, bottom
+    except (TypeError, ValueError, OverflowError):
+        pass
+    xs = [x for x in map(as_number, polygon[0::2]) if x is not None]
+    ys = [y for y in map(as_number, polygon[1::2]) if y is not None]
+    return max([0.0, *xs]), max([0.0, *ys])
 
 
 class Segmentation(NamedTuple):
@@ -191,6 +209,8 @@ def _in_shares(polygons: list[list], height: int, width: int) -> bool:
 def _lengths(value: Sequence, height: int, width: int, box: Sequence[float] | None) -> Segmentation | None:
     """Run lengths that stand where a polygon should: their sum is the image, and as a polygon they miss."""
     counts = value[0] if len(value) == 1 and isinstance(value[0], (list, tuple)) else value
+    if isinstance(counts[0] if counts else None, (list, tuple, dict)):
+        return None
     try:
         if sum(counts) != height * width or not all(type(run) is int and run >= 0 for run in counts):
             return None

@@ -1,10 +1,11 @@
 """Which size an image has: its file's, its record's, or the one that its masks fit."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..images import Header
 from .numbers import as_size
-from .segmentation import Extent
+from .segmentation import Extent, extent
 
 Size = tuple[int, int]
 UNSIZED = 'without width and height'
@@ -28,15 +29,18 @@ class ImageSize(NamedTuple):
     as_stored: bool = False
 
 
-def size_of(image: dict, header: Header | None, reach: Extent) -> ImageSize:
+def size_of(image: dict, header: Header | None, objects: Sequence[dict]) -> ImageSize:
     """The size of an image.
 
     Args:
         image: Its entry in the file.
         header: Of the image file, or None where that is not at hand.
-        reach: How far its objects reach.
+        objects: Its annotations; how far their masks reach decides in doubt.
     """
     recorded = as_size(image.get('height'), image.get('width'))
+    if header is not None and recorded == header.shown == header.stored:
+        return ImageSize(recorded)
+    reach = extent(objects)
     if header is None:
         return _from_record(recorded, reach)
     frames = list(dict.fromkeys([header.shown, header.stored]))
