@@ -61,8 +61,8 @@ class NamedCOCO(COCO):
 class CocoInstanceDataset(CocoDataset):
     """mmdet's CocoDataset, with a held-out part, classes found by name, and errors in one sentence.
 
-    The file is checked when it is opened (:mod:`mmrefseg.datasets.coco`): what is certain is mended, and what is
-    unusable is counted, by reason, in the log. Images are loaded in the orientation that was annotated.
+    The file is checked when it is opened (:mod:`mmrefseg.datasets.coco`): what is certain is mended, and what
+    is unusable is counted, by reason, in the log. Images are loaded in the orientation that was annotated.
     Images that are missing or no images are left out of training; in ``test_mode`` they are an error.
 
     The images to hold out are drawn from the sorted ids of all images and ``held_out_seed``: they do not
@@ -102,9 +102,10 @@ class CocoInstanceDataset(CocoDataset):
         folder = self.data_prefix.get('img') or None
         if folder is not None and ('://' in folder or self.backend_args):
             folder = None
-        elif folder is not None and not Path(folder).is_dir():
+        there = folder is not None and Path(folder).is_dir()
+        checked = read_coco(path, folder if there else None, self.ann_file, keep_images=self.test_mode)
+        if folder is not None and not there:
             raise self._no_images(folder, f'no folder {folder}')
-        checked = read_coco(path, folder, where=self.ann_file, keep_images=self.test_mode)
         if not self.test_mode:
             checked.count_untrained()
         logger = MMLogger.get_current_instance()
@@ -126,6 +127,7 @@ class CocoInstanceDataset(CocoDataset):
         checked, self._checked = self._checked, None
         if checked.num_objects and not self.test_mode and self.part != 'val':
             self._check_instances(samples, checked)
+        self._load_run_lengths(samples)
         return samples
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
@@ -137,8 +139,16 @@ class CocoInstanceDataset(CocoDataset):
         return sample
 
     def filter_data(self) -> list[dict]:
-        """As mmdet; an empty dataset is an error."""
+        """As mmdet; what is left out for its size is said, and an empty dataset is an error."""
         samples = super().filter_data()
+        least = 0 if self.test_mode else (self.filter_cfg or {}).get('min_size', 0)
+        small = [info for info in self.data_list if min(info['height'], info['width']) < least]
+        if any(info['instances'] for info in small):
+            count = sum(len(info['instances']) for info in small)
+            MMLogger.get_current_instance().warning(
+                f'{self.ann_file}: {count} objects left out with {len(small)} images smaller than '
+                f'filter_cfg.min_size={least}'
+            )
         if not samples:
             what = 'images' if self.test_mode else 'images with instances of the classes'
             raise UserInputError.of(
@@ -177,6 +187,22 @@ class CocoInstanceDataset(CocoDataset):
             'objects of the classes with a box',
             'look at the report of tools/dataset_converters/verify_coco.py',
         )
+
+    def _load_run_lengths(self, samples: list[dict]) -> None:
+        """mmdet's loader with ``poly2mask=False`` ignores every object whose mask is no polygon."""
+        loaders = [step for step in self.pipeline.transforms if getattr(step, 'poly2mask', True) is False]
+        count = sum(
+            isinstance(instance.get('mask'), dict) and not instance['ignore_flag']
+            for sample in samples
+            if loaders
+            for instance in sample['instances']
+        )
+        if count:
+            for step in loaders:
+                step.poly2mask = True
+            MMLogger.get_current_instance().info(
+                f'{self.ann_file}: {count} masks are run lengths; loaded as bitmaps (poly2mask=True)'
+            )
 
     def _check_folder(self, first: str) -> None:
         """A wrong folder shows at its first image, before anything is computed."""

@@ -1,9 +1,7 @@
 """The images of records: where they lie, and how large they are."""
 
 import os
-import warnings
 from pathlib import Path
-from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -111,47 +109,23 @@ class ImageSizes:
         return self._known[image_id]
 
 
-class Header(NamedTuple):
-    """Size and orientation of an image file.
-
-    Attributes:
-        stored: (height, width) of the pixels in the file.
-        orientation: EXIF's, 1 to 8; from 5 on the image is shown with height and width exchanged.
-    """
-
-    stored: tuple[int, int]
-    orientation: int
-
-    @property
-    def shown(self) -> tuple[int, int]:
-        """(height, width) as every loader of the package has it: the orientation applied."""
-        return self.stored[::-1] if self.orientation >= 5 else self.stored
-
-
-def read_header(path: str | os.PathLike) -> tuple[Header | None, str | None]:
-    """Size and orientation of an image, or why it cannot be read; nothing is decoded."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')  # of large images: here is no pixel
-            with Image.open(path) as image:
-                width, height = image.size
-                orientation = image.getexif().get(_ORIENTATION, 1)
-    except FileNotFoundError:
-        return None, 'no such image'
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError) as error:
-        return None, f'no readable image ({error})'
-    return Header((height, width), orientation if orientation in range(1, 9) else 1), None
-
-
 def read_size(path: str | os.PathLike, where: str = '') -> tuple[int, int]:
     """(height, width) of an image as it is shown, from its header: a camera's rotation is applied.
 
     Raises:
         UserInputError: If the file is missing or no image.
     """
-    header, problem = read_header(path)
-    if header is None:
-        missing = problem == 'no such image'
-        todo = 'check --images and the name' if missing else f'replace {Path(path).name}'
-        raise UserInputError.of(f'{where} {path}'.strip(), problem, 'an image file', todo)
-    return header.shown
+    named = f'{where} {path}'.strip()
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(_ORIENTATION, 1) >= 5
+    except FileNotFoundError:
+        raise UserInputError.of(
+            named, 'no such image', 'an image file', 'check --images and the name'
+        ) from None
+    except (UnidentifiedImageError, OSError) as error:
+        raise UserInputError.of(
+            named, f'no readable image ({error})', 'an image file', f'replace {Path(path).name}'
+        ) from None
+    return (width, height) if turned else (height, width)

@@ -160,7 +160,9 @@ class SubmissionChecker:
             yield from _box_faults(entry['bbox'])
         if 'segmentation' in entry:
             image = entry.get('image_id')
-            yield from _mask_faults(entry['segmentation'], self.sizes.get(image) if isinstance(image, int | str) else None)
+            yield from _mask_faults(
+                entry['segmentation'], self.sizes.get(image) if isinstance(image, int | str) else None
+            )
 
 
 def _id_faults(name: str, value: Any, known: Iterable[int]) -> Iterator[str]:

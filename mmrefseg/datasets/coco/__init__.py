@@ -5,5 +5,6 @@ No torch: the data set, the metric, the converters and ``verify_coco.py`` read t
 
 from .check import CheckedCoco, check_coco, read_coco
 from .image_files import ImageFolder
+from .tables import as_objects, with_plain_ids
 
-__all__ = ['CheckedCoco', 'ImageFolder', 'check_coco', 'read_coco']
+__all__ = ['CheckedCoco', 'ImageFolder', 'as_objects', 'check_coco', 'read_coco', 'with_plain_ids']

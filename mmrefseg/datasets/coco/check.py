@@ -11,10 +11,9 @@ from ...utils import load_json
 from ..annotations import paused_gc
 from .findings import Findings
 from .image_files import ImageFolder
-from .image_table import read_images
+from .image_table import UNSIZED, Size, read_images
 from .numbers import Id
 from .objects import NO_MASK, CocoObject, finish, read_owners, read_shapes
-from .sizes import UNSIZED, Size
 from .tables import check_layout, read_categories, read_image_ids
 
 
@@ -124,8 +123,7 @@ def check_coco(
         folder: The folder of the images, if it is to be looked into: for sizes that are missing or wrong, for
             images that are missing, and for their EXIF orientation.
         sizes: (height, width) by the id of the image, of images that were loaded: they have the last word.
-        keep_images: Whether images whose files are missing or broken stay, if their record says how large they
-            are.
+        keep_images: Whether images whose files are missing or broken stay, if their size is known.
 
     Raises:
         UserInputError: If the layout is another, or two categories have one id.
@@ -152,7 +150,9 @@ def check_coco(
     if boxes.disagree.any():
         names = Findings()
         for place in np.flatnonzero(boxes.disagree):
-            names.add('objects whose box and mask disagree (IoU below 0.5), kept as they are', objects[place].name)
+            names.add(
+                'objects whose box and mask disagree (IoU below 0.5), kept as they are', objects[place].name
+            )
         checked.remarks.append(str(names))
     if 'annotations' in content:
         checked.content['annotations'] = finish(objects, boxes, checked.mended)

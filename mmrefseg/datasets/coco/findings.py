@@ -46,7 +46,10 @@ def short(value: Any) -> str:
     """A value for a sentence: one line, and not a long one (an id may have thousands of digits)."""
     if isinstance(value, int) and abs(value) >= 10**_LONGEST_NAME:
         return 'a number of more than 40 digits'
-    text = ' '.join(str(value).split())
+    try:
+        text = ' '.join(str(value).split())
+    except (ValueError, RecursionError):  # a long number, or a deep list, within the value
+        return f'a {type(value).__name__}'
     return text if len(text) <= _LONGEST_NAME else f'{text[: _LONGEST_NAME - 3]}...'
 
 

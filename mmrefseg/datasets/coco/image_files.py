@@ -5,13 +5,54 @@ shown. Some tools annotate images as they are stored.
 """
 
 import os
+import struct
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..images import Header, read_header
+from PIL import Image
 
-# Headers beyond this many are compared when their images are loaded only: a data set must not take minutes to open.
+# Of more images, a part of the headers is read, evenly spread: a data set must not take minutes to open. The
+# sizes of the others are compared when they are loaded.
 MOST_HEADERS = 20_000
+
+
+_ORIENTATION = 0x0112
+
+
+class Header(NamedTuple):
+    """Size and orientation of an image file.
+
+    Attributes:
+        stored: (height, width) of the pixels in the file.
+        orientation: EXIF's, 1 to 8; from 5 on the image is shown with height and width exchanged.
+    """
+
+    stored: tuple[int, int]
+    orientation: int
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """(height, width) as loaders have it that apply the orientation."""
+        return self.stored[::-1] if self.orientation >= 5 else self.stored
+
+
+def read_header(path: str | os.PathLike) -> Header | None:
+    """Size and orientation of an image; None if it is missing or none, or too large to be decoded."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)  # nothing is decoded here
+        try:
+            with Image.open(path) as image:
+                width, height = image.size
+                try:
+                    orientation = image.getexif().get(_ORIENTATION, 1)
+                except Exception:  # whatever the bytes of a foreign camera do to Pillow's reader
+                    orientation = 1
+        except (OSError, ValueError, SyntaxError, EOFError, OverflowError, struct.error):
+            return None
+        except Image.DecompressionBombError:
+            return None
+    return Header((height, width), orientation if orientation in range(1, 9) else 1)
 
 
 class ImageFile(NamedTuple):
@@ -60,8 +101,8 @@ class ImageFolder:
         mended = None if found == name else 'file names spelled otherwise than the files'
         if not with_header:
             return ImageFile(found, mended=mended)
-        header, problem = read_header(os.path.join(self.path, found))
-        return ImageFile(found, header, mended, problem and 'that are no readable images')
+        header = read_header(os.path.join(self.path, found))
+        return ImageFile(found, header, mended, None if header else 'that are no readable images')
 
     def _spelled(self, name: str) -> str | None:
         """The name of the file that is there: with its slashes and its upper and lower case."""

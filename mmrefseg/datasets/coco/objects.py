@@ -10,9 +10,9 @@ from ...structures.masks import Mask, bounds, to_rle
 from ...structures.rle import areas
 from .boxes import Boxes, four_numbers, read_boxes
 from .findings import Findings, short
+from .image_table import Size
 from .numbers import Id, Lookup, as_number, is_plain
 from .segmentation import read_segmentation
-from .sizes import Size
 from .tables import Numbers
 
 NO_MASK = 'without a segmentation'
@@ -130,7 +130,6 @@ def finish(objects: list[CocoObject], boxes: Boxes, mended: Findings) -> list[di
     for place, item in enumerate(objects):
         if boxes.problems[place]:
             continue
-        changes: dict[str, Any] = {}
         id_ = given[place]
         if type(id_) is not int or not is_plain(id_) or id_ in taken:
             id_ = number()
@@ -139,20 +138,20 @@ def finish(objects: list[CocoObject], boxes: Boxes, mended: Findings) -> list[di
         fields = {'id': id_, 'image_id': item.image_id, 'category_id': item.category_id}
         changed_box = boxes.mended[place] is not None
         given_box = item.annotation.get('bbox')
-        if changed_box or type(given_box) is not list or any(type(v) is str for v in given_box):
+        if changed_box or type(given_box) is not list or any(type(value) is str for value in given_box):
             fields['bbox'] = [round(float(value), 6) for value in boxes.xywh[place]]
-        if item.mask is None:
-            if item.no_mask != NO_MASK:
-                fields['segmentation'] = []
-        elif item.redrawn:
-            fields['segmentation'] = item.mask
+        if item.redrawn or (item.mask is None and item.no_mask != NO_MASK):
+            fields['segmentation'] = item.mask or []
         _finish_numbers(item, boxes.xywh[place], changed_box, fields, mended)
-        for key, value in fields.items():
-            before = item.annotation.get(key)
-            if type(before) is not type(value) or before != value:
-                changes[key] = value
-        annotations.append({**item.annotation, **changes} if changes else item.annotation)
+        changed = {key for key, value in fields.items() if not _same(item.annotation.get(key), value)}
+        if changed & {'image_id', 'category_id'}:
+            mended.add('image or category ids written otherwise than in their lists', item.name)
+        annotations.append({**item.annotation, **fields} if changed else item.annotation)
     return annotations
+
+
+def _same(before: Any, after: Any) -> bool:
+    return type(before) is type(after) and before == after
 
 
 def _finish_numbers(
@@ -161,9 +160,9 @@ def _finish_numbers(
     """``area`` and ``iscrowd``."""
     crowd = item.annotation.get('iscrowd')
     if type(crowd) is not int or crowd not in (0, 1):
-        if not isinstance(crowd, bool):
-            mended.add('without a sound iscrowd, taken for 0', item.name) if not as_number(crowd) else None
         fields['iscrowd'] = int(crowd is True or bool(as_number(crowd)))
+        if crowd is None:
+            mended.add('without iscrowd, taken for 0', item.name)
     area = item.annotation.get('area')
     sound = not isinstance(area, str) and (as_number(area) or 0) > 0
     if sound and not changed_box and not item.redrawn:

@@ -108,15 +108,20 @@ def read_segmentation(value: Any, height: int, width: int, box: Sequence[float] 
     lengths = _lengths(value, height, width, box)
     if lengths:
         return lengths
-    if all(type(part) is list for part in value) and not mask_problem(value, height, width):
-        if not _in_shares(value, height, width):
-            return Segmentation(value)
+    if _is_sound(value, height, width):
+        return Segmentation(value)
     if all(isinstance(part, dict) and 'counts' in part for part in value):
         return _read_rles(value, height, width, box)
     polygons, mended = _as_polygons(value)
     if polygons is None:
         return Segmentation(problem='segmentation that is neither polygons nor RLE')
     return _read_polygons(polygons, height, width, mended)
+
+
+def _is_sound(value: Sequence, height: int, width: int) -> bool:
+    """Whether these are polygons as COCO has them."""
+    lists = all(type(part) is list for part in value)
+    return lists and not mask_problem(value, height, width) and not _in_shares(value, height, width)
 
 
 # Polygons
@@ -224,7 +229,9 @@ def _lengths(value: Sequence, height: int, width: int, box: Sequence[float] | No
     if fits and max(fits) >= _FITS:
         better = fits[0] >= fits[1]
     else:
-        right, bottom = (as_polygon[0] + as_polygon[2], as_polygon[1] + as_polygon[3]) if as_polygon else (0, 0)
+        right, bottom = (
+            (as_polygon[0] + as_polygon[2], as_polygon[1] + as_polygon[3]) if as_polygon else (0, 0)
+        )
         better = as_polygon is None or right > width or bottom > height
     return Segmentation(rle, 'RLE lengths as a polygon') if better and as_rle[2] else None
 
@@ -286,7 +293,11 @@ def _cropped(rle: dict, height: int, width: int, box: Sequence[float] | None) ->
     left, top = round(box[0]), round(box[1])
     whole = np.zeros((height, width), bool)
     part = decode_mask(to_rle(rle, rows, columns, check=None))
-    part = part[max(-top, 0) : height - top, max(-left, 0) : width - left] if left < width and top < height else []
+    part = (
+        part[max(-top, 0) : height - top, max(-left, 0) : width - left]
+        if left < width and top < height
+        else []
+    )
     if not np.any(part):
         return problem
     top, left = max(top, 0), max(left, 0)

@@ -1,11 +1,11 @@
 """The three lists of a COCO file, and what their ids mean."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ...utils import UserInputError
 from .findings import Findings, short
-from .numbers import Id, Lookup, as_id
+from .numbers import Id, Lookup, as_id, is_plain
 
 LISTS = ('images', 'annotations', 'categories')
 
@@ -122,3 +122,43 @@ def read_image_ids(
     for id_ in ambiguous:
         left_out.add('with an id that several images have', images.pop(id_).get('file_name'))
     return images, ambiguous
+
+
+def with_plain_ids(content: dict) -> dict:
+    """The content with ids of images and categories that are whole numbers above 0.
+
+    Those that were not get a new number and keep what they were as ``original_id``.
+
+    Args:
+        content: Of a checked file; it is not changed.
+    """
+    images, image_ids = _plain(content['images'])
+    categories, category_ids = _plain(content['categories'])
+    plain = {**content, 'images': images, 'categories': categories}
+    if 'annotations' in content and (image_ids or category_ids):
+        plain['annotations'] = [
+            {
+                **annotation,
+                'image_id': image_ids.get(annotation['image_id'], annotation['image_id']),
+                'category_id': category_ids.get(annotation['category_id'], annotation['category_id']),
+            }
+            for annotation in content['annotations']
+        ]
+    return plain
+
+
+def as_objects(content: dict) -> dict:
+    """The content with every crowd as an ordinary object."""
+    annotations = [{**annotation, 'iscrowd': 0} for annotation in content.get('annotations', ())]
+    return {**content, 'annotations': annotations}
+
+
+def _plain(entries: Sequence[dict]) -> tuple[list[dict], dict]:
+    """The entries, and the new ids of those that needed one."""
+    number = Numbers(entry['id'] for entry in entries)
+    new = {entry['id']: number() for entry in entries if not is_plain(entry['id'])}
+    changed = [
+        {**entry, 'id': new[entry['id']], 'original_id': entry['id']} if entry['id'] in new else entry
+        for entry in entries
+    ]
+    return changed, new

@@ -54,7 +54,7 @@ class LoadRefImage(LoadImageFromFile):
                 'a complete image (JPEG, PNG, ...)',
                 'fetch or export the file again, or remove its records',
             )
-        self.check_size(img, results, where)
+        self._check_size(img, results, where)
         results['img'] = img.astype(np.float32) if self.to_float32 else img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
         results['scale_factor'] = (1.0, 1.0)
@@ -72,12 +72,7 @@ class LoadRefImage(LoadImageFromFile):
             ) from error
 
     @staticmethod
-    def check_size(img: np.ndarray, results: dict, where: str) -> None:
-        """That an image (H, W, ...) has the ``height`` and ``width`` of its record.
-
-        Raises:
-            UserInputError: If it has not.
-        """
+    def _check_size(img: np.ndarray, results: dict, where: str) -> None:
         height, width = img.shape[:2]
         expected = results.get('height') or height, results.get('width') or width
         if expected != (height, width):

@@ -6,9 +6,9 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmdet.registry import TRANSFORMS
 
+from ...utils import UserInputError
+from ..coco.image_files import read_header
 from ..fields import where_of
-from ..images import read_header
-from .loading import LoadRefImage
 
 # What takes an image as it is shown (H, W, C) back to the pixels of its file, for the EXIF orientations that
 # exchange height and width.
@@ -48,10 +48,14 @@ class MatchRecordedSize(BaseTransform):
         if size == recorded:
             return results
         if size == recorded[::-1]:
-            header, _ = read_header(results['img_path'])
+            header = read_header(results['img_path'])
             if header is not None and header.stored == recorded and header.orientation in _TO_STORED:
                 results['img'] = np.ascontiguousarray(_TO_STORED[header.orientation](results['img']))
                 results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
                 return results
-        LoadRefImage.check_size(results['img'], results, where_of(results))
-        return results
+        raise UserInputError.of(
+            where_of(results),
+            f'an image of {size[1]} x {size[0]} pixels',
+            f'{recorded[1]} x {recorded[0]} as its record says',
+            "use the image that was annotated, or mend the record's width and height",
+        )

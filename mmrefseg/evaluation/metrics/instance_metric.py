@@ -25,8 +25,8 @@ class InstanceMetric(UncutMetric):
     and the same with ``segm``; with ``classwise`` also ``coco/segm_<name of the class>_mAP``. It takes the
     place of mmdet's CocoMetric and differs in six ways: numbers are not rounded; every image counts once,
     whatever a sampler pads; only images that were tested count, so that the dataset may be a part of the
-    annotation file; ids of categories are found by name; files are sorted, free of repetitions and atomic; the
-    annotation file is checked, mended and counted as :class:`CocoInstanceDataset` does it.
+    annotation file; ids of categories are found by name; files are sorted, free of repetitions and atomic;
+    the annotation file is checked, mended and counted as :class:`CocoInstanceDataset` does it.
 
     Args:
         ann_file: COCO annotation file. With ``format_only`` it needs no annotations.
@@ -42,8 +42,8 @@ class InstanceMetric(UncutMetric):
         **kwargs: ``collect_device``, ``collect_dir``, ``prefix`` of mmengine's BaseMetric.
 
     Raises:
-        UserInputError: For arguments that do not fit, or an annotation file without what is needed, or of which
-            no object can be used.
+        UserInputError: For arguments that do not fit, or an annotation file without what is needed, or of
+            which no object can be used.
     """
 
     default_prefix = 'coco'
@@ -167,14 +167,18 @@ class InstanceMetric(UncutMetric):
                     self.ann_file, sentence, 'objects with a box', 'look at the report of verify_coco.py'
                 )
             logger.warning(f'{self.ann_file}: {sentence}; AP is -1')
-        if 'segm' in self.metrics and checked.annotations and checked.without_mask.total == len(checked.annotations):
+        if (
+            'segm' in self.metrics
+            and checked.annotations
+            and checked.without_mask.total == len(checked.annotations)
+        ):
             raise UserInputError.of(
                 self.ann_file, 'no object with a mask', 'masks to score', "set the metric's metric='bbox'"
             )
         return checked
 
     def _take_sizes(self, items: list[dict]) -> None:
-        """Draw the ground truth at the sizes that the images were tested at, where the file says otherwise."""
+        """Draw the ground truth at the sizes that images were tested at, where the file says otherwise."""
         tested = {}
         for item in items:
             size = tuple(item['masks'][0]['size']) if item['masks'] else item.get('size')
