@@ -180,10 +180,9 @@ class CocoInstanceDataset(CocoDataset):
         if any(not instance['ignore_flag'] for sample in samples for instance in sample['instances']):
             return
         others = sum(annotation['category_id'] not in self.cat_ids for annotation in checked.annotations)
-        of_others = f', {others} of other classes' if others else ''
         raise UserInputError.of(
             self.ann_file,
-            f'nothing to learn from in part {self.part!r}: {checked.unusable_sentence()}{of_others}',
+            f'nothing to learn from in part {self.part!r}: {checked.unusable_sentence(others)}',
             'objects of the classes with a box',
             'look at the report of tools/dataset_converters/verify_coco.py',
         )

@@ -81,11 +81,17 @@ class CheckedCoco:
             said.append(f'mended in reading: {self.mended}')
         return [f'{self.where}: {sentence}' for sentence in (*said, *self.remarks)]
 
-    def unusable_sentence(self) -> str:
-        """``N of M objects unusable: why``, the crowds too where nothing else is left."""
+    def unusable_sentence(self, others: int = 0) -> str:
+        """``N of M objects unusable: why``, the crowds too where nothing else is left.
+
+        Args:
+            others: Objects of classes that nobody asked for.
+        """
         reasons = self.unusable.lines()
-        total = self.unusable.total
-        if self.num_crowds == len(self.annotations) > 0:
+        total = self.unusable.total + others
+        if others:
+            reasons.append(f'{others} of other classes')
+        elif self.num_crowds == len(self.annotations) > 0:
             reasons.append(f'{self.num_crowds} marked iscrowd')
             total += self.num_crowds
         return f'{total} of {self.num_objects} objects unusable: {", ".join(reasons)}'

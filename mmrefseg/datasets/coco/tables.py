@@ -10,15 +10,24 @@ from .numbers import Id, Lookup, as_id, is_plain
 LISTS = ('images', 'annotations', 'categories')
 
 
-def check_layout(content: Any, where: str, needs: Iterable[str] = ('images', 'categories')) -> None:
+CHECK = 'check the path'
+
+
+def check_layout(content: Any, where: str, without_objects: str | None = None) -> None:
     """The outermost layout: a dict with lists of dicts.
 
+    Args:
+        content: What the file holds.
+        where: The file, for messages.
+        without_objects: What to do about a file without ``annotations``; None where it needs none.
+
     Raises:
-        UserInputError: If it is another, or one of ``needs`` is missing.
+        UserInputError: If it is another.
     """
-    for key in needs:
-        if not isinstance(content, dict) or key not in content:
-            raise UserInputError.of(where, f'no {key!r}', 'a COCO file', 'check the path')
+    needs = {'images': CHECK, 'categories': CHECK, 'annotations': without_objects}
+    for key, todo in needs.items():
+        if todo and (not isinstance(content, dict) or key not in content):
+            raise UserInputError.of(where, f'no {key!r}', 'a COCO file', todo)
     for key in LISTS:
         entries = content.get(key, [])
         if not isinstance(entries, list):
