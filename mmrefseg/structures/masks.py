@@ -36,8 +36,7 @@ def form_problem(mask: Any, height: int, width: int) -> Problem | None:
         return rle_problem(mask, height, width)[0]
     if not isinstance(mask, list | tuple):
         return _type_problem(mask)
-    problems = (polygon_problem(polygon, part, height, width) for part, polygon in enumerate(mask))
-    return next(filter(None, problems), None)
+    return next(filter(None, map(polygon_problem, mask, range(len(mask)))), None)
 
 
 def mask_problem(mask: Any, height: int, width: int) -> Problem | None:
@@ -74,7 +73,7 @@ def mask_problem(mask: Any, height: int, width: int) -> Problem | None:
             twice_area = sum(map(mul, xs, ys[1:] + ys[:1])) - sum(map(mul, xs[1:] + xs[:1], ys))
             certain |= abs(twice_area) > 2 * (right - left + bottom - top + 4)
         else:
-            problem = distance_problem(polygon, part, height, width)
+            problem = distance_problem(polygon, part)
             if problem:
                 return problem
     if certain or areas(polygon_rles(mask, int(height), int(width))).any():

@@ -25,9 +25,9 @@ def has_three_points(polygon: Any) -> bool:
     return isinstance(polygon, list | tuple) and len(polygon) >= 6 and len(polygon) % 2 == 0
 
 
-def polygon_problem(polygon: Any, part: int, height: int, width: int) -> Problem | None:
+def polygon_problem(polygon: Any, part: int) -> Problem | None:
     """What keeps polygon number ``part`` of a mask from being drawn, or ``None``."""
-    return numbers_problem(polygon, part) or distance_problem(polygon, part, height, width)
+    return numbers_problem(polygon, part) or distance_problem(polygon, part)
 
 
 def numbers_problem(polygon: Any, part: int) -> Problem | None:
@@ -48,15 +48,13 @@ def numbers_problem(polygon: Any, part: int) -> Problem | None:
     return Problem(f'polygon {part} with NaN or infinite values', expected, 'mend or remove it')
 
 
-def distance_problem(polygon: Sequence[float], part: int, height: int, width: int) -> Problem | None:
+def distance_problem(polygon: Sequence[float], part: int) -> Problem | None:
     """The second half: whether all points are near enough. Those within an image are."""
     if max(polygon) <= FARTHEST_VERTEX and min(polygon) >= -FARTHEST_VERTEX:
         return None
     farthest = max(polygon, key=abs)
     return Problem(
-        f'polygon {part} with the coordinate {farthest:g}',
-        f'pixels of the image, which has {width} x {height}',
-        'mend or remove it',
+        f'polygon {part} with the coordinate {farthest:g}', 'pixels of the image', 'mend or remove it'
     )
 
 

@@ -138,6 +138,8 @@ def report(conversion: Conversion, out: Path) -> None:
         )
     if conversion.mended:
         print(f'{conversion.mended} polygons of fewer than 3 points were dropped')
+    for remark in conversion.remarks:
+        print(f'warning: {remark}', file=sys.stderr)
     if conversion.skipped:
         listing = Path(f'{out}.skipped.txt')
         with atomic_write(listing) as file:

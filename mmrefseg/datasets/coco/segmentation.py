@@ -18,6 +18,7 @@ from ...structures.rle import decode_mask, encode_mask, rle_problem
 from .numbers import as_number, as_size
 
 EMPTY = 'mask that covers no pixel'
+FAR = 'polygon with a vertex far outside the image'
 _FITS = 0.5
 # A vertex may reach out of its image by a rounding, in pixels.
 _SLACK = 2.0
@@ -170,7 +171,7 @@ def _read_polygons(polygons: list[list], height: int, width: int, mended: str | 
         if any(isinstance(value, str) for value in polygon):
             mended = mended or 'polygon with numbers as text'
         if numbers and max(map(abs, numbers)) > FARTHEST_VERTEX:
-            return Segmentation(problem='polygon with a vertex far outside the image')
+            return Segmentation(problem=FAR)
         if len(numbers) >= 6:
             drawable.append(numbers)
     if not drawable:
@@ -186,6 +187,8 @@ def _read_polygons(polygons: list[list], height: int, width: int, mended: str | 
         return Segmentation(problem='polygon outside the image')
     if len(meeting) < len(drawable):
         mended = mended or 'polygons outside the image beside others, left out'
+    if form_problem(meeting, height, width):
+        return Segmentation(problem=FAR)
     if mask_problem(meeting, height, width):
         return Segmentation(problem=EMPTY)
     return Segmentation(meeting, mended)
