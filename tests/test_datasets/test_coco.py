@@ -369,6 +369,28 @@ def test_categories_of_one_name():
         check_coco(content)
 
 
+def test_nothing_belongs_to_what_has_no_id():
+    """Images and categories get numbers, and no object is taken for theirs by chance."""
+    for key in ('images', 'categories'):
+        content = sound_file()
+        for entry in content[key]:
+            del entry['id']
+        checked = check_coco(content)
+        assert [entry['id'] for entry in checked.content[key]] == [1, 2, 3, 4][: len(content[key])]
+        assert checked.unusable.total == 8 and not checked.annotations
+        content = sound_file()
+        content[key][0]['id'] = True
+        checked = check_coco(content)
+        assert len({entry['id'] for entry in checked.content[key]}) == len(content[key])
+        assert checked.unusable.total == {'images': 2, 'categories': 4}[key]
+
+
+def test_a_box_from_a_mask_ends_at_the_image():
+    content = sound_file()
+    content['annotations'][1].update(bbox=None, segmentation=[[90, 50, 500, 50, 500, 400, 90, 400]])
+    assert check_coco(content).annotations[1]['bbox'] == [90, 50, 38, 46]
+
+
 def test_images_with_one_id():
     content = sound_file()
     content['images'].append(dict(content['images'][0]))
@@ -492,7 +514,8 @@ def test_names_of_images(tmp_path):
         ([], "no 'images'"),
         ({'images': [], 'annotations': []}, "no 'categories'"),
         ({'images': {}, 'categories': []}, 'images of type dict'),
-        ({'images': [1], 'categories': []}, 'a int in images'),
+        ({'images': [1], 'categories': []}, 'found int in images'),
+        ({'images': [], 'categories': [None]}, 'found NoneType in categories'),
         ({'images': [], 'categories': [], 'annotations': 'x'}, 'annotations of type str'),
     ],
 )

@@ -136,10 +136,10 @@ def check_coco(
     """
     check_layout(content, where)
     checked = CheckedCoco(where, dict(content), len(content.get('annotations', ())))
-    images, ambiguous = read_image_ids(content['images'], checked.mended, checked.images_left_out)
+    images, ambiguous, numbered = read_image_ids(content['images'], checked.mended, checked.images_left_out)
     categories, category_of = read_categories(content['categories'], where, checked.mended)
     annotations = content.get('annotations', ())
-    objects = read_owners(annotations, images, ambiguous, category_of, checked.unusable)
+    objects = read_owners(annotations, images.keys() - numbered, ambiguous, category_of, checked.unusable)
     annotations_of: dict[Id, list[dict]] = {}
     for item in objects:
         annotations_of.setdefault(item.image_id, []).append(item.annotation)

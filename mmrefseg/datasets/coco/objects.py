@@ -13,7 +13,7 @@ from .findings import Findings, short
 from .image_table import Size
 from .numbers import Id, Lookup, as_number, is_plain
 from .segmentation import read_segmentation
-from .tables import Numbers
+from .tables import Numbers, same
 
 NO_MASK = 'without a segmentation'
 
@@ -54,7 +54,7 @@ def read_owners(
 
     Args:
         annotations: The list of the file.
-        images: Ids of images.
+        images: Ids of images in the file.
         ambiguous: Ids that several images have.
         category_of: What a ``category_id`` means.
         unusable: What has none is added.
@@ -101,7 +101,7 @@ def read_shapes(objects: list[CocoObject], unusable: Findings, mended: Findings,
         if read.mended:
             mended.add(f'masks mended: {read.mended}', item.name)
         if read.mask is not None:
-            outlines[place] = bounds(read.mask, *item.size)
+            outlines[place] = _within(bounds(read.mask, *item.size), *item.size)
     sizes = np.array([item.size for item in objects], np.float64).reshape(-1, 2)[:, ::-1]
     boxes = read_boxes([item.annotation.get('bbox') for item in objects], outlines, sizes)
     for item, kind, problem in zip(objects, boxes.mended, boxes.problems, strict=True):
@@ -113,6 +113,15 @@ def read_shapes(objects: list[CocoObject], unusable: Findings, mended: Findings,
         if kind:
             mended.add(kind, item.name)
     return boxes
+
+
+def _within(box: list[float], height: int, width: int) -> list[float]:
+    """The part of a mask's [x, y, width, height] that lies within the image."""
+    x, y, w, h = box
+    if x >= 0 and y >= 0 and x + w <= width and y + h <= height:
+        return box
+    left, top = max(x, 0), max(y, 0)
+    return [left, top, min(x + w, width) - left, min(y + h, height) - top]
 
 
 def finish(objects: list[CocoObject], boxes: Boxes, mended: Findings) -> list[dict]:
@@ -143,15 +152,11 @@ def finish(objects: list[CocoObject], boxes: Boxes, mended: Findings) -> list[di
         if item.redrawn or (item.mask is None and item.no_mask != NO_MASK):
             fields['segmentation'] = item.mask or []
         _finish_numbers(item, boxes.xywh[place], changed_box, fields, mended)
-        changed = {key for key, value in fields.items() if not _same(item.annotation.get(key), value)}
+        changed = {key for key, value in fields.items() if not same(item.annotation.get(key), value)}
         if changed & {'image_id', 'category_id'}:
             mended.add('image or category ids written otherwise than in their lists', item.name)
         annotations.append({**item.annotation, **fields} if changed else item.annotation)
     return annotations
-
-
-def _same(before: Any, after: Any) -> bool:
-    return type(before) is type(after) and before == after
 
 
 def _finish_numbers(

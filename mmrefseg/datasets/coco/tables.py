@@ -34,9 +34,9 @@ def check_layout(content: Any, where: str, without_objects: str | None = None) -
             raise UserInputError.of(
                 where, f'{key} of type {type(entries).__name__}', 'a list', 'write the file again'
             )
-        wrong = next((entry for entry in entries if not isinstance(entry, dict)), None)
-        if wrong is not None and key != 'annotations':
-            found = f'a {type(wrong).__name__} in {key}'
+        wrong = {type(entry).__name__ for entry in entries if not isinstance(entry, dict)}
+        if wrong and key != 'annotations':
+            found = f'{min(wrong)} in {key}'
             raise UserInputError.of(where, found, 'a list of dicts', 'write the file again')
 
 
@@ -68,11 +68,13 @@ def read_categories(
     kept: dict[Id, dict] = {}
     of_name: dict[str, Id] = {}
     means: dict[Id, Id] = {}
+    numbered: set[Id] = set()
     for entry in entries:
         id_ = as_id(entry.get('id'))
         name = entry.get('name')
         if id_ is None:
             id_ = number()
+            numbered.add(id_)
             mended.add('categories without an id, numbered', name)
         if not isinstance(name, str) or not name:
             name = str(id_) if name in (None, '') else short(name)
@@ -90,9 +92,9 @@ def read_categories(
         if means[id_] != id_:
             mended.add('categories of the same name as others, taken together', name)
         else:
-            unchanged = entry.get('name') == name and entry.get('id') == id_
+            unchanged = same(entry.get('name'), name) and same(entry.get('id'), id_)
             kept[id_] = entry if unchanged else {**entry, 'id': id_, 'name': name}
-    find = Lookup(means)
+    find = Lookup(means.keys() - numbered)
 
     def category_of(reference: Any) -> Id | None:
         found = find(reference)
@@ -103,10 +105,15 @@ def read_categories(
     return list(kept.values()), category_of
 
 
+def same(before: Any, after: Any) -> bool:
+    """Whether a value of a file is what it should be, its type too (1 is neither 1.0 nor True)."""
+    return type(before) is type(after) and before == after
+
+
 def read_image_ids(
     entries: list[dict], mended: Findings, left_out: Findings
-) -> tuple[dict[Id, dict], set[Id]]:
-    """The images by their ids, and the ids that several images have.
+) -> tuple[dict[Id, dict], set[Id], set[Id]]:
+    """The images by their ids, the ids that several images have, and those that the file does not have.
 
     Args:
         entries: The list of the file.
@@ -116,13 +123,15 @@ def read_image_ids(
     number = Numbers(as_id(entry.get('id')) for entry in entries)
     images: dict[Id, dict] = {}
     ambiguous: set[Id] = set()
+    numbered: set[Id] = set()
     for entry in entries:
         id_ = as_id(entry.get('id'))
         if id_ is None:
             id_ = number()
+            numbered.add(id_)
             mended.add('images without an id, numbered', entry.get('file_name'))
         if id_ not in images:
-            images[id_] = entry if type(entry.get('id')) in (int, str) else {**entry, 'id': id_}
+            images[id_] = entry if same(entry.get('id'), id_) else {**entry, 'id': id_}
         elif images[id_].get('file_name') == entry.get('file_name'):
             mended.add('images listed twice, taken once', id_)
         else:
@@ -130,7 +139,7 @@ def read_image_ids(
             left_out.add('with an id that several images have', entry.get('file_name'))
     for id_ in ambiguous:
         left_out.add('with an id that several images have', images.pop(id_).get('file_name'))
-    return images, ambiguous
+    return images, ambiguous, numbered
 
 
 def with_plain_ids(content: dict) -> dict:

@@ -79,7 +79,8 @@ class Conversion:
             raise UserInputError.of(where, f'no records{tail}', 'at least one', 'check the source')
         for split, records in self.splits.items():
             self.splits[split] = normalize_records(records, f'{where} [{split}]', self.skip)
-        self.remarks = [f'{where}: {remark}' for remark in disagreements(sum(self.splits.values(), []))]
+        everything = [record for records in self.splits.values() for record in records]
+        self.remarks = [f'{where}: {remark}' for remark in disagreements(everything)]
         return self
 
     def _mend(self, record: dict[str, Any]) -> None:
