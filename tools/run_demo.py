@@ -20,7 +20,7 @@ from mmrefseg.experiments.demo import demo_stages, opening_line
 from mmrefseg.experiments.experiment_tables import demo_summary, demo_table
 from mmrefseg.experiments.few_masks import BOX_FRAME, NETWORKS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli, dump_json
+from mmrefseg.utils import check_output, cli, dump_json
 
 FIRST_MASKS = 8
 NO_VALIDATION = ('train_cfg.val_interval=1000000',)  # what is scored is the last epoch, whatever val says
@@ -45,6 +45,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_output(args.folder, '--folder', folder=True)
     study = PartialStudy(
         args.folder,
         args.seed,

@@ -13,12 +13,13 @@ from mmrefseg.evaluation.tables import precision_tables
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.instances_demo import InstancesDemo
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli, dump_json, load_json
+from mmrefseg.utils import check_output, cli, dump_json, load_json
 
 
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = demo_parser(__doc__, 'work_dirs/demo-instances', pictures=8).parse_args(argv)
+    check_output(args.folder, '--folder', folder=True)
     demo = InstancesDemo(
         args.folder, args.seed, args.size, args.split, args.pictures, tuple(args.cfg_options)
     )

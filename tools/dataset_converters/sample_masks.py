@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmrefseg.datasets.annotations import load_annotation_file, load_split
 from mmrefseg.datasets.converters import count_objects, sample_masks
-from mmrefseg.utils import UserInputError, cli, dump_json, track
+from mmrefseg.utils import UserInputError, check_output, cli, dump_json, track
 
 EPILOG = """
 what is written, beside the file (or into --out-dir)
@@ -49,11 +49,12 @@ def main(argv: list[str] | None = None) -> None:
     """Sample, write, report."""
     args = parse_args(argv)
     path = Path(args.ann_file)
+    folder = Path(args.out_dir) if args.out_dir else path.parent
+    check_output(folder, '--out-dir', folder=True)
     records = load_split(path, args.split)
     samples = sample_masks(records, args.ratio, args.seed, args.unit, f'{path} [{args.split}]')
     splits = load_annotation_file(path)
     source = {'source': str(path), 'source_sha256': hashlib.sha256(path.read_bytes()).hexdigest()}
-    folder = Path(args.out_dir) if args.out_dir else path.parent
     lines = []
     for ratio, sampled in track(samples.items(), 'writing'):
         out = folder / f'{path.stem}_sample_{ratio:g}.json'
