@@ -58,7 +58,8 @@ def explain_os_error(error: OSError) -> str | None:
     problem = DISK_PROBLEMS.get(error.errno)
     if problem is None:
         return None
-    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else 'a file'
+    named = isinstance(error.filename, str | bytes | os.PathLike)
+    where = os.fsdecode(error.filename) if named else 'a file'
     return str(UserInputError.of(shortened(where), *problem))
 
 
@@ -108,11 +109,12 @@ def _flush_output() -> None:
 
 def _reader_has_gone() -> bool:
     """Whether it was standard output that broke, and not a pipe to another process."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return True
-    return False
+    import select
+
+    poll = select.poll()
+    with contextlib.suppress(OSError, ValueError):
+        poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _end(sentence: str | None, code: int) -> NoReturn:

@@ -89,7 +89,7 @@ def _write_a_block(folder: str, path: str) -> None:
     import tempfile  # costs more than the tools that write nothing should pay
 
     try:
-        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(BLOCK))
     except OSError as error:
         error.filename = path
