@@ -109,13 +109,21 @@ def load_checkpoint_file(
     return checkpoint
 
 
+def is_zip(path: str | os.PathLike) -> bool:
+    """Whether a file ends as a zip file does, which is to say that it was written to its end."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # an end, and a damaged one
+        return False
+
+
 def damaged_entry(path: str | os.PathLike) -> str | None:
     """The first entry of a zip file, which torch writes, whose checksum does not fit; torch checks none.
 
     Returns:
         Its name; None if all fit, if the file is no zip, or if it was written without checksums.
     """
-    if not zipfile.is_zipfile(path):
+    if not is_zip(path):
         return None
     entry = None
     try:
@@ -212,7 +220,7 @@ def _explain(path: Path, error: Exception) -> UserInputError:
             'tensors and plain containers',
             'if you trust where the file comes from, name that class in `allow`, else do not use the file',
         )
-    if _starts_like_zip(path) and not zipfile.is_zipfile(path):
+    if _starts_like_zip(path) and not is_zip(path):
         return UserInputError.of(
             str(path), 'a truncated checkpoint', 'a complete one', 'download or copy it again'
         )

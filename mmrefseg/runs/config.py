@@ -3,7 +3,6 @@
 from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import inspect
 import os
-import zipfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..compat.checkpoint import load_checkpoint_file
+from ..compat.checkpoint import is_zip, load_checkpoint_file
 from ..compat.downloads import read_downloads_safely
 from ..models.acceleration import accelerate
 from ..utils.errors import UserInputError, did_you_mean
@@ -225,7 +224,7 @@ def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
         # The note holds a path as seen from where training was started; the file lies beside the note.
         last = folder / Path(noted.read_text(encoding='utf-8').strip()).name
         candidates = [last, *(path for path in candidates if path != last)]
-    return next((path for path in candidates if path.is_file() and zipfile.is_zipfile(path)), None)
+    return next((path for path in candidates if path.is_file() and is_zip(path)), None)
 
 
 def choose_backend(config: Config) -> None:

@@ -126,9 +126,9 @@ NAN = ('--cfg-options', 'optim_wrapper.optimizer.lr=3e37', 'train_cfg.max_epochs
 
 def test_a_loss_of_nan_ends_the_training(tools):
     sentence = tools.fail('train.py', tools.config, '--work-dir', 'nan', *NAN)
-    assert re.search(
-        r'epoch 1, step \d: found loss_mask = (nan|inf), expected a finite number', sentence
-    ), sentence
+    assert re.search(r'epoch 1, step \d: found loss_mask = (nan|inf), expected a finite number', sentence), (
+        sentence
+    )
     assert not list((tools.folder / 'nan').glob('*.pth'))
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -150,24 +151,16 @@ def test_a_full_disk_is_told_before_the_work(places):
 
 def test_torch_does_not_hide_the_disk(places):
     """Its own error, when what it has written does not add up, comes behind that of the disk."""
-
-    class Full:
-        failed = False
-
-        def write(self, content):
-            if not self.failed:
-                self.failed = True
-                raise OSError(errno.ENOSPC, 'No space left on device')
-            return len(content)
-
-        def flush(self):
-            pass
-
-    with pytest.raises(RuntimeError):
-        torch.save({'a': torch.zeros(1000)}, Full())
-    with pytest.raises(OSError) as error, atomic_write('file', 'wb'):
-        torch.save({'a': torch.zeros(1000)}, Full())
-    assert (error.value.errno, error.value.filename) == (errno.ENOSPC, 'file')
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20000, limits[1]))
+    try:
+        with pytest.raises(RuntimeError), open('other', 'wb') as file:
+            torch.save({'a': torch.zeros(99999)}, file)
+        with pytest.raises(OSError) as error, atomic_write('file', 'wb') as file:
+            torch.save({'a': torch.zeros(99999)}, file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (error.value.errno, error.value.filename) == (errno.EFBIG, 'file')
     assert (places / 'file').read_text() == 'old'
 
 
