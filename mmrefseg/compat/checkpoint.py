@@ -172,20 +172,34 @@ def without_number(state: Mapping[str, Any], parameters: Collection[str]) -> lis
     return found
 
 
-def load_from_package(filename: str, map_location: str | torch.device = 'cpu') -> dict[str, Any]:
+def load_from_package(
+    filename: str, map_location: str | torch.device = 'cpu', extended_by: Sequence[str] = ()
+) -> dict[str, Any]:
     """mmengine's loader of ``mmrefseg://NAME`` (it shows the name after ``load_from_`` in its log).
 
     A file whose metadata say that it ``extends`` another holds only what comes on top of that one.
 
+    Args:
+        filename: ``mmrefseg://NAME``.
+        map_location: Where the tensors shall be.
+        extended_by: The addresses that led here.
+
     Raises:
-        UserInputError: If the package has no weights of that name.
+        UserInputError: If the package has no weights of that name, or they are damaged.
     """
     checkpoint = load_checkpoint_file(shipped_weights(filename), map_location)
     base = checkpoint['meta']['safetensors'].get('extends')
     if base:
-        checkpoint['state_dict'] = (
-            load_from_package(base, map_location)['state_dict'] | checkpoint['state_dict']
-        )
+        chain = (*extended_by, filename)
+        if base in chain:
+            raise UserInputError.of(
+                filename,
+                f'weights that extend themselves, by {base}',
+                'other weights',
+                'install the package again',
+            )
+        below = load_from_package(base, map_location, chain)
+        checkpoint['state_dict'] = below['state_dict'] | checkpoint['state_dict']
     return checkpoint
 
 
