@@ -104,7 +104,7 @@ def test_objects_with_only_a_box(coco, repo_root):
         'dataset_converters/sample_masks.py', 'data/coco/annotations/instances_train2017.json', '--ratio', '5'
     )
     config = str(repo_root / 'configs/mask_rcnn/mask-rcnn_r50-caffe_fpn_1x_m05_coco.py')
-    options = (*SMALL, 'train_cfg.val_interval=1000', 'train_cfg.max_iters=12')
+    options = (*SMALL, 'train_cfg.val_interval=1000', 'train_cfg.max_iters=12', 'log_processor.window_size=1')
     coco.tools.succeed('train.py', config, '--seed', '0', '--work-dir', 'few', '--cfg-options', *options)
     steps = scalars(coco, 'few')
     assert [line['step'] for line in steps] == list(range(1, 13))
