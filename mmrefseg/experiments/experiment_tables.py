@@ -98,7 +98,7 @@ def collect(studies: Sequence[PartialStudy], variants: Sequence[Variant]) -> dic
     rec = {study.rec_scores: study for study in studies if study.rec_scores.exists()}
     found = {path: (study.rec_checkpoint, load_json(path)['acc50']) for path, study in rec.items()}
     different = dict(found.values())  # several seeds may start from one checkpoint
-    return {'rec_acc50': _spread(list(different.values())) if different else None, 'rows': rows}
+    return {'rec_acc50': spread(list(different.values())) if different else None, 'rows': rows}
 
 
 def _row(studies: Sequence[PartialStudy], variant: Variant, readout: str) -> dict:
@@ -109,7 +109,7 @@ def _row(studies: Sequence[PartialStudy], variant: Variant, readout: str) -> dic
         'ratio': variant.ratio,
         'selection': variant.selection,
         'seeds': [study.seed for study in studies],
-        **{key: _spread([each[key] for each in found]) for key in KEYS},
+        **{key: spread([each[key] for each in found]) for key in KEYS},
         'val_miou': _val_miou(studies, variant, readout),
     }
 
@@ -119,10 +119,10 @@ def _val_miou(studies: Sequence[PartialStudy], variant: Variant, readout: str) -
     paths = [study.scores(variant.name, readout, CHOOSING_SPLIT) for study in studies]
     if not all(path.exists() for path in paths):
         return None
-    return _spread([load_json(path)['miou'] for path in paths])
+    return spread([load_json(path)['miou'] for path in paths])
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | list[float] | None]:
+def spread(values: Sequence[float]) -> dict[str, float | list[float] | None]:
     """Mean, sample standard deviation (``None`` for one value) and the values."""
     return {
         'mean': round(statistics.fmean(values), 2),
