@@ -68,10 +68,14 @@ class CocoInstanceDataset(CocoDataset):
     The images to hold out are drawn from the sorted ids of all images and ``held_out_seed``: they do not
     depend on the order of the file, on the process or on filtering, and no image is in both parts.
 
+    An object without ``segmentation`` keeps its box and class. Its instance has ``has_mask=False`` and a
+    ``mask`` that covers nothing, which PartialMaskHead does not learn from.
+
     Args:
         part: ``'all'``; ``'train'``, all but the held-out images; ``'val'``, the held-out images.
         held_out: The share of images to hold out, in [0, 1). With 0 both parts are all images.
         held_out_seed: Another seed holds other images out.
+        require_masks: Keep only objects that have a mask, and images with such an object.
         **kwargs: Of mmdet's CocoDataset. ``metainfo=dict(classes=...)`` names the categories.
 
     Raises:
@@ -79,7 +83,13 @@ class CocoInstanceDataset(CocoDataset):
     """
 
     def __init__(
-        self, *args, part: str = 'all', held_out: float = 0.1, held_out_seed: int = 0, **kwargs
+        self,
+        *args,
+        part: str = 'all',
+        held_out: float = 0.1,
+        held_out_seed: int = 0,
+        require_masks: bool = False,
+        **kwargs,
     ) -> None:
         if part not in PARTS or not 0 <= held_out < 1:
             raise UserInputError.of(
@@ -91,6 +101,7 @@ class CocoInstanceDataset(CocoDataset):
         self.part = part
         self.held_out = held_out
         self.held_out_seed = held_out_seed
+        self.require_masks = require_masks
         super().__init__(*args, **kwargs)
         steps = self.pipeline.transforms
         loads = [place for place, step in enumerate(steps) if isinstance(step, LoadImageFromFile)]
@@ -128,11 +139,13 @@ class CocoInstanceDataset(CocoDataset):
         if checked.num_objects and not self.test_mode and self.part != 'val':
             self._check_instances(samples, checked)
         self._load_run_lengths(samples)
-        return samples
+        return [sample for sample in samples if sample['instances'] or not self.require_masks]
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """One image with its instances, as mmdet; those without a mask are marked."""
+        """One image with its instances, as mmdet; those without a mask are marked, or left out."""
         sample = super().parse_data_info(raw_data_info)
+        if self.require_masks:
+            sample['instances'] = [instance for instance in sample['instances'] if 'mask' in instance]
         for instance in sample['instances']:
             if 'mask' not in instance:
                 instance.update(has_mask=False, mask=NO_MASK)
@@ -150,7 +163,8 @@ class CocoInstanceDataset(CocoDataset):
                 f'filter_cfg.min_size={least}'
             )
         if not samples:
-            what = 'images' if self.test_mode else 'images with instances of the classes'
+            objects = 'objects with a mask' if self.require_masks else 'instances of the classes'
+            what = 'images' if self.test_mode else f'images with {objects}'
             raise UserInputError.of(
                 self.ann_file, f'no {what} in part {self.part!r}', 'some', 'change held_out or the file'
             )
@@ -179,6 +193,8 @@ class CocoInstanceDataset(CocoDataset):
         """Training without anything to learn from would run, and learn nothing."""
         if any(not instance['ignore_flag'] for sample in samples for instance in sample['instances']):
             return
+        if self.require_masks and checked.without_mask.total == len(checked.annotations) > 0:
+            return  # filter_data says so
         others = sum(annotation['category_id'] not in self.cat_ids for annotation in checked.annotations)
         raise UserInputError.of(
             self.ann_file,

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from coco_files import AREA, HEIGHT, WIDTH, changed, sound_file, write_images
 from mmdet.datasets import CocoDataset
+from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
 
 from mmrefseg.datasets.coco_instance_dataset import CocoInstanceDataset
+from mmrefseg.models.heads.partial_mask_head import has_mask
 from mmrefseg.utils import UserInputError
 
 PIPELINE = [
@@ -306,3 +308,64 @@ def test_run_lengths_are_trained_on_with_polygons_asked_for(tmp_path):
     from_polygons = open_file(sound_file(), tmp_path, poly2mask=False)
     assert pixels(from_polygons) == [AREA] * 8
     assert type(from_polygons[0]['data_samples'].gt_instances.masks).__name__ == 'PolygonMasks'
+
+
+@pytest.mark.parametrize('poly2mask', [True, False])
+def test_objects_with_only_a_box(folder, tmp_path, poly2mask):
+    """They stay, in their places, with a mask that covers nothing; mmdet's dataset loses them or fails."""
+    content = json.loads((folder / 'annotations/instances_train2017.json').read_text())
+    objects = [each for each in content['annotations'] if not each['iscrowd']]
+    for number, annotation in enumerate(objects[1::2]):
+        annotation['segmentation'] = [[], None][number % 2]
+        if number % 3 == 0:
+            del annotation['segmentation']
+    (tmp_path / 'some.json').write_text(json.dumps(content))
+    pipeline = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations', with_bbox=True, with_mask=True, poly2mask=poly2mask),
+        dict(type='RandomChoiceResize', scales=[(200, 160)], keep_ratio=True),
+        dict(type='RandomFlip', prob=1.0),
+        dict(type='PackDetInputs'),
+    ]
+    full = build(folder)
+    some = build(folder, str(tmp_path / 'some.json'))
+    some.pipeline = Compose(pipeline)
+    lacking = {tuple(each['bbox']) for each in objects[1::2]}
+    count = 0
+    for position in range(0, len(some), 5):
+        truth = some[position]['data_samples'].gt_instances
+        instances = [each for each in some.get_data_info(position)['instances'] if not each['ignore_flag']]
+        whole = [each for each in full.get_data_info(position)['instances'] if not each['ignore_flag']]
+        assert [each['bbox'] for each in instances] == [each['bbox'] for each in whole]
+        known = [each.get('has_mask', True) for each in instances]
+        assert has_mask(truth.masks).tolist() == known and len(truth.bboxes) == len(known)
+        for each in instances:
+            x1, y1, x2, y2 = each['bbox']
+            assert each.get('has_mask', True) == (_near(lacking, [x1, y1, x2 - x1, y2 - y1]) is None)
+        count += known.count(False)
+    assert count > 10
+
+
+def _near(boxes, box):
+    return next((each for each in boxes if np.allclose(each, box, rtol=0, atol=1e-6)), None)
+
+
+def test_require_masks(folder, tmp_path):
+    """Only objects with masks, and images that show one."""
+    content = json.loads((folder / 'annotations/instances_train2017.json').read_text())
+    chosen = [each for each in content['annotations'] if not each['iscrowd']][3:9]
+    for annotation in content['annotations']:
+        if annotation not in chosen:
+            annotation.pop('segmentation')
+    (tmp_path / 'few.json').write_text(json.dumps(content))
+    dataset = build(folder, str(tmp_path / 'few.json'), require_masks=True)
+    assert set(ids(dataset)) == {each['image_id'] for each in chosen}
+    found = [
+        each for position in range(len(dataset)) for each in dataset.get_data_info(position)['instances']
+    ]
+    assert len(found) == 6 and all('has_mask' not in each for each in found)
+    for annotation in chosen:
+        del annotation['segmentation']
+    (tmp_path / 'none.json').write_text(json.dumps(content))
+    with pytest.raises(UserInputError, match='no images with objects with a mask'):
+        build(folder, str(tmp_path / 'none.json'), require_masks=True)
