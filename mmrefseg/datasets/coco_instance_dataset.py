@@ -109,13 +109,11 @@ class CocoInstanceDataset(CocoDataset):
         samples = [sample for sample in samples if sample['img_id'] in chosen]
         if samples:
             self._check_folder(samples[0]['img_path'])
-        return [sample for sample in samples if sample['instances'] or not self.require_masks]
+        return self._with_masks(samples) if self.require_masks else samples
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """One image with its instances, as mmdet; those without a mask are marked, or left out."""
+        """One image with its instances, as mmdet; those without a mask are marked."""
         sample = super().parse_data_info(raw_data_info)
-        if self.require_masks:
-            sample['instances'] = [instance for instance in sample['instances'] if 'mask' in instance]
         for instance in sample['instances']:
             if 'mask' not in instance:
                 instance.update(has_mask=False, mask=NO_MASK)
@@ -150,6 +148,13 @@ class CocoInstanceDataset(CocoDataset):
         ids = sorted(image_ids)
         held_out = set(random.Random(self.held_out_seed).sample(ids, round(self.held_out * len(ids))))
         return held_out if self.part == 'val' else image_ids - held_out
+
+    @staticmethod
+    def _with_masks(samples: list[dict]) -> list[dict]:
+        """Only objects that have a mask, and images with such an object."""
+        for sample in samples:
+            sample['instances'] = [each for each in sample['instances'] if each.get('has_mask', True)]
+        return [sample for sample in samples if sample['instances']]
 
     def _check_folder(self, first: str) -> None:
         """A wrong folder shows at its first image, before anything is computed."""
