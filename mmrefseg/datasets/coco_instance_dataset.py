@@ -139,13 +139,11 @@ class CocoInstanceDataset(CocoDataset):
         if checked.num_objects and not self.test_mode and self.part != 'val':
             self._check_instances(samples, checked)
         self._load_run_lengths(samples)
-        return [sample for sample in samples if sample['instances'] or not self.require_masks]
+        return self._with_masks(samples) if self.require_masks else samples
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """One image with its instances, as mmdet; those without a mask are marked, or left out."""
+        """One image with its instances, as mmdet; those without a mask are marked."""
         sample = super().parse_data_info(raw_data_info)
-        if self.require_masks:
-            sample['instances'] = [instance for instance in sample['instances'] if 'mask' in instance]
         for instance in sample['instances']:
             if 'mask' not in instance:
                 instance.update(has_mask=False, mask=NO_MASK)
@@ -193,8 +191,6 @@ class CocoInstanceDataset(CocoDataset):
         """Training without anything to learn from would run, and learn nothing."""
         if any(not instance['ignore_flag'] for sample in samples for instance in sample['instances']):
             return
-        if self.require_masks and checked.without_mask.total == len(checked.annotations) > 0:
-            return  # filter_data says so
         others = sum(annotation['category_id'] not in self.cat_ids for annotation in checked.annotations)
         raise UserInputError.of(
             self.ann_file,
@@ -218,6 +214,13 @@ class CocoInstanceDataset(CocoDataset):
             MMLogger.get_current_instance().info(
                 f'{self.ann_file}: {count} masks are run lengths; loaded as bitmaps (poly2mask=True)'
             )
+
+    @staticmethod
+    def _with_masks(samples: list[dict]) -> list[dict]:
+        """Only objects that have a mask, and images with such an object."""
+        for sample in samples:
+            sample['instances'] = [each for each in sample['instances'] if each.get('has_mask', True)]
+        return [sample for sample in samples if sample['instances']]
 
     def _check_folder(self, first: str) -> None:
         """A wrong folder shows at its first image, before anything is computed."""
