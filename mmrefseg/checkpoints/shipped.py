@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ..compat.checkpoint import load_checkpoint_file
-from ..utils import UserInputError, atomic_write
+from ..utils import UserInputError, atomic_write, parse_json
 from ..utils.places import is_shipped
 
 DEFAULT = 'mmrefseg://box-frame_tiny_masks_refshapes'
@@ -91,8 +91,8 @@ class Provenance:
             if field.name in metadata:
                 text = metadata[field.name]
                 try:
-                    found[field.name] = text if field.type is str else json.loads(text)
-                except json.JSONDecodeError:
+                    found[field.name] = text if field.type is str else parse_json(text, where)
+                except UserInputError:
                     found.pop(field.name, None)
         needed = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
         missing = [name for name in needed if name not in found]

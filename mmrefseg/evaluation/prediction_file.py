@@ -5,10 +5,9 @@ A prediction file is a json list (or json lines) of ``{"ref_id", "sent_id", "seg
 ``segmentation`` where only boxes are predicted.
 """
 
-import json
 import math
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from ..structures.boxes import clip_boxes, xywh_to_xyxy
 from ..structures.masks import to_rle
 from ..structures.rle import encode_mask, resize_rle
-from ..utils import UserInputError, load_json
+from ..utils import UserInputError, load_json, parse_json, text_lines
 from .functional.protocols import Pair
 
 LAYOUT = 'a list of {"ref_id", "sent_id", "segmentation", "bbox"?}'
@@ -55,7 +54,7 @@ def load_predictions(path: str | os.PathLike) -> list[dict]:
     Raises:
         UserInputError: If it is missing, has another layout, or an entry lacks its ids.
     """
-    records = list(_json_lines(path)) if str(path).endswith('.jsonl') else load_json(path)
+    records = _json_lines(path) if str(path).endswith('.jsonl') else load_json(path)
     if not isinstance(records, list):
         raise UserInputError.of(
             str(path), f'a json {type(records).__name__}', LAYOUT, 'write it with test.py --format-only'
@@ -76,22 +75,11 @@ def load_predictions(path: str | os.PathLike) -> list[dict]:
     return records
 
 
-def _json_lines(path: str | os.PathLike) -> Iterator[Any]:
-    try:
-        with open(path, encoding='utf-8') as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    try:
-                        yield json.loads(line)
-                    except json.JSONDecodeError as error:
-                        raise UserInputError.of(
-                            f'{path} line {number}',
-                            f'text that is not json ({error})',
-                            'a json object',
-                            'mend it',
-                        ) from None
-    except FileNotFoundError:
-        raise UserInputError.of(str(path), 'no such file', 'a prediction file', 'check the path') from None
+def _json_lines(path: str | os.PathLike) -> list[Any]:
+    return [
+        parse_json(line, f'{path} line {number}', 'a json object', 'mend it')
+        for number, line in text_lines(path, 'a prediction file')
+    ]
 
 
 def pair_predictions(

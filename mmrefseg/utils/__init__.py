@@ -1,5 +1,14 @@
 from .errors import UserInputError, cli
-from .files import FileLock, atomic_write, dump_json, file_sha256, load_json
+from .files import (
+    FileLock,
+    atomic_write,
+    dump_json,
+    file_sha256,
+    load_json,
+    parse_json,
+    read_text,
+    text_lines,
+)
 from .progress import progress_bar, track
 
 __all__ = [
@@ -10,6 +19,9 @@ __all__ = [
     'dump_json',
     'file_sha256',
     'load_json',
+    'parse_json',
     'progress_bar',
+    'read_text',
+    'text_lines',
     'track',
 ]

@@ -1,7 +1,6 @@
 """Formats that hold boxes and sentences: SimREC / MCN json (masks apart) and csv."""
 
 import csv
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...structures.rle import encode_mask
-from ...utils import UserInputError, load_json
+from ...utils import UserInputError, load_json, parse_json
 from ..images import ImageSizes
 from .conversion import Conversion
 
@@ -113,7 +112,7 @@ def read_boxes_csv(
 
 def _rows(path: str | os.PathLike) -> list[dict[str, str]]:
     try:
-        with open(path, newline='', encoding='utf-8') as file:
+        with open(path, newline='', encoding='utf-8-sig') as file:
             reader = csv.DictReader(file)
             rows = list(reader)
     except FileNotFoundError:
@@ -134,12 +133,14 @@ def _csv_record(row: dict[str, str], sizes: ImageSizes, where: str) -> dict[str,
     try:
         record = {
             'image_id': int(row['img_id']),
-            'bbox': json.loads(row['bbox']),
+            'bbox': parse_json(row['bbox'], where, '[x, y, width, height]', 'mend the box'),
             'expressions': [row['sent']],
             'category_id': int(row.get('category_id') or 0),
             'ref_id': int(row['ref_id']),
             'sent_ids': [int(row['sent_id'])],
         }
+    except UserInputError:
+        raise
     except (ValueError, TypeError) as error:
         raise UserInputError.of(
             where, f'a value that is no number ({error})', 'ids and a box', 'mend it'

@@ -10,7 +10,7 @@ from PIL import Image
 
 from ...structures.masks import bounds, mask_problem
 from ...structures.rle import encode_mask
-from ...utils import UserInputError
+from ...utils import UserInputError, parse_json, text_lines
 from ..images import read_size
 from ..validation import named
 from .conversion import Conversion
@@ -44,9 +44,7 @@ def read_json_lines(
     numbers: dict[str, int] = {}
     objects: dict[str, dict] = {}
     reader = _LineReader(Path(path), images)
-    for number, text in enumerate(_lines(path), start=1):
-        if not text.strip():
-            continue
+    for number, text in text_lines(path):
         where = f'{path} line {number}'
         try:
             split, record = reader.record(text, where)
@@ -64,17 +62,6 @@ def read_json_lines(
             objects[same] = record
     _number(conversion.splits)
     return conversion.finish(str(path))
-
-
-def _lines(path: str | os.PathLike) -> list[str]:
-    try:
-        return Path(path).read_text(encoding='utf-8-sig').splitlines()
-    except FileNotFoundError:
-        raise UserInputError.of(str(path), 'no such file', 'a JSON-lines file', 'check the path') from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserInputError.of(
-            str(path), f'no text ({error})', 'a JSON-lines file', 'save it as UTF-8'
-        ) from None
 
 
 class _LineReader:
@@ -132,10 +119,7 @@ class _LineReader:
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        line = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserInputError.of(where, f'no json ({error})', 'one json object', 'mend the line') from None
+    line = parse_json(text, where, 'one json object', 'mend the line')
     if not isinstance(line, dict) or not isinstance(line.get('image'), str) or not line['image']:
         raise UserInputError.of(where, 'no "image"', 'a json object with the name of an image', 'add it')
     if line.get('bbox') is None and line.get('mask') is None:

@@ -1,12 +1,12 @@
 """ReasonSeg (LISA): an image and a labelme-like json of the same name, in folders train, val and test."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from ...structures.polygons import polygon_bounds
-from ...utils import UserInputError
+from ...utils import UserInputError, parse_json
+from ...utils.files import unreadable
 from ..images import read_size
 from .conversion import Conversion
 
@@ -80,16 +80,16 @@ def _record(path: Path, image: Path, image_id: int) -> dict[str, Any]:
 
 
 def _load(path: Path) -> dict:
-    content = path.read_bytes()
+    expected = "ReasonSeg's json"
     try:
-        # Some of the published files are not UTF-8.
-        data = json.loads(content.decode('utf-8', errors='strict'))
-    except UnicodeDecodeError:
-        data = json.loads(content.decode('cp1252', errors='replace'))
-    except json.JSONDecodeError as error:
-        raise UserInputError.of(
-            str(path), f'no json ({error})', "ReasonSeg's json", 'get the file again'
-        ) from None
+        content = path.read_bytes()
+    except OSError as error:
+        raise unreadable(path, error, expected) from None
+    try:
+        text = content.decode('utf-8-sig')
+    except UnicodeDecodeError:  # as some of the published files
+        text = content.decode('cp1252', errors='replace')
+    data = parse_json(text, str(path), expected, 'get the file again')
     if not isinstance(data, dict) or not {'shapes', 'text'} <= data.keys():
         raise UserInputError.of(
             str(path), 'a json without "shapes" and "text"', "ReasonSeg's json", 'check the file'
