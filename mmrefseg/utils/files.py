@@ -35,9 +35,10 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     Yields:
         The open file. If the block raises, ``path`` keeps what it had.
     """
-    encoding = None if 'b' in mode else 'utf-8'
+    # Half a character (a surrogate in somebody's json) is written as its escape; the rest is not lost for it.
+    text = {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'backslashreplace'}
     if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, a pipe: nothing to replace
-        with open(path, mode, encoding=encoding) as file:
+        with open(path, mode, **text) as file:
             yield file
         return
     path = Path(os.path.realpath(path))
@@ -45,7 +46,7 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     handle, temporary = _open_temporary(path)
     _unfinished.add(temporary)
     # Closed after the move only: closing gives up the lock that says that the temporary file has an owner.
-    with os.fdopen(handle, mode, encoding=encoding) as file, _removed_on_sigterm():
+    with os.fdopen(handle, mode, **text) as file, _removed_on_sigterm():
         try:
             yield file
             file.flush()

@@ -4,10 +4,11 @@ import os
 from collections import Counter
 from typing import Any, NamedTuple
 
+from ...structures.boxes import box_union
 from ...structures.polygons import has_three_points
 from ...utils import UserInputError
 from ..annotations import load_annotation_file, normalize_records
-from ..validation import named, validate_record
+from ..validation import box_problem, named, validate_record
 
 
 class Conversion:
@@ -83,6 +84,29 @@ class Conversion:
             if parts and len(parts) < len(mask):
                 self.mended += len(mask) - len(parts)
                 record['mask'] = parts
+
+
+def read_boxes(box: Any, height: int, width: int, where: str) -> dict[str, Any]:
+    """The fields of what may be several boxes of one sentence: ``bbox`` around all, and ``boxes``, each.
+
+    Args:
+        box: [x, y, width, height], or a list of such, or None.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        where: File and line, for messages.
+
+    Raises:
+        UserInputError: If one of several boxes is wrong; a single one is looked at later.
+    """
+    if not isinstance(box, list) or not box or not all(isinstance(each, list) for each in box):
+        return {'bbox': box}
+    if len(box) == 1:
+        return {'bbox': box[0]}
+    for each in box:
+        problem = box_problem(each, height, width)
+        if problem:
+            raise UserInputError.of(where, *problem)
+    return {'bbox': box_union(box), 'boxes': box}
 
 
 def count_objects(splits: dict[str, list[dict]]) -> dict[str, Counter]:

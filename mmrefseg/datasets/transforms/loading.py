@@ -1,5 +1,7 @@
 """The first steps of a pipeline: image, expression, annotations."""
 
+from functools import partial
+
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
@@ -12,6 +14,7 @@ from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap
 from mmrefseg.utils import UserInputError
 
 from ..fields import rng_of, where_of
+from ..images import decode_image
 from ..validation import box_problem
 
 
@@ -38,22 +41,13 @@ class LoadRefImage(LoadImageFromFile):
         """Load the image.
 
         Raises:
-            UserInputError: If the file is missing, truncated, no image, or of another size than the record
-            says.
+            UserInputError: If the file is missing, truncated, no image, has too many pixels, or is of another
+            size than the record says.
         """
         where = where_of(results)
         content = self._read(results['img_path'], where)
-        img = None
-        if content and not is_truncated(content):
-            img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
-        if img is None:
-            found = 'a truncated image' if is_truncated(content) else 'a file that cannot be decoded'
-            raise UserInputError.of(
-                where,
-                f'{found if content else "an empty file"} ({len(content)} bytes)',
-                'a complete image (JPEG, PNG, ...)',
-                'fetch or export the file again, or remove its records',
-            )
+        decode = partial(mmcv.imfrombytes, flag=self.color_type, backend=self.imdecode_backend)
+        img = decode_image(content, where, decode)
         self._check_size(img, results, where)
         results['img'] = img.astype(np.float32) if self.to_float32 else img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
@@ -63,10 +57,10 @@ class LoadRefImage(LoadImageFromFile):
     def _read(self, path: str, where: str) -> bytes:
         try:
             return read_file(path, backend_args=self.backend_args)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError: no file can have that name
             raise UserInputError.of(
                 where,
-                f'no readable file ({error.strerror or error})',
+                f'no readable file ({getattr(error, "strerror", None) or error})',
                 'an image',
                 "check the data set's data_prefix and img_template, or fetch the image",
             ) from error
@@ -83,19 +77,6 @@ class LoadRefImage(LoadImageFromFile):
                 'use the image that was annotated, neither resized nor turned (an EXIF orientation is '
                 "applied), or mend the record's width and height",
             )
-
-
-def is_truncated(content: bytes) -> bool:
-    """Whether a JPEG or PNG file lacks its end.
-
-    A JPEG has an end marker behind its last start of scan (one before it belongs to a thumbnail), a PNG its
-    IEND chunk. Other formats are left to the decoder.
-    """
-    if content.startswith(b'\xff\xd8'):
-        return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
-    if content.startswith(b'\x89PNG'):
-        return b'IEND' not in content[-64:]
-    return False
 
 
 @TRANSFORMS.register_module()
