@@ -45,7 +45,7 @@ class Frame(NamedTuple):
         from mmcv.image import rescale_size  # brings torch, which only this case needs
 
         fitted = rescale_size((width, height), (self.width, self.height))
-        return fitted[1], fitted[0]
+        return max(1, fitted[1]), max(1, fitted[0])
 
 
 def load_predictions(path: str | os.PathLike) -> list[dict]:
