@@ -9,6 +9,7 @@ import numpy as np
 
 from ...structures.rle import encode_mask
 from ...utils import UserInputError, load_json, parse_json
+from ...utils.arrays import load_npy
 from ..images import ImageSizes
 from .conversion import Conversion
 
@@ -70,16 +71,13 @@ def _simrec_record(entry: Any, sizes: ImageSizes, mask_folder: str | os.PathLike
 
 
 def _bitmap(path: Path) -> dict:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserInputError.of(str(path), 'no such mask', 'a bitmap', 'unpack the masks there') from None
-    except (ValueError, OSError, EOFError) as error:
-        raise UserInputError.of(str(path), f'no array ({error})', 'a bitmap', 'get the masks again') from None
-    array = np.squeeze(array)
-    if array.ndim != 2:
+    array = np.squeeze(load_npy(path, 'a bitmap'))
+    if array.ndim != 2 or array.dtype.kind not in 'biuf':
         raise UserInputError.of(
-            str(path), f'an array of shape {array.shape}', '(height, width)', 'check the masks'
+            str(path),
+            f'an array of shape {array.shape} and type {array.dtype}',
+            'numbers (height, width)',
+            'check the masks',
         )
     return encode_mask(array)
 
