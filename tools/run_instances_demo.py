@@ -12,14 +12,13 @@ left out, and all masks; the table so far is written after each training.
 
 import argparse
 
-from rich.console import Console
 from rich.markdown import Markdown
 
 from mmrefseg.evaluation.tables import precision_tables
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.instances_demo import FewMasksComparison, InstancesDemo
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import check_output, cli, dump_json, load_json
+from mmrefseg.utils import check_output, cli, dump_json, load_json, plain_console
 
 
 @cli
@@ -47,7 +46,7 @@ def compare(args: argparse.Namespace) -> None:
     for folder, stages in comparison.jobs():
         run_stages(stages, folder)
         table = comparison.write_report()
-    Console().print(Markdown(table))
+    plain_console().print(Markdown(table))
 
 
 def show(args: argparse.Namespace) -> None:
@@ -57,7 +56,7 @@ def show(args: argparse.Namespace) -> None:
     )
     summary = demo.summary(run_stages(demo.stages(), demo.folder / 'stages'))
     dump_json(summary, demo.folder / 'summary.json', indent=2)
-    console = Console()
+    console = plain_console()
     console.print(f'Mask R-CNN on RefShapes {demo.size} {demo.split}, seed {demo.seed}:')
     for table in precision_tables(load_json(demo.scores)):
         console.print(table)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..compat.checkpoint import load_checkpoint_file
-from ..utils import UserInputError, atomic_write
+from ..utils import UserInputError, atomic_write, parse_json
 from ..utils.places import is_shipped
 
 DEFAULT = 'mmrefseg://box-frame_tiny_masks_refshapes'
@@ -119,8 +119,8 @@ def _read_value(text: str, kind: type | None) -> Any:
     if kind is None:
         return text
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse_json(text, 'metadata')
+    except UserInputError:
         return None
     whole = type(value) is kind and (kind is not list or all(isinstance(word, str) for word in value))
     return value if whole else None

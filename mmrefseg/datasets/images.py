@@ -1,11 +1,25 @@
-"""The images of records: where they lie, and how large they are."""
+"""The images of records: where they lie, how large they are, and their pixels; all images are read here.
 
+Names and files come from strangers. A name that leads out of its folder is refused, and so is an image whose
+header claims more pixels than :data:`MAX_PIXELS`, before anything is decoded.
+"""
+
+import io
 import os
+import struct
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO, Any
 
-from PIL import Image, UnidentifiedImageError
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
 
 from ..utils import UserInputError, load_json
+from ..utils.errors import Problem
+from ..utils.files import unreadable
+from .validation import MAX_PIXELS, name_problem
 
 COCO_TEMPLATE = 'COCO_train2014_{:012d}.jpg'
 # SeqTR's names of the sources of its mixed set that are not COCO: ReferIt, Flickr30k, Visual Genome.
@@ -29,12 +43,13 @@ class ImagePaths:
         """The path of the record's image.
 
         Raises:
-            UserInputError: If there is no folder or template for the record.
+            UserInputError: If there is no folder or template for the record, or its name is none of a file
+                below the folder (:func:`name_below`).
         """
         source = record.get('data_source')
         folder = self._of_source(self.folders, source, 'data_prefix["img_path"]', where)
         name = record.get('file_name') or self._name(record['image_id'], source, where)
-        return os.path.join(folder, name)
+        return os.path.join(folder, name_below(folder, name, where))
 
     def _name(self, image_id: int | str, source: str | None, where: str) -> str:
         template = self.template
@@ -59,6 +74,39 @@ class ImagePaths:
                 where, f'data_source {source!r}', f'one of {sorted(by_source)}', f'add it to {name}'
             )
         return by_source[source]
+
+
+def name_below(folder: str | os.PathLike, name: Any, where: str) -> str:
+    """A file's name, relative to the folder that it lies in, as this system writes it.
+
+    The backslashes of a name from Windows become slashes, unless there is a file of just that name.
+
+    Args:
+        folder: Where the file shall lie; '' if nobody has said where (an absolute name is taken then).
+        name: What a file of annotations says.
+        where: File and record, for messages.
+
+    Raises:
+        UserInputError: If it is no name of a file, or leads out of the folder.
+    """
+    problem = name_problem(name)
+    if problem:
+        raise UserInputError.of(where, *problem)
+    if '\\' in name and not os.path.lexists(os.path.join(folder, name)):
+        name = name.replace('\\', '/')
+    if name.startswith('/') and not os.fspath(folder):
+        return name
+    if name.startswith('/') or '..' in name:
+        # Links are followed: they are the user's own.
+        inside = os.path.relpath(os.path.join(folder, name), folder or os.curdir)
+        if inside == os.pardir or inside.startswith(os.pardir + os.sep):
+            raise UserInputError.of(
+                where,
+                f'the file name {name!r}, which leads out of {os.fspath(folder) or "the current folder"}',
+                'the name of a file below it',
+                'copy or link the file there and mend the name',
+            )
+    return name
 
 
 _ORIENTATION = 0x0112
@@ -90,16 +138,19 @@ class ImageSizes:
         self._path_of = ImagePaths(os.fspath(images), template) if images is not None else None
         self._known: dict[int | str, tuple[int, int]] = {}
         if instances is not None:
-            listed = load_json(instances).get('images', [])
-            self._known = {image['id']: (image['height'], image['width']) for image in listed}
+            self._known = _listed_sizes(instances)
 
     def __call__(self, record: dict, where: str) -> tuple[int, int]:
         """(height, width) of the image that a record names by ``file_name`` or ``image_id``.
 
         Raises:
-            UserInputError: If the image is missing or is none.
+            UserInputError: If the image is missing or is none, or the record does not name one.
         """
         image_id = record['image_id']
+        if not isinstance(image_id, int | str):
+            raise UserInputError.of(
+                where, f'image_id {str(image_id)[:60]}', 'a whole number or a string', 'mend it'
+            )
         if image_id not in self._known:
             if self._path_of is None:
                 raise UserInputError.of(
@@ -109,23 +160,180 @@ class ImageSizes:
         return self._known[image_id]
 
 
+def _listed_sizes(path: str | os.PathLike) -> dict[int | str, tuple[int, int]]:
+    """(height, width) by image id, from a COCO file."""
+    content = load_json(path)
+    listed = content.get('images') if isinstance(content, dict) else None
+    try:
+        return {image['id']: (image['height'], image['width']) for image in listed}
+    except (TypeError, KeyError):
+        raise UserInputError.of(
+            str(path), 'no list "images" with id, height and width', 'a COCO file', 'give the right file'
+        ) from None
+
+
 def read_size(path: str | os.PathLike, where: str = '') -> tuple[int, int]:
     """(height, width) of an image as it is shown, from its header: a camera's rotation is applied.
 
     Raises:
-        UserInputError: If the file is missing or no image.
+        UserInputError: If the file is missing, no image, or has too many pixels to be read.
     """
     named = f'{where} {path}'.strip()
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = image.getexif().get(_ORIENTATION, 1) >= 5
+        with open(path, 'rb') as file:
+            size = _header_size(file)
     except FileNotFoundError:
         raise UserInputError.of(
             named, 'no such image', 'an image file', 'check --images and the name'
         ) from None
-    except (UnidentifiedImageError, OSError) as error:
+    except (OSError, ValueError) as error:
+        raise unreadable(named, error, 'an image file') from None
+    if size is None:
         raise UserInputError.of(
-            named, f'no readable image ({error})', 'an image file', f'replace {Path(path).name}'
-        ) from None
+            named, 'no readable image', 'an image file (JPEG, PNG, ...)', f'replace {Path(path).name}'
+        )
+    problem = _size_problem(*size)
+    if problem:
+        raise UserInputError.of(named, *problem)
+    return size
+
+
+def _header_size(file: IO[bytes]) -> tuple[int, int] | None:
+    """(height, width) as shown, from the header; None where Pillow knows no such format."""
+    with warnings.catch_warnings():
+        # It warns at half of the limit that we have for ourselves.
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        try:
+            with Image.open(file) as image:
+                width, height = image.size
+                try:
+                    turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+                except Exception:  # whatever the bytes of a foreign camera do to Pillow's reader
+                    turned = False
+        except Image.DecompressionBombError:
+            return _claimed_size(file)
+        except (OSError, ValueError, SyntaxError, EOFError, OverflowError, struct.error):
+            return None
     return (width, height) if turned else (height, width)
+
+
+def _claimed_size(file: IO[bytes]) -> tuple[int, int]:
+    """What a header claims that Pillow calls a bomb: PNG's own numbers, for others just too much."""
+    file.seek(0)
+    head = file.read(24)
+    if head.startswith(b'\x89PNG') and len(head) == 24:
+        width, height = struct.unpack('>II', head[16:])
+        return height, width
+    return MAX_PIXELS + 1, 1
+
+
+def _size_problem(height: int, width: int) -> Problem | None:
+    if height * width <= MAX_PIXELS:
+        return None
+    claimed = f'{width} x {height}' if width > 1 else f'more than {MAX_PIXELS}'
+    return Problem(
+        f'an image that claims {claimed} pixels',
+        f'at most {MAX_PIXELS} (nothing was decoded)',
+        'make it smaller, or cut it into tiles',
+    )
+
+
+def read_image(path: str | os.PathLike, where: str = '') -> np.ndarray:
+    """The pixels of an image as it is shown, (H, W, 3) uint8 BGR.
+
+    Args:
+        path: The file.
+        where: What else to name in a message, before the file.
+
+    Raises:
+        UserInputError: If it is missing, truncated, no image, or larger than :data:`MAX_PIXELS`.
+    """
+    named = f'{where} {path}'.strip()
+    try:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        raise unreadable(named, error, 'an image') from None
+    return decode_image(content, named)
+
+
+def _decode_bgr(content: bytes) -> np.ndarray | None:
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+
+
+def decode_image(
+    content: bytes, where: str, decode: Callable[[bytes], np.ndarray | None] = _decode_bgr
+) -> np.ndarray:
+    """The pixels of an encoded image. A decoder fills what a truncated file lacks with grey; here it is an
+    error.
+
+    Args:
+        content: The file.
+        where: Its name, for messages.
+        decode: The decoder; it may return None or raise. By default OpenCV's, to (H, W, 3) uint8 BGR.
+
+    Raises:
+        UserInputError: If it is empty, truncated, no image, or claims more pixels than :data:`MAX_PIXELS`.
+    """
+    size = _header_size(io.BytesIO(content))
+    problem = _size_problem(*size) if size else None
+    if problem:
+        raise UserInputError.of(where, *problem)
+    image, truncated = None, is_truncated(content)
+    if content and not truncated:
+        try:
+            image = decode(content)
+        except (cv2.error, OSError, ValueError, SyntaxError, EOFError, struct.error):
+            image = None
+    if image is not None:
+        return image
+    found = 'a truncated image' if truncated else 'a file that cannot be decoded'
+    raise UserInputError.of(
+        where,
+        f'{found if content else "an empty file"} ({len(content)} bytes)',
+        'a complete image (JPEG, PNG, ...)',
+        'fetch or export the file again, or remove its records',
+    )
+
+
+def is_truncated(content: bytes) -> bool:
+    """Whether a JPEG or PNG file lacks its end. What follows the end is no part of the image.
+
+    A JPEG has an end marker behind its last start of scan (one before it belongs to a thumbnail), a PNG an
+    IEND chunk behind its last IDAT. Other formats are left to the decoder.
+    """
+    if content.startswith(b'\xff\xd8'):
+        return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
+    if content.startswith(b'\x89PNG'):
+        return content.rfind(b'IEND\xaeB`\x82') < content.rfind(b'IDAT')
+    return False
+
+
+def as_bgr(image: Any, where: str = 'image') -> np.ndarray:
+    """An image in memory as (H, W, 3) uint8 BGR, as a file of it would be read.
+
+    Args:
+        image: (H, W) or (H, W, 1) uint8 grey, (H, W, 3) uint8 BGR, (H, W, 4) uint8 BGR and alpha (which is
+            dropped), or a PIL image of any mode.
+        where: What to call it in a message.
+
+    Raises:
+        UserInputError: If it is none of these, or has no pixels.
+    """
+    if isinstance(image, Image.Image):
+        image = np.asarray(ImageOps.exif_transpose(image).convert('RGB'))[..., ::-1]
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = f'an array of {image.dtype}' if isinstance(image, np.ndarray) else f'a {type(image).__name__}'
+        raise UserInputError.of(
+            where, kind, 'a file, a PIL image or an array of uint8', 'convert it to uint8 in [0, 255]'
+        )
+    channels = 1 if image.ndim == 2 else image.shape[-1]
+    if image.ndim not in (2, 3) or channels not in (1, 3, 4) or not image.size:
+        raise UserInputError.of(
+            where,
+            f'an array of shape {image.shape}',
+            '(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)',
+            'reshape it',
+        )
+    if channels == 1:
+        return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    return np.ascontiguousarray(image[..., :3])

@@ -1,11 +1,10 @@
 """What prediction shards say: which pairs a stopped run has already written, and by which weights."""
 
 import glob
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from ..utils import UserInputError
+from ..utils import UserInputError, parse_json
 
 # So many digits of a hash stay in every line: 64 bits.
 HASH_DIGITS = 16
@@ -72,7 +71,7 @@ def read_predicted_pairs(patterns: str | Iterable[str]) -> set[tuple[int, int]]:
 
 def _read_shard(path: str) -> set[tuple[int, int]]:
     pairs, broken = set(), None
-    with open(path, encoding='utf-8', errors='replace') as file:
+    with open(path, encoding='utf-8-sig', errors='replace') as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
@@ -84,8 +83,8 @@ def _read_shard(path: str) -> set[tuple[int, int]]:
                     'remove the line or the file and predict again',
                 )
             try:
-                record = json.loads(line)
+                record = parse_json(line, path)
                 pairs.add((int(record['ref_id']), int(record['sent_id'])))
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, OverflowError):
                 broken = number
     return pairs

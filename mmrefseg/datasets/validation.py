@@ -4,14 +4,25 @@ A record is one object of one image with its expressions (see ``docs/data.md``).
 :mod:`mmrefseg.structures.masks` knows.
 """
 
-import math
+import os
+import re
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
-from ..structures.masks import mask_problem
+from ..structures.masks import form_problem, mask_problem
 from ..utils import UserInputError
 from ..utils.errors import Problem
+
+# Pillow's limit as well; 13,377 x 13,377. More is refused before it is decoded or drawn on.
+MAX_PIXELS = 178_956_970
+# No box of an image reaches further.
+FARTHEST = 1e9
+# Ids become 64-bit integers on their way to a metric.
+MOST_BITS = 63
+# Half of a pair of UTF-16: json can hold it (a text cut within an emoji), no file and no tokeniser can.
+SURROGATE = re.compile('[\ud800-\udfff]')
+GIVE_A_SENTENCE = 'give the object a sentence or remove it'
 
 
 def find_problem(record: Any) -> Problem | None:
@@ -23,13 +34,18 @@ def find_problem(record: Any) -> Problem | None:
     """
     if not isinstance(record, dict):
         return Problem(f'a {type(record).__name__}', 'a dict for each object', 'convert the file again')
-    problem = _ids_problem(record) or _expressions_problem(record) or _size_problem(record)
+    for check in (_ids_problem, _names_problem, _sentences_problem, size_problem):
+        if problem := check(record):
+            return problem
+    size = int(record['height']), int(record['width'])
+    ignored = record.get('ignore_mask')
+    problem = None if ignored is None else form_problem(ignored, *size)
     if problem or record.get('no_target'):
         return problem
-    problem = box_problem(record.get('bbox'), record['height'], record['width'])
+    problem = box_problem(record.get('bbox'), *size)
     if problem or record.get('mask') is None:
         return problem
-    return mask_problem(record['mask'], record['height'], record['width'])
+    return mask_problem(record['mask'], *size)
 
 
 def validate_record(record: Any, where: str) -> None:
@@ -70,8 +86,9 @@ def box_problem(box: Any, height: int, width: int) -> Problem | None:
     expected = '[x, y, width, height] in pixels'
     if not isinstance(box, list | tuple) or len(box) != 4 or not all(isinstance(v, Real) for v in box):
         return Problem(_have('bbox', box), expected, 'write the box again')
-    if not math.isfinite(sum(box)):
-        return Problem(f'bbox {list(box)}', 'finite numbers', 'write the box again')
+    # The comparison is exact for whole numbers that no float can hold, and false for NaN.
+    if not all(-FARTHEST <= value <= FARTHEST for value in box):
+        return Problem(_have('bbox', list(box)), 'finite numbers of pixels', 'write the box again')
     x, y, w, h = box
     if w <= 0 or h <= 0:
         return Problem(
@@ -88,31 +105,50 @@ def box_problem(box: Any, height: int, width: int) -> Problem | None:
 
 def _ids_problem(record: dict) -> Problem | None:
     image_id, ref_id = record.get('image_id'), record.get('ref_id')
-    if not isinstance(image_id, Integral | str) or image_id == '':
+    if not (_is_id(image_id) or (isinstance(image_id, str) and image_id)):
         return Problem(_have('image_id', image_id), 'a whole number or a string', 'add the image_id')
-    if ref_id is not None and not isinstance(ref_id, Integral):
+    if ref_id is not None and not _is_id(ref_id):
         return Problem(_have('ref_id', ref_id), 'a whole number', 'number the objects, or leave the key out')
     category_id = record.get('category_id')
-    if category_id is not None and not isinstance(category_id, Integral):
+    if category_id is not None and not _is_id(category_id):
         return Problem(_have('category_id', category_id), 'a whole number', 'number the categories')
     return None
 
 
-def _expressions_problem(record: dict) -> Problem | None:
+def _is_id(value: Any) -> bool:
+    return isinstance(value, Integral) and int(value).bit_length() <= MOST_BITS
+
+
+def name_problem(name: Any) -> Problem | None:
+    """What keeps a text from being the name of a file, or ``None``."""
+    expected, todo = 'the name of a file', 'write the name as it is in the folder'
+    if not isinstance(name, str) or not name:
+        return Problem(_have('file_name', name), expected, todo)
+    try:
+        encoded = os.fsencode(name)
+    except UnicodeEncodeError:
+        return Problem(f'file_name {ascii(name)[:60]} with half a character', expected, todo)
+    if b'\0' in encoded:
+        return Problem(f'{_have("file_name", name)} with a NUL', expected, todo)
+    return None
+
+
+def _names_problem(record: dict) -> Problem | None:
+    source = record.get('data_source')
+    if source is not None and not isinstance(source, str):
+        return Problem(_have('data_source', source), 'a text', 'name the source, or leave the key out')
+    # An empty name is as none: the image is found by its image_id.
+    return name_problem(record['file_name']) if record.get('file_name') not in (None, '') else None
+
+
+def _sentences_problem(record: dict) -> Problem | None:
     expressions, sent_ids = record.get('expressions'), record.get('sent_ids')
-    todo = 'give the object a sentence or remove it'
     if not isinstance(expressions, list):
-        return Problem(_have('expressions', expressions), 'a list of sentences', todo)
-    if not expressions:
-        return Problem('no expressions', 'at least one sentence', todo)
-    for index, expression in enumerate(expressions):
-        if not isinstance(expression, str):
-            return Problem(f'expression {index} of type {type(expression).__name__}', 'a sentence', todo)
-        if not expression.strip():
-            return Problem(f'an empty expression at index {index}', 'a sentence', 'write it or remove it')
-    if sent_ids is None:
-        return None
-    if not isinstance(sent_ids, list) or not all(isinstance(i, Integral) for i in sent_ids):
+        return Problem(_have('expressions', expressions), 'a list of sentences', GIVE_A_SENTENCE)
+    problem = expressions_problem(expressions)
+    if problem or sent_ids is None:
+        return problem
+    if not isinstance(sent_ids, list) or not all(map(_is_id, sent_ids)):
         return Problem(_have('sent_ids', sent_ids), 'a list of whole numbers', 'number the sentences')
     if len(sent_ids) != len(expressions):
         return Problem(
@@ -123,11 +159,38 @@ def _expressions_problem(record: dict) -> Problem | None:
     return None
 
 
-def _size_problem(record: dict) -> Problem | None:
+def expressions_problem(expressions: list) -> Problem | None:
+    """What is wrong with the sentences of an object, or ``None``."""
+    if not expressions:
+        return Problem('no expressions', 'at least one sentence', GIVE_A_SENTENCE)
+    for index, expression in enumerate(expressions):
+        if not isinstance(expression, str):
+            return Problem(
+                f'expression {index} of type {type(expression).__name__}', 'a sentence', GIVE_A_SENTENCE
+            )
+        if not expression.strip():
+            return Problem(f'an empty expression at index {index}', 'a sentence', 'write it or remove it')
+        if not expression.isascii() and SURROGATE.search(expression):
+            return Problem(
+                f'expression {index} with half a character ({ascii(expression)[:60]})',
+                'text that can be written as UTF-8',
+                'write the sentence again',
+            )
+    return None
+
+
+def size_problem(record: dict) -> Problem | None:
+    """What is wrong with the ``height`` and ``width`` of a record, or ``None``."""
     for key in ('height', 'width'):
         size = record.get(key)
-        if not isinstance(size, Real) or not size > 0 or size != int(size if math.isfinite(size) else 0):
+        if not isinstance(size, Real) or not 0 < size <= MAX_PIXELS or size != int(size):
             return Problem(_have(key, size), 'the size of the image in pixels', f'add its {key}')
+    if record['height'] * record['width'] > MAX_PIXELS:
+        return Problem(
+            f'an image of {record["width"]} x {record["height"]} pixels'[:90],
+            f'at most {MAX_PIXELS}',
+            'mend width and height, or make the image smaller',
+        )
     return None
 
 

@@ -1,6 +1,5 @@
 """Sentences to words, and words to indices."""
 
-import json
 import os
 import re
 from collections import Counter
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmrefseg.utils import UserInputError, dump_json, load_json
+from mmrefseg.utils import UserInputError, dump_json, load_json, parse_json
 from mmrefseg.utils.places import is_shipped
 from mmrefseg.utils.safe_pickle import load_pickle
 
@@ -274,7 +273,7 @@ def _metadata_of(path: str | os.PathLike) -> dict:
 
     metadata = load_checkpoint_file(path)['meta']['safetensors']
     try:
-        words, max_tokens = json.loads(metadata['words']), int(metadata['max_tokens'])
+        words, max_tokens = parse_json(metadata['words'], str(path)), int(metadata['max_tokens'])
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise TypeError
         return {'words': words, 'max_tokens': max_tokens, 'tokenizer': metadata['tokenizer']}

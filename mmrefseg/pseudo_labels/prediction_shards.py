@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 
 from ..datasets.predicted_pairs import Checkpoint
-from ..utils import UserInputError, atomic_write, load_json
+from ..utils import UserInputError, atomic_write, load_json, parse_json
 
 
 def write_annotations(splits: Mapping[str, Iterable[dict]], path: str | os.PathLike) -> None:
@@ -155,9 +155,11 @@ class PredictionStore:
                     )
                 if line.strip():
                     try:
-                        yield offset, json.loads(line)
-                    except ValueError:
+                        record = parse_json(line, path)
+                    except UserInputError:
                         broken = line_number
+                    else:
+                        yield offset, record
                 offset += len(line)
         if broken is not None:
             self.notes.append(f'{path}: half a line at the end was passed over (the run was stopped).')
@@ -169,7 +171,7 @@ class PredictionStore:
         if handle is None:
             handle = self._handles[number] = open(self.files[number], 'rb')  # noqa: SIM115 (see close)
         handle.seek(where)
-        return json.loads(handle.readline())
+        return parse_json(handle.readline(), self.files[number])
 
 
 def _ids(record: Any, path: str) -> tuple[int, int]:

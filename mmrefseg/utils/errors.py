@@ -79,6 +79,9 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
+        if hasattr(sys.stdout, 'reconfigure'):
+            # A name of a file or category that the terminal has no letters for must not end the tool.
+            sys.stdout.reconfigure(errors='backslashreplace')
         try:
             code = main(*args, **kwargs)
             _flush_output()

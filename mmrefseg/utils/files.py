@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,9 +41,10 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
     Raises:
         OSError: If the file cannot be written; its ``filename`` is ``path``.
     """
-    encoding = None if 'b' in mode else 'utf-8'
+    # Half a character (a surrogate in somebody's json) is written as its escape; the rest is not lost for it.
+    text = {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'backslashreplace'}
     if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, a pipe: nothing to replace
-        with _errors_name(path), open(path, mode, encoding=encoding) as file:
+        with _errors_name(path), open(path, mode, **text) as file:
             yield file
         return
     given, path = path, Path(os.path.realpath(path))
@@ -51,7 +53,7 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
         handle, temporary = _open_temporary(path)
     _unfinished.add(temporary)
     # Closed after the move only: closing gives up the lock that says that the temporary file has an owner.
-    with _errors_name(given), os.fdopen(handle, mode, encoding=encoding) as file, _removed_on_sigterm():
+    with _errors_name(given), os.fdopen(handle, mode, **text) as file, _removed_on_sigterm():
         try:
             yield file
             file.flush()
@@ -212,6 +214,17 @@ class FileLock:
         return True
 
 
+def csv_cell(value: Any) -> Any:
+    """A value for a csv file that somebody opens in a spreadsheet: text is no formula there.
+
+    Spreadsheets run what begins with ``=``, ``+``, ``-`` or ``@``; an apostrophe before it says that it is
+    text.
+    """
+    if isinstance(value, str) and value.startswith(('=', '+', '-', '@', '\t', '\r')):
+        return f"'{value}"
+    return value
+
+
 def file_sha256(path: str | os.PathLike) -> str:
     """SHA-256 of a file's content, 64 hexadecimal digits (what ``sha256sum`` prints); read in pieces."""
     with open(path, 'rb') as file:
@@ -225,18 +238,102 @@ def dump_json(data: Any, path: str | os.PathLike, indent: int | None = None) -> 
         file.write(f'{text}\n')
 
 
+def read_text(path: str | os.PathLike, expected: str = 'a text file') -> str:
+    """The text of a UTF-8 file, without the mark that editors and Excel put first; lines end in a line feed.
+
+    Args:
+        path: The file.
+        expected: What it shall be, for the sentence.
+
+    Raises:
+        UserInputError: If it cannot be read or is not UTF-8.
+    """
+    try:
+        with open(path, encoding='utf-8-sig') as file:
+            return file.read()
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error, expected) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error, expected) from None
+
+
+def not_utf8(path: str | os.PathLike, error: UnicodeDecodeError, expected: str) -> UserInputError:
+    """The sentence for a text in another encoding: UTF-16 of Windows, Latin-1, or no text at all."""
+    return UserInputError.of(str(path), f'text that is not UTF-8 ({error})', expected, 'save it as UTF-8')
+
+
+def unreadable(path: str | os.PathLike, error: OSError | ValueError, expected: str) -> UserInputError:
+    """The sentence for a file that could not be opened.
+
+    Args:
+        path: The file.
+        error: What ``open`` has raised; a ValueError for a name that no file can have.
+        expected: What the file should have been.
+    """
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        found = 'no such file'
+    elif isinstance(error, IsADirectoryError):
+        found = 'a folder'
+    elif isinstance(error, OSError):
+        found = f'no readable file ({error.strerror or error})'
+    else:
+        found = f'a name that no file can have ({error})'
+    return UserInputError.of(str(path), found, expected, 'check the path')
+
+
 def load_json(path: str | os.PathLike) -> Any:
     """Read a json file.
 
     Raises:
-        UserInputError: If the file is missing or is not json.
+        UserInputError: If the file cannot be read or is not json (:func:`parse_json`).
+    """
+    return parse_json(read_text(path, 'a json file'), str(path))
+
+
+def parse_json(
+    text: str | bytes, where: str, expected: str = 'a json file', todo: str = 'write the file again'
+) -> Any:
+    """What a json text holds. Everything in the package that reads json reads it here.
+
+    Args:
+        text: The text, or its UTF-8 bytes (with or without a byte order mark).
+        where: Where it comes from, for the sentence: the file, and the line where there are several.
+        expected: What it shall be.
+        todo: What to do if it is not.
+
+    Raises:
+        UserInputError: If it is not json, is nested deeper than Python can follow, or has a whole number of
+            thousands of digits.
     """
     try:
-        with open(path, encoding='utf-8') as file:
-            return json.load(file)
-    except FileNotFoundError:
-        raise UserInputError.of(str(path), 'no such file', 'a json file', 'check the path') from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserInputError.of(
-            str(path), f'text that is not json ({error})', 'a json file', 'write the file again'
-        ) from None
+        return json.loads(text.decode('utf-8-sig') if isinstance(text, bytes) else text)
+    except UnicodeDecodeError as error:
+        raise not_utf8(where, error, expected) from None
+    except json.JSONDecodeError as error:
+        found = f'text that is not json ({error})' if text.strip() else 'nothing but blanks'
+    except RecursionError:
+        found = 'json that is nested too deep to be read'
+    except ValueError:
+        # Python refuses them, as converting takes the square of their length.
+        found = f'a whole number of more than {sys.get_int_max_str_digits()} digits'
+    raise UserInputError.of(where, found, expected, todo)
+
+
+def text_lines(path: str | os.PathLike, expected: str = 'a JSON-lines file') -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file that are not blank, each with its number, for :func:`parse_json`.
+
+    They end in a line feed, a carriage return or both, and nowhere else: U+2028 and its like are letters of
+    json.
+
+    Raises:
+        UserInputError: If the file cannot be read or is not UTF-8.
+    """
+    try:
+        with open(path, encoding='utf-8-sig') as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error, expected) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error, expected) from None

@@ -398,7 +398,7 @@ def test_json_lines(tmp_path):
 
 GOOD = {'image': 'a.jpg', 'expression': 'x', 'bbox': [1, 1, 9, 9], 'height': 48, 'width': 64}
 BAD_LINES = {
-    'no json': ('{"image": ', 'found no json'),
+    'no json': ('{"image": ', 'found text that is not json'),
     'no image': ({'expression': 'x', 'bbox': [1, 1, 9, 9]}, 'no "image"'),
     'no position': ({**GOOD, 'bbox': None}, 'neither "bbox" nor "mask"'),
     'no expression': ({**GOOD, 'expression': None}, 'no expressions'),

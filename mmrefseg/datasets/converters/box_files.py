@@ -1,7 +1,6 @@
 """Formats that hold boxes and sentences: SimREC / MCN json (masks apart) and csv."""
 
 import csv
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ...structures.rle import encode_mask
-from ...utils import UserInputError, load_json
+from ...utils import UserInputError, load_json, parse_json
+from ...utils.arrays import load_npy
 from ..images import ImageSizes
 from .conversion import Conversion
 
@@ -71,16 +71,13 @@ def _simrec_record(entry: Any, sizes: ImageSizes, mask_folder: str | os.PathLike
 
 
 def _bitmap(path: Path) -> dict:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise UserInputError.of(str(path), 'no such mask', 'a bitmap', 'unpack the masks there') from None
-    except (ValueError, OSError, EOFError) as error:
-        raise UserInputError.of(str(path), f'no array ({error})', 'a bitmap', 'get the masks again') from None
-    array = np.squeeze(array)
-    if array.ndim != 2:
+    array = np.squeeze(load_npy(path, 'a bitmap'))
+    if array.ndim != 2 or array.dtype.kind not in 'biuf':
         raise UserInputError.of(
-            str(path), f'an array of shape {array.shape}', '(height, width)', 'check the masks'
+            str(path),
+            f'an array of shape {array.shape} and type {array.dtype}',
+            'numbers (height, width)',
+            'check the masks',
         )
     return encode_mask(array)
 
@@ -113,7 +110,7 @@ def read_boxes_csv(
 
 def _rows(path: str | os.PathLike) -> list[dict[str, str]]:
     try:
-        with open(path, newline='', encoding='utf-8') as file:
+        with open(path, newline='', encoding='utf-8-sig') as file:
             reader = csv.DictReader(file)
             rows = list(reader)
     except FileNotFoundError:
@@ -134,12 +131,14 @@ def _csv_record(row: dict[str, str], sizes: ImageSizes, where: str) -> dict[str,
     try:
         record = {
             'image_id': int(row['img_id']),
-            'bbox': json.loads(row['bbox']),
+            'bbox': parse_json(row['bbox'], where, '[x, y, width, height]', 'mend the box'),
             'expressions': [row['sent']],
             'category_id': int(row.get('category_id') or 0),
             'ref_id': int(row['ref_id']),
             'sent_ids': [int(row['sent_id'])],
         }
+    except UserInputError:
+        raise
     except (ValueError, TypeError) as error:
         raise UserInputError.of(
             where, f'a value that is no number ({error})', 'ids and a box', 'mend it'

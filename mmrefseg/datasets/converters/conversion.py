@@ -6,12 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...structures.boxes import box_union
 from ...structures.masks import bounds
 from ...structures.polygons import has_three_points
 from ...utils import UserInputError
 from ..annotations import load_annotation_file, normalize_records
 from ..coco import boxes as coco_boxes
-from ..validation import named, validate_record
+from ..validation import box_problem, named, validate_record
 
 
 class Conversion:
@@ -108,6 +109,29 @@ def disagreements(records: list[dict]) -> list[str]:
         return []
     example = f'the first is ref_id {both[first]["ref_id"]}'
     return [f'boxes and masks of {count} of {len(both)} objects disagree (IoU below 0.5; {example})']
+
+
+def read_boxes(box: Any, height: int, width: int, where: str) -> dict[str, Any]:
+    """The fields of what may be several boxes of one sentence: ``bbox`` around all, and ``boxes``, each.
+
+    Args:
+        box: [x, y, width, height], or a list of such, or None.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+        where: File and line, for messages.
+
+    Raises:
+        UserInputError: If one of several boxes is wrong; a single one is looked at later.
+    """
+    if not isinstance(box, list) or not box or not all(isinstance(each, list) for each in box):
+        return {'bbox': box}
+    if len(box) == 1:
+        return {'bbox': box[0]}
+    for each in box:
+        problem = box_problem(each, height, width)
+        if problem:
+            raise UserInputError.of(where, *problem)
+    return {'bbox': box_union(box), 'boxes': box}
 
 
 def count_objects(splits: dict[str, list[dict]]) -> dict[str, Counter]:

@@ -5,15 +5,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 from ...structures.masks import bounds, mask_problem
 from ...structures.rle import encode_mask
-from ...utils import UserInputError
-from ..images import read_size
-from ..validation import named
-from .conversion import Conversion
+from ...utils import UserInputError, parse_json, text_lines
+from ..images import name_below, read_size
+from ..validation import named, size_problem
+from .conversion import Conversion, read_boxes
+from .mask_images import read_mask_image
 
 KEYS = ('image', 'expression', 'expressions', 'bbox', 'mask', 'split', 'category_id', 'height', 'width')
 NUMBERED = ('image_id', 'ref_id', 'sent_ids', 'file_name')
@@ -26,9 +24,11 @@ def read_json_lines(
     40]}``.
 
     Keys of a line: ``image`` (a name below ``images``); ``expression`` or ``expressions``; ``bbox`` [x, y,
-    width, height] or ``mask`` or both (polygons, RLE, or the name of a black and white image beside the
-    file); ``split`` (default ``train``); ``category_id`` (default 0); ``height`` and ``width`` where the
-    images are not at hand. Any other key is kept (an id of your own as ``source_ref_id`` and so on).
+    width, height], or a list of such boxes where one sentence refers to several things; ``mask``, instead or
+    as well (polygons, RLE, or the name of an image beside the file:
+    :func:`~mmrefseg.datasets.converters.mask_images.read_mask_image`); ``split`` (default ``train``);
+    ``category_id`` (default 0); ``height`` and ``width`` where the images are not at hand. Any other key is
+    kept (an id of your own as ``source_ref_id`` and so on).
     Lines with the same image, box and mask are sentences of one object. Images, objects and sentences
     are numbered from 0 in order of appearance.
 
@@ -44,9 +44,7 @@ def read_json_lines(
     numbers: dict[str, int] = {}
     objects: dict[str, dict] = {}
     reader = _LineReader(Path(path), images)
-    for number, text in enumerate(_lines(path), start=1):
-        if not text.strip():
-            continue
+    for number, text in text_lines(path):
         where = f'{path} line {number}'
         try:
             split, record = reader.record(text, where)
@@ -66,17 +64,6 @@ def read_json_lines(
     return conversion.finish(str(path))
 
 
-def _lines(path: str | os.PathLike) -> list[str]:
-    try:
-        return Path(path).read_text(encoding='utf-8-sig').splitlines()
-    except FileNotFoundError:
-        raise UserInputError.of(str(path), 'no such file', 'a JSON-lines file', 'check the path') from None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise UserInputError.of(
-            str(path), f'no text ({error})', 'a JSON-lines file', 'save it as UTF-8'
-        ) from None
-
-
 class _LineReader:
     """Turns a line into a split and a record without ``image_id``."""
 
@@ -88,15 +75,19 @@ class _LineReader:
     def record(self, text: str, where: str) -> tuple[str, dict[str, Any]]:
         """The split and the record of a line."""
         line = _parse(text, where)
-        record: dict[str, Any] = {'image_id': None, 'file_name': line['image']}
-        record['height'], record['width'] = self._size(line, where)
-        record['bbox'] = line.get('bbox')
+        name = name_below('' if self._images is None else self._images, line['image'], where)
+        record: dict[str, Any] = {'image_id': None, 'file_name': name}
+        record['height'], record['width'] = self._size(name, line, where)
+        problem = size_problem(record)
+        if problem:
+            raise UserInputError.of(where, *problem)
+        size = int(record['height']), int(record['width'])
+        record.update(read_boxes(line.get('bbox'), *size, where))
         mask = self._mask(line.get('mask'), where)
         if mask is not None:
             record['mask'] = mask
             if record['bbox'] is None:
-                self._check_mask(record, where)
-                record['bbox'] = bounds(mask, int(record['height']), int(record['width']))
+                record['bbox'] = _bounds(mask, *size, where)
         expressions = line.get('expressions', line.get('expression'))
         record['expressions'] = [expressions] if isinstance(expressions, str) else expressions
         record['category_id'] = line.get('category_id', 0)
@@ -105,14 +96,13 @@ class _LineReader:
                 record[f'source_{key}' if key in NUMBERED else key] = value
         return str(line.get('split', 'train')), record
 
-    def _size(self, line: dict, where: str) -> tuple[int, int]:
+    def _size(self, name: str, line: dict, where: str) -> tuple[int, int]:
         if 'height' in line and 'width' in line:
             return line['height'], line['width']
         if self._images is None:
             raise UserInputError.of(
                 where, 'no height and width', 'the size of the image', 'add it, or --images'
             )
-        name = line['image']
         if name not in self._sizes:
             self._sizes[name] = read_size(self._images / name, where)
         return self._sizes[name]
@@ -120,22 +110,19 @@ class _LineReader:
     def _mask(self, mask: Any, where: str) -> list | dict | None:
         if not isinstance(mask, str):
             return mask
-        path = self._folder / mask
-        read_size(path, where)
-        with Image.open(path) as image:
-            return encode_mask(np.asarray(image.convert('L')) > 127)
+        return encode_mask(read_mask_image(self._folder / name_below(self._folder, mask, where), where))
 
-    def _check_mask(self, record: dict, where: str) -> None:
-        problem = mask_problem(record['mask'], record['height'], record['width'])
-        if problem:
-            raise UserInputError.of(where, *problem)
+
+def _bounds(mask: Any, height: int, width: int, where: str) -> list[float]:
+    """The box around a mask that comes without."""
+    problem = mask_problem(mask, height, width)
+    if problem:
+        raise UserInputError.of(where, *problem)
+    return bounds(mask, height, width)
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
-    try:
-        line = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserInputError.of(where, f'no json ({error})', 'one json object', 'mend the line') from None
+    line = parse_json(text, where, 'one json object', 'mend the line')
     if not isinstance(line, dict) or not isinstance(line.get('image'), str) or not line['image']:
         raise UserInputError.of(where, 'no "image"', 'a json object with the name of an image', 'add it')
     if line.get('bbox') is None and line.get('mask') is None:

@@ -1,5 +1,7 @@
 """The first steps of a pipeline: image, expression, annotations."""
 
+from functools import partial
+
 import mmcv
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
@@ -8,10 +10,11 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.fileio import get as read_file
 
 from mmrefseg.structures.boxes import clip_boxes, xywh_to_xyxy
-from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap
+from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap, to_rle
 from mmrefseg.utils import UserInputError
 
 from ..fields import rng_of, where_of
+from ..images import decode_image
 from ..validation import box_problem
 
 
@@ -38,22 +41,13 @@ class LoadRefImage(LoadImageFromFile):
         """Load the image.
 
         Raises:
-            UserInputError: If the file is missing, truncated, no image, or of another size than the record
-            says.
+            UserInputError: If the file is missing, truncated, no image, has too many pixels, or is of another
+            size than the record says.
         """
         where = where_of(results)
         content = self._read(results['img_path'], where)
-        img = None
-        if content and not is_truncated(content):
-            img = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
-        if img is None:
-            found = 'a truncated image' if is_truncated(content) else 'a file that cannot be decoded'
-            raise UserInputError.of(
-                where,
-                f'{found if content else "an empty file"} ({len(content)} bytes)',
-                'a complete image (JPEG, PNG, ...)',
-                'fetch or export the file again, or remove its records',
-            )
+        decode = partial(mmcv.imfrombytes, flag=self.color_type, backend=self.imdecode_backend)
+        img = decode_image(content, where, decode)
         self._check_size(img, results, where)
         results['img'] = img.astype(np.float32) if self.to_float32 else img
         results['img_shape'] = results['ori_shape'] = img.shape[:2]
@@ -63,10 +57,10 @@ class LoadRefImage(LoadImageFromFile):
     def _read(self, path: str, where: str) -> bytes:
         try:
             return read_file(path, backend_args=self.backend_args)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a ValueError: no file can have that name
             raise UserInputError.of(
                 where,
-                f'no readable file ({error.strerror or error})',
+                f'no readable file ({getattr(error, "strerror", None) or error})',
                 'an image',
                 "check the data set's data_prefix and img_template, or fetch the image",
             ) from error
@@ -83,29 +77,6 @@ class LoadRefImage(LoadImageFromFile):
                 'use the image that was annotated, neither resized nor turned (an EXIF orientation is '
                 "applied), or mend the record's width and height",
             )
-
-
-def is_truncated(content: bytes) -> bool:
-    """Whether a JPEG or PNG file lacks its end.
-
-    A JPEG has an end marker behind its last start of scan (one before it belongs to a thumbnail), a PNG its
-    IEND chunk; bytes behind it do no harm. Other formats are left to the decoder.
-    """
-    if content.startswith(b'\xff\xd8'):
-        return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
-    if content.startswith(b'\x89PNG'):
-        return not _has_end(content)
-    return False
-
-
-def _has_end(png: bytes) -> bool:
-    """Whether a PNG's chunks (length, name, data, checksum) go on to IEND; what follows it is not read."""
-    start = 8
-    while start + 12 <= len(png):
-        if png[start + 4 : start + 8] == b'IEND':
-            return True
-        start += 12 + int.from_bytes(png[start : start + 4], 'big')
-    return False
 
 
 @TRANSFORMS.register_module()
@@ -171,6 +142,7 @@ class LoadRefAnnotations(BaseTransform):
 
     - gt_bboxes (zeros for a record with no_target), gt_bboxes_labels
     - gt_masks (zeros where the mask is withheld), gt_has_mask, gt_multi_part, gt_points
+    - gt_ignore (in the frame of the original image, whatever is done to the sample later)
 
     Args:
         with_bbox (bool): Load boxes. Defaults to True.
@@ -221,6 +193,12 @@ class LoadRefAnnotations(BaseTransform):
         results['gt_has_mask'] = np.array([mask is not None for mask in masks], bool)
         results['gt_points'] = [
             read_points(instance.get('mask_points'), where_of(results, row))
+            for row, instance in enumerate(results['instances'])
+        ]
+        results['gt_ignore'] = [
+            None
+            if instance.get('ignore_mask') is None
+            else to_rle(instance['ignore_mask'], height, width, f'{where_of(results, row)}, ignore_mask')
             for row, instance in enumerate(results['instances'])
         ]
         results['gt_multi_part'] = np.array(

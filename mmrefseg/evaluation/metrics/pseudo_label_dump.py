@@ -10,7 +10,7 @@ from mmdet.registry import METRICS
 from mmengine.dist import broadcast_object_list, get_rank
 
 from ...datasets.predicted_pairs import Checkpoint, read_predicted_pairs
-from ...utils import FileLock, UserInputError
+from ...utils import FileLock, UserInputError, parse_json
 from .ref_samples import UncutMetric, prediction_records, sample_ids, to_array
 
 
@@ -168,7 +168,7 @@ def _first_checkpoint(path: str) -> Checkpoint | None:
     """What the first line of a shard was predicted by; None if there is no whole line."""
     with open(path, encoding='utf-8', errors='replace') as file:
         try:
-            return Checkpoint.of_record(json.loads(file.readline()))
+            return Checkpoint.of_record(parse_json(file.readline(), path))
         except (ValueError, AttributeError):
             return None
 
