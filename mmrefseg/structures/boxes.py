@@ -1,8 +1,24 @@
 """Boxes as data: conversions, and the IoU of pairs."""
 
 from collections.abc import Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
+
+# No box of an image reaches further, in pixels.
+FARTHEST_EDGE = 1e9
+
+
+def is_box(box: Any) -> bool:
+    """Whether a value is a list of four numbers that can be pixels."""
+    if not isinstance(box, list | tuple) or len(box) != 4:
+        return False
+    # The comparison is false for NaN, and exact for whole numbers that no float can hold.
+    return all(
+        isinstance(value, Real) and not isinstance(value, bool) and -FARTHEST_EDGE <= value <= FARTHEST_EDGE
+        for value in box
+    )
 
 
 def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
