@@ -38,9 +38,11 @@ class Kind(NamedTuple):
 
 def is_whole(value: Any) -> bool:
     """Whether a value is a whole number that fits into 64 bits."""
-    return (
-        isinstance(value, Integral) and not isinstance(value, bool) and int(value).bit_length() <= MOST_BITS
-    )
+    if type(value) is not int:  # of which nearly all are
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            return False
+        value = int(value)
+    return value.bit_length() <= MOST_BITS
 
 
 def is_id(value: Any) -> bool:

@@ -159,6 +159,9 @@ def _array_of_buffer(data: Any, dtype: _Dtype, shape: tuple, order: str) -> np.n
     return np.frombuffer(data, dtype.value).reshape(shape, order=order).copy(order)
 
 
+_FINISHED = frozenset((str, int, float, bool, type(None)))
+
+
 class _Finish:
     """Puts arrays in their places and turns the bytes of Python 2 into text, in place where possible.
 
@@ -179,6 +182,8 @@ class _Finish:
     def finish(self, value: Any) -> Any:
         """The value as the user shall have it, all the way down."""
         kind = type(value)
+        if kind in _FINISHED:
+            return value
         if kind is bytes and self._python2:
             return self._text(value)
         if kind is _Array:
