@@ -110,11 +110,12 @@ class InstanceDrawer:
 
 
 class ExpressionDrawer:
-    """Draws what sentences refer to: a panel for each."""
+    """Draws what sentences refer to: a panel for each, without mask and box below the least score."""
 
     def __init__(self, config: Config, args: argparse.Namespace) -> None:
         self.infer = RefSegInferencer(config, args.weights, args.device)
         self.text = args.text
+        self.threshold = args.confidence_threshold
 
     def read(self, path: Path) -> np.ndarray:
         """Read an image, (H, W, 3) uint8 BGR."""
@@ -125,6 +126,9 @@ class ExpressionDrawer:
         sample = self.infer(image, self.text)
         sample.set_metainfo({'expressions': self.text})
         cases = cases_of(sample.cpu(), image[..., ::-1], draw_gt=False)
+        for case in cases:
+            if (case.get('score') or 0.0) < self.threshold:
+                case.update(mask=None, box=None, points=None, note=f'below {self.threshold:g}')
         scores = ', '.join(f'{score:.0%}' for score in sample.pred_instances.scores.tolist())
         return make_grid([draw_case(**case) for case in cases], columns=3), f'finished ({scores})'
 

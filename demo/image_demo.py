@@ -40,9 +40,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--confidence-threshold',
         type=float,
-        default=0.5,
         metavar='P',
-        help='least score (default: %(default)s)',
+        help='least score of what is drawn (default: 0.5; with --text 0, as each sentence has one answer)',
     )
     parser.add_argument(
         '--text', nargs='+', metavar='SENTENCE', help='what to look for, for referring models'
@@ -66,6 +65,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @tool
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    if args.confidence_threshold is None:
+        args.confidence_threshold = 0.0 if args.text else 0.5
     if not 0 <= args.confidence_threshold < 1:
         raise UserInputError.of(
             '--confidence-threshold',

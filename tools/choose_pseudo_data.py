@@ -13,7 +13,6 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.datasets.annotations import load_annotation_file, normalize_records
@@ -23,7 +22,7 @@ from mmrefseg.pseudo_labels import COMBINE, STRATEGIES, Outcome, Selector, selec
 from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, prediction_files, write_annotations
 from mmrefseg.pseudo_labels.scoring import AGREEMENT_THRESHOLD
 from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
-from mmrefseg.utils import UserInputError, cli, dump_json, file_sha256, track
+from mmrefseg.utils import UserInputError, cli, dump_json, file_sha256, plain_console, track
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -115,7 +114,7 @@ def print_summary(report: dict[str, Any], out: str) -> None:
         table.add_row(state, str(report[state]), '-' if miou is None else f'{miou:.2f}')
     if report['accept_rate'] is not None:
         table.add_row('accepted, %', f'{report["accept_rate"]:.2f}', '')
-    console = Console()
+    console = plain_console()
     console.print(table)
     print(
         f'strategy {report["strategy"]}, threshold {report["threshold"]}, combine {report["combine"]}\n{out}'

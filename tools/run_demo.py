@@ -13,14 +13,12 @@ again.
 
 import argparse
 
-from rich.console import Console
-
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.demo import demo_stages, opening_line
 from mmrefseg.experiments.experiment_tables import demo_summary, demo_table
 from mmrefseg.experiments.few_masks import BOX_FRAME, NETWORKS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli, dump_json
+from mmrefseg.utils import cli, dump_json, plain_console
 
 FIRST_MASKS = 8
 NO_VALIDATION = ('train_cfg.val_interval=1000000',)  # what is scored is the last epoch, whatever val says
@@ -54,7 +52,7 @@ def main(argv: list[str] | None = None) -> None:
         NETWORKS[args.network],
         None if args.from_scratch else SHIPPED_REC,
     )
-    pictures, console = args.folder / 'pictures', Console()
+    pictures, console = args.folder / 'pictures', plain_console()
     console.print(opening_line(study), soft_wrap=True)
     first = pictures / 'first_masks.png'
     from mmrefseg.experiments.pictures import draw_first_masks, draw_predictions  # brings torch

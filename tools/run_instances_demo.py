@@ -7,13 +7,11 @@ Runs the package's own tools one after another (the log of each is beside what i
 the model zoos and leaves summary.json and pictures in work_dirs/demo-instances. What is done stays done.
 """
 
-from rich.console import Console
-
 from mmrefseg.evaluation.tables import precision_tables
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.instances_demo import InstancesDemo
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli, dump_json, load_json
+from mmrefseg.utils import cli, dump_json, load_json, plain_console
 
 
 @cli
@@ -24,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     summary = demo.summary(run_stages(demo.stages(), demo.folder / 'stages'))
     dump_json(summary, demo.folder / 'summary.json', indent=2)
-    console = Console()
+    console = plain_console()
     console.print(f'Mask R-CNN on RefShapes {demo.size} {demo.split}, seed {demo.seed}:')
     for table in precision_tables(load_json(demo.scores)):
         console.print(table)

@@ -10,12 +10,10 @@ Late LAVT is this package's own small network (docs/lavt.md), not the paper's.
 
 import argparse
 
-from rich.console import Console
-
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.late_lavt_demo import PROTOCOLS, LavtDemo, lavt_table
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli, dump_json
+from mmrefseg.utils import cli, dump_json, plain_console
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -36,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     summary = demo.summary(seconds)
     dump_json(summary, args.folder / 'summary.json', indent=2)
     pictures = demo.draw(args.pictures)
-    console = Console()
+    console = plain_console()
     console.print(lavt_table(demo, summary))
     page = args.folder / 'failures' / 'index.html'
     console.print(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.functional.summary import summarise_masks
-from ..utils import atomic_write, dump_json
+from ..utils import atomic_write, csv_cell, dump_json
 from . import groups
 from .cases import Case
 from .groups import Grouping, all_groupings
@@ -166,7 +166,7 @@ def _write_csv(cases: Sequence[Case], path: Path) -> None:
 
 
 def _cell(value: Any) -> Any:
-    return ' | '.join(value) if isinstance(value, tuple) else value
+    return csv_cell(' | '.join(value) if isinstance(value, tuple) else value)
 
 
 def _write_lines(lines: Sequence[str], path: Path) -> None:

@@ -53,6 +53,7 @@ def density(values: Sequence[float], points: int = 200) -> tuple[np.ndarray, np.
 
 BLUE, ORANGE, GREY, INK = '#2a78c2', '#e06c00', '#8a8f98', '#24292f'
 MOST_BARS = 20
+LONGEST_LABEL = 40
 
 
 def _pyplot():
@@ -99,7 +100,7 @@ def plot_density(ious: Sequence[float], title: str, threshold: float | None = No
     axes.set_xlim(-0.15, 1.15)
     axes.set_xlabel('IoU')
     axes.set_ylabel('density')
-    axes.set_title(title, loc='left', color=INK, fontsize=11)
+    axes.set_title(title, loc='left', color=INK, fontsize=11, parse_math=False)
     axes.legend(frameon=False, fontsize=8)
     _tidy(axes)
     return _png(figure)
@@ -127,6 +128,12 @@ def plot_cumulative(ious: Sequence[float]) -> bytes:
     return _png(figure)
 
 
+def shortened(label: str) -> str:
+    """A name for a plot: on one line, of at most 40 letters, which its font may lack."""
+    line = ' '.join(label.split())
+    return line if len(line) <= LONGEST_LABEL else f'{line[: LONGEST_LABEL - 3]}...'
+
+
 def plot_grouping(grouping: Grouping, overall_miou: float) -> bytes:
     """Mean IoU of each group with its 95 % interval, and the share that fails.
 
@@ -150,11 +157,12 @@ def plot_grouping(grouping: Grouping, overall_miou: float) -> bytes:
         label='fails',
     )  # fmt: skip
     axes.axvline(overall_miou, color=GREY, linestyle='--', linewidth=1, label='mIoU of all')
-    axes.set_yticks(list(places), [f'{group.label}  (n={group.count})' for group in groups], fontsize=8)
+    labels = [f'{shortened(group.label)}  (n={group.count})' for group in groups]
+    axes.set_yticks(list(places), labels, fontsize=8, parse_math=False)  # a $ in a name is no formula
     axes.invert_yaxis()
     axes.set_xlim(0, 105)
     axes.set_xlabel('%')
-    axes.set_title(f'by {grouping.title}', loc='left', color=INK, fontsize=11)
+    axes.set_title(f'by {grouping.title}', loc='left', color=INK, fontsize=11, parse_math=False)
     figure.legend(loc='outside lower center', frameon=False, fontsize=8, ncols=3)
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='x', alpha=0.25)

@@ -10,9 +10,12 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
+from PIL import Image
 
 from ..checkpoints.shipped import DEFAULT, provenance_of
 from ..compat.checkpoint import load_checkpoint_file
+from ..datasets.images import as_bgr
+from ..datasets.validation import expressions_problem
 from ..models.acceleration import accelerate
 from ..runs.config import load_config
 from ..utils import UserInputError
@@ -81,26 +84,51 @@ class RefSegInferencer:
         self.pipeline = Compose([step for step in pipeline if step['type'] not in TRAINING_ONLY])
         self.load = Compose([dict(type='LoadRefImage')])
 
-    def __call__(self, image: str | os.PathLike | np.ndarray, expressions: Sequence[str]) -> DetDataSample:
+    def __call__(
+        self, image: str | os.PathLike | np.ndarray | Image.Image, expressions: str | Sequence[str]
+    ) -> DetDataSample:
         """Predict for every expression of one image.
 
         Args:
-            image: A file, or (H, W, 3) uint8 BGR.
-            expressions: What to look for.
+            image: A file, a PIL image, or an array of uint8: (H, W, 3) BGR, or (H, W) grey.
+            expressions: What to look for: one sentence or several.
 
         Returns:
             The sample with ``pred_instances`` in the image's own frame, one row per expression.
+
+        Raises:
+            UserInputError: If the image is none or cannot be read, or a sentence is empty or no text.
         """
-        if not expressions:
-            raise UserInputError.of('expressions', 'none', 'at least one sentence', 'say what to look for')
-        results = {'expressions': list(expressions), 'ref_ids': list(range(len(expressions))), 'img_id': 0}
+        sentences = as_sentences(expressions)
+        results = {'expressions': sentences, 'ref_ids': list(range(len(sentences))), 'img_id': 0}
         results['sent_ids'] = list(results['ref_ids'])
-        if isinstance(image, np.ndarray):
-            results |= {'img': image, 'img_shape': image.shape[:2], 'ori_shape': image.shape[:2]}
+        if isinstance(image, str | os.PathLike):
+            results = self.load({**results, 'img_path': os.fspath(image)})
         else:
-            results = self.load({**results, 'img_path': str(image)})
+            image = as_bgr(image)
+            results |= {'img': image, 'img_shape': image.shape[:2], 'ori_shape': image.shape[:2]}
         with torch.no_grad():
             return self.model.test_step(pseudo_collate([self.pipeline(results)]))[0]
+
+
+def as_sentences(expressions: str | Sequence[str]) -> list[str]:
+    """One sentence or several as a list.
+
+    Raises:
+        UserInputError: If there are none, or one is no text, empty, or holds half a character.
+    """
+    sentences = [expressions] if isinstance(expressions, str) else expressions
+    if not isinstance(sentences, Sequence | np.ndarray) or isinstance(sentences, bytes):
+        raise UserInputError.of(
+            'expressions', f'a {type(expressions).__name__}', 'a sentence or a list of them', 'write a list'
+        )
+    if not len(sentences):
+        raise UserInputError.of('expressions', 'none', 'at least one sentence', 'say what to look for')
+    sentences = [str(each) if isinstance(each, str) else each for each in sentences]
+    problem = expressions_problem(sentences)
+    if problem:
+        raise UserInputError.of('expressions', *problem)
+    return sentences
 
 
 def _config_for(config: str | os.PathLike | Config | None, checkpoint: str | os.PathLike) -> Config:

@@ -10,8 +10,10 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
+from PIL import Image
 
 from ..compat.checkpoint import load_checkpoint_file
+from ..datasets.images import as_bgr
 from ..models.acceleration import accelerate
 from ..utils import UserInputError
 
@@ -74,23 +76,21 @@ class InstanceInferencer:
         Raises:
             UserInputError: If it is no image.
         """
-        try:
-            return self.load({'img_path': str(path)})['img']
-        except OSError as error:  # Pillow's
-            raise UserInputError.of(
-                str(path), f'a file that cannot be decoded ({error})', 'an image', 'fetch it again'
-            ) from error
+        return self.load({'img_path': str(path)})['img']
 
-    def __call__(self, image: str | os.PathLike | np.ndarray) -> DetDataSample:
+    def __call__(self, image: str | os.PathLike | np.ndarray | Image.Image) -> DetDataSample:
         """Predict for one image.
 
         Args:
-            image: A file, or (H, W, 3) uint8 BGR.
+            image: A file, a PIL image, or an array of uint8: (H, W, 3) BGR, or (H, W) grey.
 
         Returns:
             The sample with ``pred_instances`` in the image's own frame, best first.
+
+        Raises:
+            UserInputError: If it is no image.
         """
-        image = image if isinstance(image, np.ndarray) else self.read(image)
+        image = self.read(image) if isinstance(image, str | os.PathLike) else as_bgr(image)
         shape = image.shape[:2]
         results = dict(img=image, img_id=0, img_path='', img_shape=shape, ori_shape=shape)
         with torch.no_grad():

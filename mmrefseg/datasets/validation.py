@@ -22,6 +22,7 @@ MAX_PIXELS = 178_956_970
 MOST_BITS = 62
 # Half of a pair of UTF-16: json can hold it (a text cut within an emoji), no file and no tokeniser can.
 SURROGATE = re.compile('[\ud800-\udfff]')
+GIVE_A_SENTENCE = 'give the object a sentence or remove it'
 
 
 class Kind(NamedTuple):
@@ -99,7 +100,7 @@ def find_problem(record: Any) -> Problem | None:
     if not isinstance(record, dict):
         return Problem(f'a {type(record).__name__}', 'a dict for each object', 'convert the file again')
     problem = fields_problem(record, _OPTIONAL)
-    for check in (_image_problem, _expressions_problem, size_problem):
+    for check in (_image_problem, _sentences_problem, size_problem):
         problem = problem or check(record)
     if problem:
         return problem
@@ -197,24 +198,13 @@ def _image_problem(record: dict) -> Problem | None:
     return name_problem(record['file_name']) if record.get('file_name') not in (None, '') else None
 
 
-def _expressions_problem(record: dict) -> Problem | None:
+def _sentences_problem(record: dict) -> Problem | None:
     expressions, sent_ids = record.get('expressions'), record.get('sent_ids')
-    todo = 'give the object a sentence or remove it'
     if not isinstance(expressions, list):
-        return Problem(_have('expressions', expressions), 'a list of sentences', todo)
-    if not expressions:
-        return Problem('no expressions', 'at least one sentence', todo)
-    for index, expression in enumerate(expressions):
-        if not isinstance(expression, str):
-            return Problem(f'expression {index} of type {type(expression).__name__}', 'a sentence', todo)
-        if not expression.strip():
-            return Problem(f'an empty expression at index {index}', 'a sentence', 'write it or remove it')
-        if not expression.isascii() and SURROGATE.search(expression):
-            return Problem(
-                f'expression {index} with half a character ({ascii(expression)[:60]})',
-                'text that can be written as UTF-8',
-                'write the sentence again',
-            )
+        return Problem(_have('expressions', expressions), 'a list of sentences', GIVE_A_SENTENCE)
+    problem = expressions_problem(expressions)
+    if problem:
+        return problem
     if sent_ids is not None and not (isinstance(sent_ids, list) and all(map(is_whole, sent_ids))):
         return Problem(_have('sent_ids', sent_ids), 'a list of whole numbers', 'number the sentences')
     for key in ('sent_ids', 'kinds'):
@@ -223,6 +213,26 @@ def _expressions_problem(record: dict) -> Problem | None:
                 f'{len(record[key])} {key} for {len(expressions)} expressions',
                 'one id each' if key == 'sent_ids' else 'one each',
                 'number the sentences' if key == 'sent_ids' else 'leave the key out',
+            )
+    return None
+
+
+def expressions_problem(expressions: list) -> Problem | None:
+    """What is wrong with the sentences of an object, or ``None``."""
+    if not expressions:
+        return Problem('no expressions', 'at least one sentence', GIVE_A_SENTENCE)
+    for index, expression in enumerate(expressions):
+        if not isinstance(expression, str):
+            return Problem(
+                f'expression {index} of type {type(expression).__name__}', 'a sentence', GIVE_A_SENTENCE
+            )
+        if not expression.strip():
+            return Problem(f'an empty expression at index {index}', 'a sentence', 'write it or remove it')
+        if not expression.isascii() and SURROGATE.search(expression):
+            return Problem(
+                f'expression {index} with half a character ({ascii(expression)[:60]})',
+                'text that can be written as UTF-8',
+                'write the sentence again',
             )
     return None
 

@@ -5,11 +5,11 @@ Letters: V words of the vocabulary, D channels.
 
 import os
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from mmrefseg.utils import UserInputError, track
+from mmrefseg.utils.arrays import load_npz
 from mmrefseg.utils.files import atomic_write
 
 from .vocabulary import PAD, UNK, Vocabulary
@@ -178,13 +178,4 @@ def _arrays_of(path: str, *names: str) -> list[np.ndarray]:
             'check the path, make them with tools/dataset_converters/build_vocab.py --vectors, or set '
             'vectors=None to learn them',
         )
-    try:
-        with np.load(Path(path), allow_pickle=False) as content:
-            return [content[name] for name in names]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
-        raise UserInputError.of(
-            path,
-            f'a file that cannot be read ({type(error).__name__}: {error})',
-            f'an npz file with {" and ".join(names)}',
-            'check the path',
-        ) from error
+    return load_npz(path, names, f'an npz file with {" and ".join(names)}')

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..structures.boxes import clip_boxes, is_box, xywh_to_xyxy
 from ..structures.masks import to_rle
-from ..structures.rle import encode_mask, resize_rle
+from ..structures.rle import encode_mask, resize_rle, subtract
 from ..utils import UserInputError, load_json, parse_json, text_lines
 from ..utils.errors import short
 from .functional.protocols import Pair
@@ -45,7 +45,7 @@ class Frame(NamedTuple):
         from mmcv.image import rescale_size  # brings torch, which only this case needs
 
         fitted = rescale_size((width, height), (self.width, self.height))
-        return fitted[1], fitted[0]
+        return max(1, fitted[1]), max(1, fitted[0])
 
 
 def load_predictions(path: str | os.PathLike) -> list[dict]:
@@ -111,19 +111,21 @@ def pair_predictions(
         for sent_id in [None] if per_object else record['sent_ids']:
             truth[record['ref_id'], sent_id] = record
     found = _match(predictions, truth, where, per_object)
+    generalized = any(record.get('no_target') for record in objects)
+    if generalized:
+        found = {key: _nothing_as_empty(prediction) for key, prediction in found.items()}
     has_mask = _all_or_none(found, 'segmentation', where)
-    has_box = _all_or_none(found, 'bbox', where)
+    has_box = not generalized and _all_or_none(found, 'bbox', where)
     if not has_mask and not has_box:
         raise UserInputError.of(
             where, "neither 'segmentation' nor 'bbox'", LAYOUT, 'write it with test.py --format-only'
         )
-    scored_boxes = has_box and not any(record.get('no_target') for record in objects)
     pairs = []
     for index, (key, record) in enumerate(truth.items()):
         prediction = found[key]
         place = f'{where}, ref_id {key[0]}' + ('' if per_object else f', sent_id {key[1]}')
         masks = _masks(prediction, record, place, frame) if has_mask else (None, None)
-        boxes = _boxes(prediction, record, place) if scored_boxes else (None, None)
+        boxes = _boxes(prediction, record, place) if has_box else (None, None)
         multi_part = isinstance(record.get('mask'), list) and len(record['mask']) > 1
         sent_id = prediction.get('sent_id') if per_object else key[1]
         pairs.append(Pair(key[0], sent_id, *masks, *boxes, multi_part, index // batch_size))
@@ -169,6 +171,13 @@ def _few(keys: list[tuple[Hashable, Hashable]], per_object: bool) -> str:
     return ', '.join(names) + (', ...' if len(keys) > FEW else '')
 
 
+def _nothing_as_empty(prediction: dict) -> dict:
+    """``segmentation: null`` says that there is no target: a mask without pixels."""
+    if 'segmentation' in prediction and prediction['segmentation'] is None:
+        return {**prediction, 'segmentation': []}
+    return prediction
+
+
 def _all_or_none(found: dict[tuple, dict], key: str, where: str) -> bool:
     without = [ids for ids, prediction in found.items() if prediction.get(key) is None]
     if without and len(without) < len(found):
@@ -197,7 +206,12 @@ def _masks(prediction: dict, record: dict, place: str, frame: Frame) -> tuple[di
     else:
         target = to_rle(record['mask'], height, width, f'annotations, ref_id {record["ref_id"]}')
     size = frame.size_of(height, width)
-    return resize_rle(predicted, *size), resize_rle(target, *size)
+    predicted, target = resize_rle(predicted, *size), resize_rle(target, *size)
+    if record.get('ignore_mask') is None:
+        return predicted, target
+    where = f'annotations, ref_id {record["ref_id"]}, ignore_mask'
+    ignored = resize_rle(to_rle(record['ignore_mask'], height, width, where), *size)
+    return subtract(predicted, ignored), subtract(target, ignored)
 
 
 def _boxes(prediction: dict, record: dict, place: str) -> tuple[list[float], list[float]]:

@@ -182,7 +182,7 @@ def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], No
         code = _follow(stage, log, bar, task, report)
     except KeyboardInterrupt:
         said = 'stopped; the same command begins this stage again and keeps those before it'
-        bar.console.print(f'{stage.name}: {said}', soft_wrap=True)
+        bar.console.print(f'{stage.name}: {said}', soft_wrap=True, markup=False)
         raise
     if code or not stage.output.exists():
         lines = log.read_text(encoding='utf-8').strip().splitlines() or ['nothing']

@@ -14,10 +14,10 @@ from mmengine.config import Config, ConfigDict
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from rich.console import Console
 from rich.table import Table
 
 from ..evaluation.tables import precision_tables
+from ..utils import plain_console
 from ..utils.errors import UserInputError, did_you_mean
 from .config import innermost_datasets
 
@@ -228,7 +228,7 @@ def summarize(
 
 def print_table(config: Config, evaluator: Evaluator, metrics: dict[str, float]) -> None:
     """Print one table a metric, below a line with its protocol and frame."""
-    console = Console()
+    console = plain_console()
     splits = ', '.join(
         str(dataset.get('split', '')) for dataset in innermost_datasets(config.test_dataloader)
     )

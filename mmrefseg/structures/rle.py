@@ -222,6 +222,11 @@ def merge(rles: Sequence[RLE]) -> RLE:
     return to_json_rle(rles[0] if len(rles) == 1 else coco_mask.merge(list(rles)))
 
 
+def subtract(rle: RLE, removed: RLE) -> RLE:
+    """The pixels of a mask that are not in another one of its size."""
+    return encode_mask(decode_mask(rle) & ~decode_mask(removed))
+
+
 def box_of(rle: RLE) -> list[float]:
     """The tightest box [x, y, width, height] around the foreground, in pixels; zeros where there is none."""
     return coco_mask.toBbox(rle).tolist()

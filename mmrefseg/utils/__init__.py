@@ -2,6 +2,7 @@ from .errors import UserInputError, cli
 from .files import (
     FileLock,
     atomic_write,
+    csv_cell,
     dump_json,
     file_sha256,
     load_json,
@@ -9,17 +10,19 @@ from .files import (
     read_text,
     text_lines,
 )
-from .progress import progress_bar, track
+from .progress import plain_console, progress_bar, track
 
 __all__ = [
     'FileLock',
     'UserInputError',
     'atomic_write',
     'cli',
+    'csv_cell',
     'dump_json',
     'file_sha256',
     'load_json',
     'parse_json',
+    'plain_console',
     'progress_bar',
     'read_text',
     'text_lines',

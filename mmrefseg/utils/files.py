@@ -190,6 +190,17 @@ class FileLock:
         return True
 
 
+def csv_cell(value: Any) -> Any:
+    """A value for a csv file that somebody opens in a spreadsheet: text is no formula there.
+
+    Spreadsheets run what begins with ``=``, ``+``, ``-`` or ``@``; an apostrophe before it says that it is
+    text.
+    """
+    if isinstance(value, str) and value.startswith(('=', '+', '-', '@', '\t', '\r')):
+        return f"'{value}"
+    return value
+
+
 def file_sha256(path: str | os.PathLike) -> str:
     """SHA-256 of a file's content, 64 hexadecimal digits (what ``sha256sum`` prints); read in pieces."""
     with open(path, 'rb') as file:

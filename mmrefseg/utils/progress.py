@@ -1,19 +1,27 @@
-"""One progress bar for every long loop of the package."""
+"""One progress bar for every long loop of the package, and the console that tables are printed on."""
 
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:  # rich takes a tenth of a second to import, and most imports of this module draw nothing
+    from rich.console import Console
     from rich.progress import Progress
 
 T = TypeVar('T')
 
 
+def plain_console(stderr: bool = False) -> 'Console':
+    """A rich console on which names stay what they are: ``[/red]`` in a category is no markup, ``:cat:`` no
+    emoji."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr if stderr else sys.stdout, markup=False, emoji=False)
+
+
 def progress_bar() -> 'Progress':
     """A rich progress bar on stderr: description, bar, count, elapsed and remaining time."""
     from rich import progress
-    from rich.console import Console
 
     return progress.Progress(
         progress.TextColumn('{task.description}'),
@@ -21,7 +29,7 @@ def progress_bar() -> 'Progress':
         progress.MofNCompleteColumn(),
         progress.TimeElapsedColumn(),
         progress.TimeRemainingColumn(),
-        console=Console(file=sys.stderr),
+        console=plain_console(stderr=True),
     )
 
 

@@ -21,6 +21,8 @@ PAPER = (255, 255, 255)
 INK = (30, 30, 30)
 FAINT = (120, 120, 120)
 MARGIN = 8
+# Of a panel, in widths.
+TALLEST = 5
 
 
 def draw_case(
@@ -57,10 +59,8 @@ def draw_case(
     Returns:
         np.ndarray: (h, ``width``, 3) uint8, RGB.
     """
-    scale = (width - 2 * MARGIN) / image.shape[1]
-    size = (width - 2 * MARGIN, max(round(image.shape[0] * scale), 1))
-    enlarge = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
-    canvas = cv2.resize(np.ascontiguousarray(image), size, interpolation=enlarge)
+    canvas, scale = _canvas(image, width - 2 * MARGIN)
+    size = canvas.shape[1::-1]
     thickness = 2
 
     if mask is not None:
@@ -71,7 +71,7 @@ def draw_case(
         _outline(canvas, _resize_mask(mask, size), PREDICTION, thickness)
     for corners, color in ((truth_box, TRUTH), (box, PREDICTION)):
         if corners is not None:
-            _dashed_box(canvas, np.asarray(corners, dtype=float) * scale, color)
+            _dashed_box(canvas, np.asarray(corners, dtype=float) * np.tile(scale, 2), color)
     if points is not None:
         canvas = _numbered_points(canvas, np.asarray(points, dtype=float) * scale)
 
@@ -107,10 +107,8 @@ def draw_overlay(
     Returns:
         np.ndarray: (h, ``width``, 3) uint8, RGB.
     """
-    scale = width / image.shape[1]
-    size = (width, max(round(image.shape[0] * scale), 1))
-    enlarge = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
-    canvas = cv2.resize(np.ascontiguousarray(image), size, interpolation=enlarge)
+    canvas, _ = _canvas(image, width)
+    size = canvas.shape[1::-1]
     for mask, color in filled:
         canvas = _tint(canvas, _resize_mask(mask, size), color, alpha)
     for mask, color in [*filled, *outlined]:
@@ -168,6 +166,19 @@ def mask_iou(first: np.ndarray, second: np.ndarray) -> float:
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     union = np.logical_or(first, second).sum()
     return float(np.logical_and(first, second).sum() / union) if union else 0.0
+
+
+def _canvas(image: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The image at a panel's width, and the factors (x, y) of the resize.
+
+    A strip is squeezed to :data:`TALLEST` times the width: 10 x 20000 pixels would become 800,000 high.
+    """
+    scale = width / image.shape[1]
+    down = min(scale, TALLEST * width / image.shape[0])
+    size = (width, max(round(image.shape[0] * down), 1))
+    enlarge = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
+    canvas = cv2.resize(np.ascontiguousarray(image), size, interpolation=enlarge)
+    return canvas, np.array([scale, down])
 
 
 def _resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

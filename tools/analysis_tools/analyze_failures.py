@@ -10,10 +10,8 @@ nothing is drawn.
 """
 
 import argparse
-import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.analysis.cases import collect_cases
@@ -22,7 +20,7 @@ from mmrefseg.analysis.page import ImageReader, draw_cases, render_page
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.evaluation.functional.protocols import PROTOCOLS
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
-from mmrefseg.utils import UserInputError, atomic_write, cli, load_json, track
+from mmrefseg.utils import UserInputError, atomic_write, cli, load_json, plain_console, track
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -76,23 +74,31 @@ def read_study(args: argparse.Namespace, objects: list[dict]) -> FailureStudy:
         'protocol': args.protocol,
         'frame': 'original',
     }
-    categories = {c['id']: c['name'] for c in instances['categories']} if instances else None
+    categories = {c['id']: str(c['name']) for c in instances['categories']} if instances else None
     return FailureStudy(cases, args.threshold, args.low, args.high, categories, about)
 
 
 def read_instances(path: str) -> dict:
     """A COCO file with its categories and annotations."""
     content = load_json(path)
-    if not isinstance(content, dict) or not {'annotations', 'categories'} <= content.keys():
-        raise UserInputError.of(
-            path, 'no annotations and categories', "COCO's instances file", 'leave out --instances'
-        )
+    wanted = {'annotations': {'image_id', 'category_id'}, 'categories': {'id', 'name'}}
+    for name, keys in wanted.items():
+        rows = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(rows, list) or not all(
+            isinstance(row, dict) and row.keys() >= keys for row in rows
+        ):
+            raise UserInputError.of(
+                path,
+                f'no list {name!r} of objects with {" and ".join(sorted(keys))}',
+                "COCO's instances file",
+                'leave out --instances',
+            )
     return content
 
 
 def print_table(study: FailureStudy) -> None:
     """Number of failures, precision, and how cases spread over IoU and outcomes."""
-    console = Console(file=sys.stdout)
+    console = plain_console()
     numbers = study.numbers
     console.print(
         f'{len(study.failures)} of {len(study.cases)} cases fail (IoU < {study.threshold:g}): '

@@ -9,10 +9,8 @@ RESMetric. Their definitions are in docs/metrics.md.
 
 import argparse
 import csv
-import sys
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.datasets.annotations import load_split
@@ -20,7 +18,7 @@ from mmrefseg.evaluation.functional.generalized import summarise_generalized
 from mmrefseg.evaluation.functional.protocols import PROTOCOLS, Pair, Scores, score_pairs
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
 from mmrefseg.structures.rle import areas, intersection_areas
-from mmrefseg.utils import UserInputError, atomic_write, cli, dump_json
+from mmrefseg.utils import UserInputError, atomic_write, cli, csv_cell, dump_json, plain_console
 
 KEYS = ('oiou', 'miou', 'p50', 'p60', 'p70', 'p80', 'p90', 'acc50')
 NAMES = {
@@ -76,7 +74,7 @@ def print_table(scores: Scores, extra: dict[str, float], caption: str) -> None:
     table.add_column('%', justify='right')
     for key, value in {**{key: scores.summary.get(key) for key in KEYS}, **extra}.items():
         table.add_row(NAMES[key], '-' if value is None else f'{value:.2f}')
-    Console(file=sys.stdout).print(table)
+    plain_console().print(table)
     print(caption)
 
 
@@ -84,7 +82,7 @@ def write_rows(rows: list[dict[str, Any]], path: str) -> None:
     with atomic_write(path) as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: csv_cell(value) for key, value in row.items()} for row in rows)
 
 
 @cli

@@ -11,14 +11,13 @@ import argparse
 
 import cv2
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.pseudo_labels import projection_term
 from mmrefseg.structures.masks import to_rle
 from mmrefseg.structures.rle import decode_mask, encode_mask, ious
-from mmrefseg.utils import UserInputError, cli, dump_json, track
+from mmrefseg.utils import UserInputError, cli, dump_json, plain_console, track
 
 SHARES = (0.01, 0.02, 0.05, 0.08, 0.12, 0.16)
 MOVES = ((1, 0), (0, 1), (1, 1), (-1, -1))
@@ -104,7 +103,7 @@ def print_rows(rows: list[dict], title: str) -> None:
         table.add_column(key.replace('_', ' '), justify='left' if key == 'change' else 'right')
     for row in rows:
         table.add_row(*(f'{value:.3f}' if isinstance(value, float) else str(value) for value in row.values()))
-    Console().print(table)
+    plain_console().print(table)
 
 
 @cli

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...structures.rle import encode_mask
 from ...utils import UserInputError, load_json, parse_json
+from ...utils.arrays import load_npy
 from ..images import ImageSizes
 from ..validation import ID, WHOLE, Kind, fields_problem, is_whole
 from .conversion import Conversion
@@ -77,16 +78,14 @@ def _simrec_record(entry: Any, sizes: ImageSizes, mask_folder: str | os.PathLike
 
 
 def _bitmap(path: Path) -> dict:
-    try:
-        # Mapped: a header that claims more than the file has is an error, not the end of the memory.
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
-    except FileNotFoundError:
-        raise UserInputError.of(str(path), 'no such mask', 'a bitmap', 'unpack the masks there') from None
-    except (ValueError, OSError, EOFError) as error:
-        raise UserInputError.of(str(path), f'no array ({error})', 'a bitmap', 'get the masks again') from None
-    if not isinstance(array, np.ndarray) or (array := np.squeeze(array)).ndim != 2:
-        found = f'an array of shape {array.shape}' if isinstance(array, np.ndarray) else 'several arrays'
-        raise UserInputError.of(str(path), found, '(height, width)', 'check the masks')
+    array = np.squeeze(load_npy(path, 'a bitmap'))
+    if array.ndim != 2 or array.dtype.kind not in 'biuf':
+        raise UserInputError.of(
+            str(path),
+            f'an array of shape {array.shape} and type {array.dtype}',
+            'numbers (height, width)',
+            'check the masks',
+        )
     return encode_mask(array)
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from ...utils import UserInputError
 from ..images import read_size
 
-# Index of the pixels around objects that PASCAL VOC leaves out.
-VOID = 255
+# What PASCAL VOC gives the pixels around objects, which it leaves out.
+VOID_INDEX, VOID_COLOUR = 255, (224, 224, 192)
 BACKGROUND_IS_DARK = 'black or transparent background, one object in one other value'
 
 
@@ -20,8 +20,8 @@ def read_mask_image(path: str | os.PathLike, where: str = '') -> np.ndarray:
     """The foreground of a mask image.
 
     - An alpha channel that varies is the mask: what is opaque.
-    - Else the background is 0 (black, or index 0 of a coloured palette) and the foreground is the one other
-      value there is, whatever it is: 1, 38, 255, red. In a palette, PASCAL VOC's 255 is background, too.
+    - Else the background is 0, black, and the foreground is the one other value there is, whatever it is:
+      1, 38, 255, red. In a coloured palette, what PASCAL VOC leaves out (255, beige) is background, too.
     - More values are read as black and white with soft edges (JPEG, smoothed): foreground from the middle
       on. That needs both dark and bright ones.
 
@@ -48,19 +48,25 @@ def read_mask_image(path: str | os.PathLike, where: str = '') -> np.ndarray:
         alpha = np.asarray(image.convert('RGBA'))[..., 3]
         if alpha.min() < alpha.max():
             return _foreground(alpha, named)
-    if image.mode == 'P' and not _is_grey(image):
-        indices = np.asarray(image)
-        return _foreground(np.where(indices == VOID, 0, indices), named, soft=False)
-    return _foreground(_brightness(image), named)
+    labels = _labels(image) if image.mode == 'P' else None
+    return (
+        _foreground(_brightness(image), named) if labels is None else _foreground(labels, named, soft=False)
+    )
 
 
-def _is_grey(image: Image.Image) -> bool:
-    """Whether the colours that a palette image uses are all grey: then they say more than their indices."""
-    used = np.unique(np.asarray(image))
+def _labels(image: Image.Image) -> np.ndarray | None:
+    """(H, W) indices of a palette image, 0 where it is black or void; None if its colours are all grey."""
+    indices = np.asarray(image)
     colours = np.zeros((256, 3), np.uint8)
     palette = np.asarray(image.getpalette(), np.uint8).reshape(-1, 3)
     colours[: len(palette)] = palette
-    return bool((colours[used] == colours[used][:, :1]).all())
+    used = colours[np.unique(indices)]
+    if (used == used[:, :1]).all():
+        return None
+    background = (colours == 0).all(axis=1) | (colours == VOID_COLOUR).all(axis=1)
+    background[VOID_INDEX] = True
+    labels = np.where(np.arange(256) == 0, 256, np.arange(256))  # an index may be 0 without being black
+    return np.where(background, 0, labels)[indices]
 
 
 def _brightness(image: Image.Image) -> np.ndarray:

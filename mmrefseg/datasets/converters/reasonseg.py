@@ -1,97 +1,225 @@
 """ReasonSeg (LISA): an image and a labelme-like json of the same name, in folders train, val and test."""
 
+import math
 import os
 from pathlib import Path
 from typing import Any
 
-from ...structures.polygons import polygon_bounds
+import numpy as np
+
+from ...structures.masks import bounds, form_problem, mask_problem, to_bitmap
+from ...structures.polygons import has_three_points
+from ...structures.rle import encode_mask
 from ...utils import UserInputError, parse_json
 from ...utils.files import unreadable
 from ..images import read_size
 from .conversion import Conversion
 
-SUFFIXES = ('.jpg', '.jpeg', '.png')
+SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
+EXPECTED = "ReasonSeg's json"
+# What labelme calls a shape that encloses something; without a type it is a polygon.
+WITHOUT_AREA = ('line', 'linestrip', 'point', 'points')
+CIRCLE_POINTS = 64
 
 
 def read_reasonseg(folder: str | os.PathLike, skip_bad: bool = False, mend: bool = False) -> Conversion:
     """Read the splits below ``folder``.
 
     Shapes labelled ``target`` are the mask, shapes labelled ``ignore`` become ``ignore_mask`` (pixels that
-    a metric shall not count), others are passed over. Images are numbered in the order of their names;
-    ``file_name`` is ``<split>/<name>``, so ``img_path`` of the data set is ``folder``.
+    the metrics do not count), others are passed over. Polygons, and labelme's rectangles and circles have an
+    area; its lines and points have none and are an error, or are dropped with ``mend``. Where shapes overlap
+    the smaller one counts, as in LISA. Images are numbered in the order of their names; ``file_name`` is
+    ``<split>/<name>``, so ``img_path`` of the data set is ``folder``.
+
+    Args:
+        folder: With a folder for each split.
+        skip_bad: Count and list bad records instead of stopping.
+        mend: Drop shapes without area from masks that have others.
 
     Raises:
-        UserInputError: If there are no images or one is wrong.
+        UserInputError: If there are no images, one is wrong or a json with shapes has no image beside it.
     """
     conversion = Conversion(skip_bad, mend)
-    pairs = [
-        (path, image)
-        for path in sorted(Path(folder).glob('*/*.json'))
-        if (image := _image_beside(path)) is not None
-    ]
-    if not pairs:
+    image_id = 0
+    for path, images in _json_files(Path(folder)):
+        try:
+            record = _record(path, images, image_id, conversion)
+        except UserInputError as error:
+            conversion.skip(error)
+            image_id += 1
+            continue
+        if record is not None:
+            conversion.add_new(path.parent.name, record, str(path))
+            image_id += 1
+    if not image_id:
         raise UserInputError.of(
             str(folder),
             'no image with a json beside it',
             'folders such as train/ and val/',
             'unpack ReasonSeg there',
         )
-    for image_id, (path, image) in enumerate(pairs):
-        try:
-            record = _record(path, image, image_id)
-        except UserInputError as error:
-            conversion.skip(error)
-        else:
-            conversion.add_new(path.parent.name, record, str(path))
     return conversion.finish(str(folder))
 
 
-def _image_beside(path: Path) -> Path | None:
-    return next((path.with_suffix(suffix) for suffix in SUFFIXES if path.with_suffix(suffix).exists()), None)
+def _json_files(folder: Path) -> list[tuple[Path, list[Path]]]:
+    """Each json file one level down, in order, with the images of its name, whatever the case of endings."""
+    found = []
+    for split in sorted(path for path in folder.glob('*') if path.is_dir()):
+        files = sorted(split.iterdir())
+        images: dict[str, list[Path]] = {}
+        for path in files:
+            if path.suffix.lower() in SUFFIXES:
+                images.setdefault(path.stem, []).append(path)
+        found += [
+            (path, sorted(images.get(path.stem, []), key=lambda image: SUFFIXES.index(image.suffix.lower())))
+            for path in files
+            if path.suffix.lower() == '.json'
+        ]
+    return found
 
 
-def _record(path: Path, image: Path, image_id: int) -> dict[str, Any]:
+def _record(path: Path, images: list[Path], image_id: int, conversion: Conversion) -> dict[str, Any] | None:
+    """The record of a json file; None if it is about something else (ReasonSeg's ``explanatory``)."""
+    where = str(path)
     data = _load(path)
-    height, width = read_size(image)
-    targets, ignored = [], []
-    for shape in data['shapes']:
-        polygon = [float(value) for point in shape['points'] for value in point]
-        {'target': targets, 'ignore': ignored}.get(str(shape.get('label')).lower(), []).append(polygon)
-    if not targets:
+    labelled = isinstance(data, dict) and {'shapes', 'text'} <= data.keys()
+    if not images and not labelled:
+        return None
+    if not labelled:
+        raise UserInputError.of(where, 'a json without "shapes" and "text"', EXPECTED, 'check the file')
+    if not images:
         raise UserInputError.of(
-            str(path), 'no shape labelled "target"', 'at least one', 'label one or remove it'
+            where, 'no image beside it', f'{path.stem}.jpg or the like', 'copy it there, or remove the json'
         )
+    height, width = read_size(images[0])
+    _check_size(data, height, width, where)
+    targets, ignored = _polygons(data['shapes'], conversion.mend, where)
+    drawable = [polygon for polygon in targets if has_three_points(polygon)] or targets
+    problem = mask_problem(drawable, height, width)
+    if problem:
+        raise UserInputError.of(where, *problem)
     text = data['text'] if isinstance(data['text'], list) else [data['text']]
     record = {
         'image_id': image_id,
-        'file_name': f'{path.parent.name}/{image.name}',
+        'file_name': f'{path.parent.name}/{images[0].name}',
         'height': height,
         'width': width,
-        'bbox': polygon_bounds(targets),
+        'bbox': bounds(drawable, height, width),
         'mask': targets,
-        'expressions': [sentence.strip() for sentence in text],
+        'expressions': [sentence.strip() if isinstance(sentence, str) else sentence for sentence in text],
         'category_id': 0,
         'ref_id': image_id,
         'is_sentence': bool(data.get('is_sentence')),
     }
+    if conversion.mend:
+        kept = list(filter(has_three_points, ignored))
+        conversion.mended += len(ignored) - len(kept)
+        ignored = kept
     if ignored:
-        record['ignore_mask'] = ignored
+        record['ignore_mask'] = _painted(ignored, drawable, height, width, where)
     return record
 
 
-def _load(path: Path) -> dict:
-    expected = "ReasonSeg's json"
+def _load(path: Path) -> Any:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise unreadable(path, error, expected) from None
+        raise unreadable(path, error, EXPECTED) from None
     try:
         text = content.decode('utf-8-sig')
     except UnicodeDecodeError:  # as some of the published files
         text = content.decode('cp1252', errors='replace')
-    data = parse_json(text, str(path), expected, 'get the file again')
-    if not isinstance(data, dict) or not {'shapes', 'text'} <= data.keys():
+    return parse_json(text, str(path), EXPECTED, 'get the file again')
+
+
+def _check_size(data: dict, height: int, width: int, where: str) -> None:
+    said = data.get('imageHeight'), data.get('imageWidth')
+    if None not in said and said != (height, width):
         raise UserInputError.of(
-            str(path), 'a json without "shapes" and "text"', "ReasonSeg's json", 'check the file'
+            where,
+            f'imageWidth and imageHeight {said[1]} x {said[0]}',
+            f'{width} x {height} as the image has',
+            'use the image that was labelled',
         )
-    return data
+
+
+def _polygons(shapes: Any, mend: bool, where: str) -> tuple[list[list[float]], list[list[float]]]:
+    """The polygons of the shapes labelled target, and of those labelled ignore."""
+    if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
+        raise UserInputError.of(where, 'shapes that are no list of objects', EXPECTED, 'check the file')
+    by_label: dict[str, list[list[float]]] = {'target': [], 'ignore': []}
+    for number, shape in enumerate(shapes):
+        label = str(shape.get('label')).strip().lower()
+        if label in by_label:
+            outline = _outline(shape, mend, f'{where} shape {number}')
+            by_label[label].append([float(value) for point in outline for value in point])
+    if not by_label['target']:
+        raise UserInputError.of(where, 'no shape labelled "target"', 'at least one', 'label one or remove it')
+    return by_label['target'], by_label['ignore']
+
+
+def _outline(shape: dict, mend: bool, where: str) -> list[tuple[float, float]]:
+    """The corners x, y of what a shape encloses, by its ``shape_type``."""
+    points, kind = shape.get('points'), str(shape.get('shape_type') or 'polygon').lower()
+    if not isinstance(points, list) or not all(map(_is_point, points)):
+        raise UserInputError.of(where, 'points that are no list of [x, y]', EXPECTED, 'check the shape')
+    if kind in WITHOUT_AREA:
+        if mend:
+            return points[:2]  # dropped, and counted, as every polygon of fewer than 3 points
+        raise UserInputError.of(
+            where, f'a {kind}, which has no area', 'a polygon, rectangle or circle', 'outline or remove it'
+        )
+    if kind in ('rectangle', 'circle') and len(points) == 2:
+        return _rectangle(*points) if kind == 'rectangle' else _circle(*points)
+    if kind in ('polygon', 'rectangle', 'rotation'):
+        return points
+    raise UserInputError.of(
+        where,
+        f'a shape of type {kind[:30]!r} with {len(points)} points',
+        'a polygon, a rectangle of two corners, or a circle of centre and edge',
+        'outline it by a polygon',
+    )
+
+
+def _is_point(point: Any) -> bool:
+    return (
+        isinstance(point, list)
+        and len(point) == 2
+        and all(isinstance(value, int | float) and abs(value) < 1e300 for value in point)
+    )
+
+
+def _rectangle(first: list[float], second: list[float]) -> list[tuple[float, float]]:
+    (x1, y1), (x2, y2) = first, second
+    return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+
+
+def _circle(centre: list[float], edge: list[float]) -> list[tuple[float, float]]:
+    x, y = centre
+    radius = math.dist(centre, edge)
+    angles = [2 * math.pi * index / CIRCLE_POINTS for index in range(CIRCLE_POINTS)]
+    return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
+
+
+def _painted(
+    ignored: list[list[float]], targets: list[list[float]], height: int, width: int, where: str
+) -> list[list[float]] | dict:
+    """What is ignored when shapes are painted from the largest to the smallest, as LISA does.
+
+    Returns:
+        The polygons as they are, unless a smaller target lies on one; then run lengths.
+    """
+    problem = form_problem(ignored, height, width)
+    if problem:
+        raise UserInputError.of(f'{where}, ignore', *problem)
+    layers = [
+        (to_bitmap([polygon], height, width), is_ignored)
+        for polygons, is_ignored in ((ignored, True), (targets, False))
+        for polygon in polygons
+    ]
+    layers.sort(key=lambda layer: -int(layer[0].sum()))
+    canvas = np.zeros((height, width), bool)
+    for layer, is_ignored in layers:
+        canvas[layer] = is_ignored
+    whole = np.any([layer for layer, is_ignored in layers if is_ignored], axis=0)
+    return ignored if np.array_equal(canvas, whole) else encode_mask(canvas)

@@ -53,6 +53,23 @@ class RefResize(Resize):
             ]
         return results
 
+    def _resize_img(self, results: dict) -> None:
+        keep_ratio = self.keep_ratio
+        fitted = fitted_size(results['img'], results['scale'])
+        if keep_ratio and 1 in fitted:
+            # mmcv would make the shorter side of a strip, such as 20000 x 10, zero pixels long.
+            results['scale'], self.keep_ratio = fitted, False
+        try:
+            super()._resize_img(results)
+        finally:
+            self.keep_ratio = results['keep_ratio'] = keep_ratio
+
+
+def fitted_size(image: np.ndarray, scale: float | tuple[int, int]) -> tuple[int, int]:
+    """(width, height) of an image resized by a factor, or into (width, height); at least one pixel each."""
+    width, height = mmcv.rescale_size(image.shape[1::-1], scale)
+    return max(1, width), max(1, height)
+
 
 SWAPPED_WORDS = (('left', 'right'), ('leftmost', 'rightmost'))
 
@@ -203,7 +220,7 @@ class LargeScaleJitter(BaseTransform):
         jitter = self.jitter_min + rng.random() * (self.jitter_max - self.jitter_min)
         scaled = self._rescaled(results, jitter)
         if jitter > 1:
-            window_size = mmcv.rescale_size((width, height), (self.out_max_size, self.out_max_size))
+            window_size = fitted_size(results['img'], (self.out_max_size, self.out_max_size))
             found = self._find_window(rng, scaled, window_size)
             if found is None:
                 return self._give_up(results, scaled)
@@ -226,7 +243,7 @@ class LargeScaleJitter(BaseTransform):
         """The keys that a resize changes, after it."""
         height, width = results['img'].shape[:2]
         scale = jitter * (self.out_max_size / max(height, width))
-        img = mmcv.imrescale(results['img'], scale, interpolation='bilinear')
+        img = mmcv.imresize(results['img'], fitted_size(results['img'], scale), interpolation='bilinear')
         new_height, new_width = img.shape[:2]
         factor = (new_width / width, new_height / height)
         scaled = {'img': img, 'img_shape': (new_height, new_width), 'scale_factor': factor}

@@ -10,7 +10,7 @@ from mmdet.structures.mask import BitmapMasks
 from mmengine.fileio import get as read_file
 
 from mmrefseg.structures.boxes import clip_boxes, xywh_to_xyxy
-from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap
+from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap, to_rle
 from mmrefseg.structures.polygons import points_problem
 from mmrefseg.utils import UserInputError
 
@@ -143,6 +143,7 @@ class LoadRefAnnotations(BaseTransform):
 
     - gt_bboxes (zeros for a record with no_target), gt_bboxes_labels
     - gt_masks (zeros where the mask is withheld), gt_has_mask, gt_multi_part, gt_points
+    - gt_ignore (in the frame of the original image, whatever is done to the sample later)
 
     Args:
         with_bbox (bool): Load boxes. Defaults to True.
@@ -193,6 +194,12 @@ class LoadRefAnnotations(BaseTransform):
         results['gt_has_mask'] = np.array([mask is not None for mask in masks], bool)
         results['gt_points'] = [
             read_points(instance.get('mask_points'), where_of(results, row))
+            for row, instance in enumerate(results['instances'])
+        ]
+        results['gt_ignore'] = [
+            None
+            if instance.get('ignore_mask') is None
+            else to_rle(instance['ignore_mask'], height, width, f'{where_of(results, row)}, ignore_mask')
             for row, instance in enumerate(results['instances'])
         ]
         results['gt_multi_part'] = np.array(

@@ -33,6 +33,13 @@ class RECMetric(ReferringMetric):
                 'a model that predicts boxes',
                 'use RESMetric',
             )
+        if not self.format_only and sample['gt_instances'].get('bboxes') is None:
+            raise UserInputError.of(
+                f'RECMetric, {describe(sample)}',
+                'no true boxes',
+                'gt_instances.bboxes',
+                'load them (LoadRefAnnotations(with_bbox=True)), or use RESMetric',
+            )
 
     def pairs_of(self, sample: dict, batch: Hashable) -> list[Pair]:
         return sample_pairs(_without_masks(sample), 'original', batch)
@@ -48,11 +55,13 @@ def _without_masks(sample: dict) -> dict:
 
 @METRICS.register_module()
 class RESMetric(ReferringMetric):
-    """oIoU, mIoU and P@0.5..0.9 of masks, and Acc@0.5 of boxes where the model predicts them; percent.
+    """oIoU, mIoU and P@0.5..0.9 of masks, and Acc@0.5 of boxes where there are true ones and
+    the model predicts them; percent.
 
     Keys: ``res/oiou res/miou res/p50 res/p60 res/p70 res/p80 res/p90`` and ``res/acc50``.
     (``save_best='res/oiou'`` needs ``rule='greater'``, as mmengine does not know the name.)
-    Needs ``gt_instances`` in the original frame and ``pred_instances.masks`` (N, H, W); see
+    Needs ``gt_instances`` in the original frame and ``pred_instances.masks`` (N, H, W). Pixels of
+    ``gt_instances.ignore`` (a record's ``ignore_mask``, as ReasonSeg has it) count neither way. See
     :mod:`mmrefseg.evaluation.functional` for the definitions.
 
     Args:

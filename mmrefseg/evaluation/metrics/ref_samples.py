@@ -10,7 +10,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from ...structures.boxes import xywh_to_xyxy, xyxy_to_xywh
-from ...structures.rle import encode_mask, resize_mask
+from ...structures.rle import decode_mask, encode_mask, resize_mask
 from ...utils import UserInputError, dump_json
 from ..functional.protocols import Pair, Scores, score_pairs, unique_pairs
 
@@ -188,7 +188,8 @@ def sample_pairs(sample: dict, frame: str, batch: Hashable, legacy: bool = False
     """The sample's predictions beside their targets.
 
     Args:
-        sample: A ``DetDataSample.to_dict()`` with ``gt_instances`` in the original frame.
+        sample: A ``DetDataSample.to_dict()`` with ``gt_instances`` in the original frame. What its
+            ``ignore`` holds is taken out of prediction and target. Without true boxes none are scored.
         frame: ``'original'`` or ``'network'``: the size (``ori_shape`` or ``img_shape``) at which masks are
             compared. A mask of another size is resized by nearest neighbour; boxes are always compared in
             the original frame.
@@ -201,18 +202,21 @@ def sample_pairs(sample: dict, frame: str, batch: Hashable, legacy: bool = False
     truth = sample['gt_instances']
     masks, boxes = predicted_masks(sample), predicted_boxes(sample)
     targets = _target_masks(sample) if masks is not None else None
+    if truth.get('bboxes') is None:  # truth of masks alone
+        boxes = None
     # Rounded to the pipeline's precision, so that a prediction file scores the same to the last digit.
     target_boxes = None if boxes is None else to_array(truth['bboxes']).astype(np.float32).astype(np.float64)
     crowd = _crowd(sample) if legacy and masks is not None else [False] * len(sample['ref_ids'])
     size = tuple(sample['img_shape' if frame == 'network' else 'ori_shape'][:2])
+    ignored = truth.get('ignore') or [None] * len(sample['ref_ids'])
     pairs = []
     for index, (ref_id, sent_id) in enumerate(sample_ids(sample)):
         pairs.append(
             Pair(
                 ref_id,
                 sent_id,
-                None if masks is None else encode_mask(resize_mask(masks[index], *size)),
-                None if targets is None else encode_mask(resize_mask(targets[index], *size)),
+                None if masks is None else _scored(masks[index], size, ignored[index]),
+                None if targets is None else _scored(targets[index], size, ignored[index]),
                 None if boxes is None else xywh_to_xyxy(boxes[index]).tolist(),
                 None if target_boxes is None else target_boxes[index].tolist(),
                 bool(crowd[index]),
@@ -220,6 +224,14 @@ def sample_pairs(sample: dict, frame: str, batch: Hashable, legacy: bool = False
             )
         )
     return pairs
+
+
+def _scored(mask: np.ndarray, size: tuple[int, int], ignored: dict | None) -> dict:
+    """(H, W) bool as the RLE that is compared: of (height, width), less what the annotation ignores."""
+    mask = resize_mask(mask, *size)
+    if ignored is not None:
+        mask = mask & ~resize_mask(decode_mask(ignored), *size)
+    return encode_mask(mask)
 
 
 def _target_masks(sample: dict) -> np.ndarray:
