@@ -191,21 +191,22 @@ def split_files(folder: Path, content: Any) -> None:
 
 
 def json_texts(folder: Path, content: bytes) -> None:
-    """The same bytes for every reader of json; they refuse alike, so the first one to accept them counts."""
+    """The same bytes for every reader of json: accepted if one of them accepts them."""
     path, lines = _write(folder, 'j.json', content), _write(folder, 'j.jsonl', content)
     readers: list[Callable[[], Any]] = [
         lambda: _use(read_instances(path), folder),
         lambda: _use(read_json_lines(lines, folder / 'img'), folder),
         lambda: load_predictions(path),
         lambda: load_predictions(lines),
-        lambda: read_predicted_pairs(lines),
         lambda: PredictionStore([path]).close(),
-        lambda: PredictionStore([lines]).close(),
         lambda: Vocabulary.load(path),
         lambda: Vocabulary.build(path),
         lambda: ImageSizes(instances=path),
         lambda: read_refer(path, folder / 'coco.json'),
     ]
+    # What a run has left half written at the end of these is passed over.
+    read_predicted_pairs(lines)
+    PredictionStore([lines]).close()
     refused = []
     for read in readers:
         try:
