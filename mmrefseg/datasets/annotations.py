@@ -146,7 +146,7 @@ def _merge(
 
 
 def _number(objects: list[dict]) -> None:
-    """Fill in missing ``ref_id``, ``sent_ids`` and ``category_id``, in place."""
+    """Fill in missing ``ref_id``, ``sent_ids``, ``category_id`` and, without a target, ``bbox``, in place."""
     first_ref = 1 + max((r['ref_id'] for r in objects if r.get('ref_id') is not None), default=-1)
     first_sent = 1 + max((i for r in objects for i in r.get('sent_ids') or ()), default=-1)
     sentence = 0
@@ -158,6 +158,8 @@ def _number(objects: list[dict]) -> None:
             record['sent_ids'] = list(range(first_sent + sentence, first_sent + sentence + count))
         if record.get('category_id') is None:
             record['category_id'] = 0
+        if record.get('no_target') and record.get('bbox') is None:
+            record['bbox'] = [0, 0, 0, 0]
         sentence += count
 
 

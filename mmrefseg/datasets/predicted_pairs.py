@@ -83,8 +83,29 @@ def _read_shard(path: str) -> set[tuple[int, int]]:
                     'remove the line or the file and predict again',
                 )
             try:
-                record = parse_json(line, path)
-                pairs.add((int(record['ref_id']), int(record['sent_id'])))
-            except (ValueError, KeyError, TypeError, OverflowError):
+                pair = pair_of(parse_json(line, path))
+            except UserInputError:
+                pair = None
+            if pair is None:
                 broken = number
+            else:
+                pairs.add(pair)
     return pairs
+
+
+def pair_of(record: Any) -> tuple[int, int] | None:
+    """The ref_id and sent_id of a prediction: whole numbers of 64 bits, as numbers or text; else None."""
+    if not isinstance(record, dict):
+        return None
+    pair = tuple(_whole(record.get(key)) for key in ('ref_id', 'sent_id'))
+    return None if None in pair else pair
+
+
+def _whole(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):  # NaN, infinity, other text
+        return None
+    return number if (isinstance(value, str) or number == value) and -(2**63) <= number < 2**63 else None

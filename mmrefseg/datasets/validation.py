@@ -6,23 +6,88 @@ A record is one object of one image with its expressions (see ``docs/data.md``).
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
+from ..structures.boxes import is_box
 from ..structures.masks import form_problem, mask_problem
+from ..structures.polygons import points_problem
 from ..utils import UserInputError
-from ..utils.errors import Problem
+from ..utils.errors import Problem, short
 
 # Pillow's limit as well; 13,377 x 13,377. More is refused before it is decoded or drawn on.
 MAX_PIXELS = 178_956_970
-# No box of an image reaches further.
-FARTHEST = 1e9
-# Ids become 64-bit integers on their way to a metric.
-MOST_BITS = 63
+# Ids become 64-bit integers on their way to a metric; what has none is numbered above the largest.
+MOST_BITS = 62
 # Half of a pair of UTF-16: json can hold it (a text cut within an emoji), no file and no tokeniser can.
 SURROGATE = re.compile('[\ud800-\udfff]')
 GIVE_A_SENTENCE = 'give the object a sentence or remove it'
+
+
+class Kind(NamedTuple):
+    """What a field of a record, the package's own or a foreign one's, must be.
+
+    Attributes:
+        suits: Whether a value is that.
+        expected: The words for it.
+    """
+
+    suits: Callable[[Any], bool]
+    expected: str
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is a whole number that fits into 64 bits."""
+    if type(value) is not int:  # of which nearly all are
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            return False
+        value = int(value)
+    return value.bit_length() <= MOST_BITS
+
+
+def is_id(value: Any) -> bool:
+    """Whether a value is a whole number or a text that is not empty: what can name a thing in a file."""
+    return bool(value) if isinstance(value, str) else is_whole(value)
+
+
+def _are_dicts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+
+
+WHOLE = Kind(is_whole, 'a whole number')
+ID = Kind(is_id, 'a whole number or a string')
+TEXT = Kind(lambda value: isinstance(value, str), 'a text')
+FLAG = Kind(lambda value: isinstance(value, int) and value in (0, 1), 'true or false')
+DICTS = Kind(_are_dicts, 'a list of objects')
+POINTS = Kind(lambda value: points_problem(value) is None, 'finite numbers x, y, x, y, ...')
+TEXTS = Kind(
+    lambda value: isinstance(value, list) and all(each is None or isinstance(each, str) for each in value),
+    'a list of texts',
+)
+
+# What a record may have beside what every record must have.
+_OPTIONAL = {
+    'ref_id': WHOLE,
+    'category_id': WHOLE,
+    'ann_id': ID,
+    'data_source': TEXT,
+    'no_target': FLAG,
+    'mask_points': POINTS,
+    'kinds': TEXTS,
+}
+
+
+def fields_problem(record: Mapping, kinds: Mapping[str, Kind]) -> Problem | None:
+    """The first field of a record that is of another kind, or ``None``. One that is absent or None suits."""
+    for key, kind in kinds.items():
+        value = record.get(key)
+        if value is not None and not kind.suits(value):
+            return Problem(_have(key, value), kind.expected, 'mend it')
+    return None
+
+
+_NO_BOX = ('[0, 0, 0, 0] for an expression without target', 'leave the key out')
 
 
 def find_problem(record: Any) -> Problem | None:
@@ -34,14 +99,19 @@ def find_problem(record: Any) -> Problem | None:
     """
     if not isinstance(record, dict):
         return Problem(f'a {type(record).__name__}', 'a dict for each object', 'convert the file again')
-    for check in (_ids_problem, _names_problem, _sentences_problem, size_problem):
-        if problem := check(record):
-            return problem
+    problem = fields_problem(record, _OPTIONAL)
+    for check in (_image_problem, _sentences_problem, size_problem):
+        problem = problem or check(record)
+    if problem:
+        return problem
     size = int(record['height']), int(record['width'])
     ignored = record.get('ignore_mask')
     problem = None if ignored is None else form_problem(ignored, *size)
-    if problem or record.get('no_target'):
+    if problem:
         return problem
+    if record.get('no_target'):
+        box = record.get('bbox')
+        return None if box is None or is_box(box) else Problem(_have('bbox', box), *_NO_BOX)
     problem = box_problem(record.get('bbox'), *size)
     if problem or record.get('mask') is None:
         return problem
@@ -77,18 +147,21 @@ def named(record: Any, where: str) -> str:
     """``where`` with the ids of the record, as far as it has them."""
     if not isinstance(record, dict):
         return where
-    ids = ', '.join(f'{key} {record[key]}' for key in ('ref_id', 'image_id') if key in record)
+    ids = ', '.join(f'{key} {_said(record[key])}' for key in ('ref_id', 'image_id') if key in record)
     return f'{where} ({ids})' if ids else where
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= 60 else short(value)
 
 
 def box_problem(box: Any, height: int, width: int) -> Problem | None:
     """What is wrong with a box of an image of ``height`` x ``width`` pixels, or ``None``."""
     expected = '[x, y, width, height] in pixels'
-    if not isinstance(box, list | tuple) or len(box) != 4 or not all(isinstance(v, Real) for v in box):
+    if not is_box(box):
+        if isinstance(box, list | tuple) and len(box) == 4 and all(isinstance(v, Real) for v in box):
+            expected = 'finite numbers of pixels'
         return Problem(_have('bbox', box), expected, 'write the box again')
-    # The comparison is exact for whole numbers that no float can hold, and false for NaN.
-    if not all(-FARTHEST <= value <= FARTHEST for value in box):
-        return Problem(_have('bbox', list(box)), 'finite numbers of pixels', 'write the box again')
     x, y, w, h = box
     if w <= 0 or h <= 0:
         return Problem(
@@ -101,22 +174,6 @@ def box_problem(box: Any, height: int, width: int) -> Problem | None:
             'mend or remove it',
         )
     return None
-
-
-def _ids_problem(record: dict) -> Problem | None:
-    image_id, ref_id = record.get('image_id'), record.get('ref_id')
-    if not (_is_id(image_id) or (isinstance(image_id, str) and image_id)):
-        return Problem(_have('image_id', image_id), 'a whole number or a string', 'add the image_id')
-    if ref_id is not None and not _is_id(ref_id):
-        return Problem(_have('ref_id', ref_id), 'a whole number', 'number the objects, or leave the key out')
-    category_id = record.get('category_id')
-    if category_id is not None and not _is_id(category_id):
-        return Problem(_have('category_id', category_id), 'a whole number', 'number the categories')
-    return None
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, Integral) and int(value).bit_length() <= MOST_BITS
 
 
 def name_problem(name: Any) -> Problem | None:
@@ -133,10 +190,10 @@ def name_problem(name: Any) -> Problem | None:
     return None
 
 
-def _names_problem(record: dict) -> Problem | None:
-    source = record.get('data_source')
-    if source is not None and not isinstance(source, str):
-        return Problem(_have('data_source', source), 'a text', 'name the source, or leave the key out')
+def _image_problem(record: dict) -> Problem | None:
+    image_id = record.get('image_id')
+    if not is_id(image_id):
+        return Problem(_have('image_id', image_id), ID.expected, 'add the image_id')
     # An empty name is as none: the image is found by its image_id.
     return name_problem(record['file_name']) if record.get('file_name') not in (None, '') else None
 
@@ -146,16 +203,17 @@ def _sentences_problem(record: dict) -> Problem | None:
     if not isinstance(expressions, list):
         return Problem(_have('expressions', expressions), 'a list of sentences', GIVE_A_SENTENCE)
     problem = expressions_problem(expressions)
-    if problem or sent_ids is None:
+    if problem:
         return problem
-    if not isinstance(sent_ids, list) or not all(map(_is_id, sent_ids)):
+    if sent_ids is not None and not (isinstance(sent_ids, list) and all(map(is_whole, sent_ids))):
         return Problem(_have('sent_ids', sent_ids), 'a list of whole numbers', 'number the sentences')
-    if len(sent_ids) != len(expressions):
-        return Problem(
-            f'{len(sent_ids)} sent_ids for {len(expressions)} expressions',
-            'one id each',
-            'number the sentences',
-        )
+    for key in ('sent_ids', 'kinds'):
+        if record.get(key) is not None and len(record[key]) != len(expressions):
+            return Problem(
+                f'{len(record[key])} {key} for {len(expressions)} expressions',
+                'one id each' if key == 'sent_ids' else 'one each',
+                'number the sentences' if key == 'sent_ids' else 'leave the key out',
+            )
     return None
 
 
@@ -195,5 +253,4 @@ def size_problem(record: dict) -> Problem | None:
 
 
 def _have(key: str, value: Any) -> str:
-    text = repr(value)
-    return f'no {key}' if value is None else f'{key} {text if len(text) <= 60 else text[:57] + "..."}'
+    return f'no {key}' if value is None else f'{key} {short(value)}'

@@ -5,14 +5,18 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmrefseg.utils import UserInputError, dump_json, load_json, parse_json
+from mmrefseg.utils.errors import short
 from mmrefseg.utils.places import is_shipped
 from mmrefseg.utils.safe_pickle import load_pickle
 
 PAD, UNK, CLS = range(3)
+# No sentence is longer; a number from a file decides about memory.
+MOST_TOKENS = 10_000
 SPECIAL_WORDS = ('PAD', 'UNK', 'CLS')
 
 # What SeqTR's rule removes, and what it takes for a space.
@@ -96,10 +100,11 @@ class Vocabulary:
             Defaults to 15.
 
     Raises:
-        UserInputError: If a word is there twice, or ``max_tokens`` is no number of words.
+        UserInputError: If a word is there twice, or another argument is wrong.
     """
 
     def __init__(self, words: Iterable[str], tokenizer: str = 'simple', max_tokens: int = 15) -> None:
+        _check_max_tokens(max_tokens)
         words = list(words)
         if tuple(words[:3]) != SPECIAL_WORDS:
             words = [*SPECIAL_WORDS, *words]
@@ -108,7 +113,7 @@ class Vocabulary:
         if len(self.index) < len(words):
             twice = next(word for word, count in Counter(words).items() if count > 1)
             raise UserInputError.of(
-                'vocabulary', f'the word {twice!r} twice', 'every word once', 'remove one'
+                'vocabulary', f'the word {short(twice)} twice', 'every word once', 'remove one'
             )
         if not isinstance(max_tokens, int) or max_tokens < 1:
             raise UserInputError.of(
@@ -139,6 +144,7 @@ class Vocabulary:
             UserInputError: If a sentence is empty.
         """
         max_tokens = max_tokens or self.max_tokens
+        _check_max_tokens(max_tokens)
         indices = np.full((len(expressions), max_tokens), PAD, np.int64)
         for row, expression in enumerate(expressions):
             if not isinstance(expression, str) or not expression.strip():
@@ -196,7 +202,8 @@ class Vocabulary:
         """
         if is_shipped(path) or Path(path).suffix == '.safetensors':
             known = _metadata_of(path)
-            return cls(known['words'], tokenizer or known['tokenizer'], max_tokens or known['max_tokens'])
+            words = _words_in_order(known['words'], Path(path))
+            return cls(words, tokenizer or known['tokenizer'], max_tokens or known['max_tokens'])
         path = Path(path)
         if not path.is_file():
             raise UserInputError.of(
@@ -228,6 +235,16 @@ class Vocabulary:
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({len(self)} words, tokenizer={self.tokenizer.name!r})'
+
+
+def _check_max_tokens(max_tokens: Any) -> None:
+    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or not 0 < max_tokens <= MOST_TOKENS:
+        raise UserInputError.of(
+            'vocabulary',
+            f'max_tokens {short(max_tokens)}',
+            f'a whole number from 1 to {MOST_TOKENS}',
+            'mend it',
+        )
 
 
 def build_vocabulary(

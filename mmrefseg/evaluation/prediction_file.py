@@ -5,17 +5,17 @@ A prediction file is a json list (or json lines) of ``{"ref_id", "sent_id", "seg
 ``segmentation`` where only boxes are predicted.
 """
 
-import math
 import os
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..structures.boxes import clip_boxes, xywh_to_xyxy
+from ..structures.boxes import clip_boxes, is_box, xywh_to_xyxy
 from ..structures.masks import to_rle
 from ..structures.rle import encode_mask, resize_rle, subtract
 from ..utils import UserInputError, load_json, parse_json, text_lines
+from ..utils.errors import short
 from .functional.protocols import Pair
 
 LAYOUT = 'a list of {"ref_id", "sent_id", "segmentation", "bbox"?}'
@@ -62,13 +62,13 @@ def load_predictions(path: str | os.PathLike) -> list[dict]:
     for index, record in enumerate(records):
         if not isinstance(record, dict) or 'ref_id' not in record:
             raise UserInputError.of(
-                f'{path} entry {index}', _short(record), LAYOUT, 'write it with test.py --format-only'
+                f'{path} entry {index}', short(record), LAYOUT, 'write it with test.py --format-only'
             )
         for key in ('ref_id', 'sent_id'):
             if isinstance(record.get(key), (list, dict, float, bool)):
                 raise UserInputError.of(
                     f'{path} entry {index}',
-                    f'{key} {record[key]!r}',
+                    f'{key} {short(record[key])}',
                     'an id',
                     "use the annotation file's ids",
                 )
@@ -216,19 +216,10 @@ def _masks(prediction: dict, record: dict, place: str, frame: Frame) -> tuple[di
 
 def _boxes(prediction: dict, record: dict, place: str) -> tuple[list[float], list[float]]:
     box = prediction['bbox']
-    if (
-        not isinstance(box, list)
-        or len(box) != 4
-        or any(isinstance(v, bool) or not isinstance(v, (int, float)) or not math.isfinite(v) for v in box)
-    ):
+    if not is_box(box):
         raise UserInputError.of(
-            place, f'bbox {_short(box)}', 'four finite numbers x, y, w, h', 'predict again'
+            place, f'bbox {short(box)}', 'four finite numbers x, y, w, h', 'predict again'
         )
     target = clip_boxes(xywh_to_xyxy(record['bbox']), record['height'], record['width'])
     # The pipeline keeps true boxes in single precision; so does this, for the same last digit.
     return xywh_to_xyxy(box).tolist(), target.astype(np.float32).astype(np.float64).tolist()
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f'{text[:57]}...'

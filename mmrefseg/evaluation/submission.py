@@ -1,16 +1,17 @@
 """COCO result files of instance segmentation: how they are written, and what can be wrong with one."""
 
-import math
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..structures.boxes import xyxy_to_xywh
+from ..structures.boxes import is_box, xyxy_to_xywh
 from ..structures.rle import area, to_json_rle
 from ..utils import UserInputError, dump_json
+from ..utils.errors import short
 
 # What mmdet 2.x and 3.x write for each instance, in its order.
 SUBMISSION_KEYS = ('image_id', 'bbox', 'score', 'category_id', 'segmentation')
@@ -155,7 +156,7 @@ class SubmissionChecker:
         if 'category_id' in entry:
             yield from _id_faults('category_id', entry['category_id'], self.categories)
         if 'score' in entry and not (_is_number(entry['score']) and 0 <= entry['score'] <= 1):
-            yield f'score {entry["score"]!r}, expected a number from 0 to 1'
+            yield f'score {short(entry["score"])}, expected a number from 0 to 1'
         if 'bbox' in entry:
             yield from _box_faults(entry['bbox'])
         if 'segmentation' in entry:
@@ -167,14 +168,14 @@ class SubmissionChecker:
 
 def _id_faults(name: str, value: Any, known: Iterable[int]) -> Iterator[str]:
     if not _is_int(value) and not (isinstance(value, str) and value in known):
-        yield f'{name} {value!r} ({type(value).__name__}), expected a whole number'
+        yield f'{name} {short(value)} ({type(value).__name__}), expected a whole number'
     elif value not in known:
-        yield f'{name} {value}, which the test file does not have'
+        yield f'{name} {short(value)}, which the test file does not have'
 
 
 def _box_faults(box: Any) -> Iterator[str]:
-    if not isinstance(box, list) or len(box) != 4 or not all(map(_is_number, box)):
-        yield f'bbox {_short(box)}, expected 4 finite numbers x, y, width, height'
+    if not is_box(box):
+        yield f'bbox {short(box)}, expected 4 finite numbers x, y, width, height'
     elif box[2] < 0 or box[3] < 0:
         yield f'bbox of {box[2]:g} x {box[3]:g} pixels; write x, y, width, height'
 
@@ -182,14 +183,14 @@ def _box_faults(box: Any) -> Iterator[str]:
 def _mask_faults(mask: Any, size: list[int] | None) -> Iterator[str]:
     """Faults of a segmentation on an image of ``size`` [h, w] (None: unknown)."""
     if not isinstance(mask, dict) or not {'size', 'counts'} <= mask.keys():
-        yield f'segmentation {_short(mask)}, expected an RLE with size and counts'
+        yield f'segmentation {short(mask)}, expected an RLE with size and counts'
         return
     found = mask['size']
     if not isinstance(found, list) or len(found) != 2 or not all(map(_is_int, found)):
-        yield f'segmentation of size {_short(found)}, expected [height, width]'
+        yield f'segmentation of size {short(found)}, expected [height, width]'
     elif size is not None and found != size:
         turned = ' (height and width are exchanged)' if found == size[::-1] else ''
-        yield f'segmentation of size {found}, but the image has [height, width] = {size}{turned}'
+        yield f'segmentation of size {short(found)}, but the image has [height, width] = {size}{turned}'
     elif not isinstance(mask['counts'], str):
         yield f'counts of type {type(mask["counts"]).__name__}, expected text (compressed run lengths)'
     else:
@@ -208,9 +209,6 @@ def _is_int(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f'{text[:57]}...'
+    # The comparison is false for NaN, and exact for whole numbers that no float can hold.
+    largest = sys.float_info.max
+    return isinstance(value, int | float) and not isinstance(value, bool) and -largest <= value <= largest

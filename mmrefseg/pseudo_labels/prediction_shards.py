@@ -10,8 +10,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from ..datasets.predicted_pairs import Checkpoint
+from ..datasets.predicted_pairs import Checkpoint, pair_of
 from ..utils import UserInputError, atomic_write, load_json, parse_json
+from ..utils.errors import short
 
 
 def write_annotations(splits: Mapping[str, Iterable[dict]], path: str | os.PathLike) -> None:
@@ -175,12 +176,12 @@ class PredictionStore:
 
 
 def _ids(record: Any, path: str) -> tuple[int, int]:
-    try:
-        return int(record['ref_id']), int(record['sent_id'])
-    except (KeyError, TypeError, ValueError):
+    pair = pair_of(record)
+    if pair is None:
         raise UserInputError.of(
             path,
-            f'an entry without whole ref_id and sent_id: {repr(record)[:60]}',
+            f'an entry without whole ref_id and sent_id: {short(record)}',
             'predictions with both',
             TODO,
-        ) from None
+        )
+    return pair

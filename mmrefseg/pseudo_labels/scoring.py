@@ -8,8 +8,10 @@ import numpy as np
 
 from ..datasets.predicted_pairs import Checkpoint
 from ..structures.masks import to_rle
+from ..structures.polygons import points_problem
 from ..structures.rle import RLE, areas, decode_runs, ious, vote
 from ..utils import UserInputError
+from ..utils.errors import short
 from .projection import WORST, projection_term, projection_terms
 
 
@@ -134,9 +136,9 @@ def judge(records: Sequence[dict], predictions: Sequence[Sequence[dict]]) -> lis
                 _read_score(prediction),
                 agreed,
                 next(covered) == 0,
-                prediction.get('expression'),
+                _read_expression(prediction),
                 Checkpoint.of_record(prediction),
-                prediction.get('points'),
+                _read_points(prediction),
             )
             for prediction, rle, agreed in zip(of_object, rles, agreement(rles), strict=True)
         ]
@@ -198,7 +200,7 @@ def _read_mask(prediction: dict, height: int, width: int) -> RLE:
     if isinstance(segmentation, dict) and segmentation.get('size') == [height, width]:
         counts = segmentation.get('counts')
         if isinstance(counts, str) and counts:
-            return segmentation
+            return {'size': [height, width], 'counts': counts}
     return to_rle(segmentation, height, width, _name(prediction))
 
 
@@ -208,9 +210,23 @@ def _read_score(prediction: dict) -> float:
         return math.nan
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not 0 <= score <= 1:
         raise UserInputError.of(
-            _name(prediction), f'score {score!r}', 'a number between 0 and 1', 'predict again'
+            _name(prediction), f'score {short(score)}', 'a number between 0 and 1', 'predict again'
         )
     return float(score)
+
+
+def _read_expression(prediction: dict) -> str | None:
+    """The sentence; what is no text says nothing."""
+    expression = prediction.get('expression')
+    return expression if isinstance(expression, str) else None
+
+
+def _read_points(prediction: dict) -> list[float] | None:
+    points = prediction.get('points')
+    problem = None if points is None else points_problem(points)
+    if problem:
+        raise UserInputError.of(_name(prediction), *problem)
+    return points
 
 
 def _name(prediction: dict) -> str:

@@ -1,8 +1,28 @@
 """Boxes as data: conversions, and the IoU of pairs."""
 
 from collections.abc import Sequence
+from numbers import Real
+from typing import Any
 
 import numpy as np
+
+# No box of an image reaches further, in pixels.
+FARTHEST_EDGE = 1e9
+
+
+def is_box(box: Any) -> bool:
+    """Whether a value is a list of four numbers that can be pixels."""
+    if not isinstance(box, list | tuple) or len(box) != 4:
+        return False
+    for value in box:
+        kind = type(value)
+        # The first two are asked for speed: all numbers of a json file are of them.
+        if kind is not float and kind is not int and (kind is bool or not isinstance(value, Real)):
+            return False
+        # False for NaN, and exact for whole numbers that no float can hold.
+        if not -FARTHEST_EDGE <= value <= FARTHEST_EDGE:
+            return False
+    return True
 
 
 def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:

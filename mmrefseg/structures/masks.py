@@ -13,10 +13,10 @@ import numpy as np
 from ..utils import UserInputError
 from ..utils.errors import Problem
 from .polygons import (
+    LONGEST_OUTLINE,
     distance_problem,
     fill_polygons,
     numbers_problem,
-    polygon_bitmaps,
     polygon_bounds,
     polygon_problem,
     polygon_rles,
@@ -36,7 +36,8 @@ def form_problem(mask: Any, height: int, width: int) -> Problem | None:
         return rle_problem(mask, height, width)[0]
     if not isinstance(mask, list | tuple):
         return _type_problem(mask)
-    return next(filter(None, map(polygon_problem, mask, range(len(mask)))), None)
+    problems = (polygon_problem(polygon, part, height, width) for part, polygon in enumerate(mask))
+    return next(filter(None, problems), None)
 
 
 def mask_problem(mask: Any, height: int, width: int) -> Problem | None:
@@ -67,15 +68,16 @@ def mask_problem(mask: Any, height: int, width: int) -> Problem | None:
                 f'points within {width} x {height} pixels',
                 'mend or remove it',
             )
-        if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        inside = left >= 0 and top >= 0 and right <= width and bottom <= height
+        if not inside or len(polygon) * (right - left + bottom - top) > LONGEST_OUTLINE:
+            problem = distance_problem(polygon, part, height, width)
+            if problem:
+                return problem
+        if inside:
             # The shoelace formula. A sliver thinner than a pixel may cover none, and its area is below its
             # length.
             twice_area = sum(map(mul, xs, ys[1:] + ys[:1])) - sum(map(mul, xs[1:] + xs[:1], ys))
             certain |= abs(twice_area) > 2 * (right - left + bottom - top + 4)
-        else:
-            problem = distance_problem(polygon, part)
-            if problem:
-                return problem
     if certain or areas(polygon_rles(mask, int(height), int(width))).any():
         return None
     return _empty()
@@ -141,7 +143,10 @@ def to_bitmap(
     if overlap == 'union' or isinstance(mask, dict):
         return decode_mask(to_rle(mask, height, width, where, check))
     _raise_problem(check, mask, height, width, where)
-    return polygon_bitmaps(mask, int(height), int(width)).sum(axis=2, dtype=np.int64) == 1
+    count = np.zeros((int(height), int(width)), np.uint16)
+    for rle in polygon_rles(mask, *count.shape) if mask else ():
+        count += decode_mask(rle)
+    return count == 1
 
 
 def _raise_problem(check: Check | None, mask: Any, height: int, width: int, where: str) -> None:

@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..utils.errors import Problem
+from ..utils.errors import Problem, short
 from .rle import RLE, decode_mask, encode_mask, merge, to_json_rle
 
-# A vertex further out than this is a mistake, and pycocotools would allocate memory for every pixel of the
-# way.
-FARTHEST_VERTEX = 1e6
+# A vertex so many pixels outside of its image is a mistake.
+FARTHEST_VERTEX = 100_000
+# Of predicted points, which are resized and cut off before they are drawn.
+FARTHEST_POINT = 1e9
+# The rasteriser takes 80 bytes for each pixel of an outline's way (five points of four numbers), and ends the
+# process if it does not get them. No outline of an image is nearly as long.
+LONGEST_OUTLINE = 20_000_000
 
 
 def has_three_points(polygon: Any) -> bool:
@@ -25,9 +29,9 @@ def has_three_points(polygon: Any) -> bool:
     return isinstance(polygon, list | tuple) and len(polygon) >= 6 and len(polygon) % 2 == 0
 
 
-def polygon_problem(polygon: Any, part: int) -> Problem | None:
-    """What keeps polygon number ``part`` of a mask from being drawn, or ``None``."""
-    return numbers_problem(polygon, part) or distance_problem(polygon, part)
+def polygon_problem(polygon: Any, part: int, height: int, width: int) -> Problem | None:
+    """What keeps polygon number ``part`` of a mask from being drawn on an image of that size, or ``None``."""
+    return numbers_problem(polygon, part) or distance_problem(polygon, part, height, width)
 
 
 def numbers_problem(polygon: Any, part: int) -> Problem | None:
@@ -48,14 +52,49 @@ def numbers_problem(polygon: Any, part: int) -> Problem | None:
     return Problem(f'polygon {part} with NaN or infinite values', expected, 'mend or remove it')
 
 
-def distance_problem(polygon: Sequence[float], part: int) -> Problem | None:
-    """The second half: whether all points are near enough. Those within an image are."""
-    if max(polygon) <= FARTHEST_VERTEX and min(polygon) >= -FARTHEST_VERTEX:
-        return None
-    farthest = max(polygon, key=abs)
+def distance_problem(polygon: Sequence[float], part: int, height: int, width: int) -> Problem | None:
+    """The second half: whether all points are near enough to the image, and their outline short enough."""
+    lowest, highest = min(polygon), max(polygon)
+    if highest <= FARTHEST_VERTEX + max(height, width) and lowest >= -FARTHEST_VERTEX:
+        # No outline is longer than its number of edges times the longest that its points allow.
+        if len(polygon) * (highest - lowest) <= LONGEST_OUTLINE or _length(polygon) <= LONGEST_OUTLINE:
+            return None
+        return Problem(
+            f'polygon {part} with an outline of {_length(polygon):.3g} pixels',
+            f'an outline of at most {LONGEST_OUTLINE} pixels',
+            'mend it, or write the mask as RLE',
+        )
+    farthest = highest if highest > -lowest else lowest
     return Problem(
-        f'polygon {part} with the coordinate {farthest:g}', 'pixels of the image', 'mend or remove it'
+        # A whole number may be larger than any float.
+        f'polygon {part} with the coordinate {farthest:g}'
+        if abs(farthest) < 1e300
+        else f'polygon {part} with a coordinate of more than 300 digits',
+        f'pixels of the image, which has {width} x {height}',
+        'mend or remove it',
     )
+
+
+def points_problem(points: Any) -> Problem | None:
+    """What keeps a value from being a contour of predicted points, x, y, x, y, ... in pixels, or ``None``."""
+    finite = isinstance(points, list | tuple)
+    try:
+        finite = finite and all(-FARTHEST_POINT <= value <= FARTHEST_POINT for value in points)
+    except TypeError:
+        finite = False
+    if finite and len(points) % 2 == 0:
+        return None
+    return Problem(
+        f'points {short(points)}' + (f' of {len(points)} numbers' if finite else ''),
+        'finite numbers x, y, x, y, ...',
+        'remove the points, or predict again',
+    )
+
+
+def _length(polygon: Sequence[float]) -> float:
+    """How many pixels the rasteriser walks along a polygon: of each edge, the larger of width and height."""
+    vertices = np.asarray(polygon, np.float64).reshape(-1, 2)
+    return float(np.abs(vertices - np.roll(vertices, 1, axis=0)).max(axis=1).sum())
 
 
 def polygon_rles(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[RLE]:
@@ -76,8 +115,30 @@ def polygon_bitmaps(polygons: Sequence[Sequence[float]], height: int, width: int
 
 
 def _rasterise(polygons: Sequence[Sequence[float]], height: int, width: int) -> list[dict]:
-    # pycocotools reads a first polygon of four numbers as a box, and takes lists only.
-    return coco_mask.frPyObjects([list(polygon) for polygon in polygons], height, width)
+    # pycocotools reads a first polygon of four numbers as a box, and takes lists only. It trusts them: from
+    # far enough, or from NaN, it walks out of its memory. Polygons that were checked pass as they are.
+    reach = FARTHEST_VERTEX + max(height, width)
+    return coco_mask.frPyObjects([_within(list(polygon), reach) for polygon in polygons], height, width)
+
+
+def _within(polygon: list[float], reach: float) -> list[float]:
+    """A polygon whose coordinates are numbers of at most ``reach``, with an outline that is short enough."""
+    lowest, highest = min(polygon), max(polygon)
+    # Its own sum tells NaN, which compares as it likes.
+    finite = math.isfinite(sum(polygon))
+    if (
+        finite
+        and -reach <= lowest
+        and highest <= reach
+        and len(polygon) * (highest - lowest) <= LONGEST_OUTLINE
+    ):
+        return polygon
+    if not finite or _length(polygon) > LONGEST_OUTLINE:
+        raise ValueError(
+            f'found a polygon with values that are not finite, or an outline of more than {LONGEST_OUTLINE} '
+            'pixels, expected one that polygon_problem lets pass'
+        )
+    return np.clip(polygon, -reach, reach).tolist()
 
 
 def polygon_bounds(polygons: Sequence[Sequence[float]]) -> list[float]:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from ..utils.errors import Problem
+from ..utils.errors import Problem, short
 
 RLE = dict
 # pycocotools 2.0.11 counts the masks of a call for areas in a byte.
@@ -55,8 +55,11 @@ def run_lengths(counts: str | bytes | list) -> np.ndarray:
         ValueError: If ``counts`` is not an RLE's.
     """
     if isinstance(counts, list):
-        runs = np.asarray(counts)
-        if runs.ndim != 1 or (runs.size and runs.dtype.kind not in 'iu'):
+        try:
+            runs = np.asarray(counts)
+        except ValueError:  # lists of different lengths
+            runs = None
+        if runs is None or runs.ndim != 1 or (runs.size and runs.dtype.kind not in 'iu'):
             raise ValueError('counts that are not whole numbers')
         return runs.astype(np.int64)
     if isinstance(counts, str):
@@ -149,7 +152,8 @@ def area(counts: str | bytes | list, height: int, width: int) -> int:
         ValueError: If the runs do not fill ``height * width`` pixels exactly.
     """
     runs = run_lengths(counts)
-    total = int(runs.sum())
+    # The sum of runs that are longer than any image may go round beyond 64 bits.
+    total = int(runs.sum()) if not len(runs) or runs.max() <= height * width else sum(runs.tolist())
     if total != height * width or (len(runs) and runs.min() < 0):
         raise ValueError(f'runs that cover {total} pixels')
     return int(runs[1::2].sum())
@@ -160,7 +164,7 @@ def rle_problem(rle: dict, height: int, width: int) -> tuple[Problem | None, int
     size = rle.get('size')
     if not isinstance(size, list | tuple) or list(size) != [height, width]:
         return Problem(
-            f'an RLE of size {size}',
+            f'an RLE of size {short(size)}',
             f'[height, width] = [{height}, {width}]',
             'encode the mask at the size of the image',
         ), 0

@@ -5,9 +5,14 @@ import difflib
 import errno
 import functools
 import os
+import re
+import reprlib
 import sys
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
+
+# Control characters, the line ends of Unicode, and halves of surrogate pairs.
+_UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
 
 
 class Problem(NamedTuple):
@@ -23,8 +28,12 @@ class UserInputError(ValueError):
 
     The message is one sentence that says where (file, id), what was found,
     what was expected and what to do. A tool prints it without a traceback
-    and ends with exit code 2 (see :func:`cli`).
+    and ends with exit code 2 (see :func:`cli`). What would break its line, in a name from a file for
+    instance, is written as an escape.
     """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(_UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], sentence))
 
     @classmethod
     def of(cls, where: str, found: str, expected: str, todo: str) -> 'UserInputError':
@@ -130,6 +139,28 @@ def _end(sentence: str | None, code: int) -> NoReturn:
     if sentence is not None:
         print(sentence, file=sys.stderr)
     sys.exit(code)
+
+
+class _Brief(reprlib.Repr):
+    """Looks at the first few entries only: a pickle's containers may hold one another a billion times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxdict, self.maxstring, self.maxother = 3, 3, 60, 60
+        self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 6
+
+    def repr_int(self, value: int, level: int) -> str:
+        # Python takes the square of their digits for one, and refuses beyond some thousands.
+        return repr(value) if value.bit_length() < 200 else f'a number of {value.bit_length()} bits'
+
+
+_BRIEF = _Brief()
+
+
+def short(value: Any) -> str:
+    """Any value in at most 60 letters, for a sentence."""
+    text = _BRIEF.repr(value)
+    return text if len(text) <= 60 else f'{text[:57]}...'
 
 
 def did_you_mean(wrong: str, choices: Iterable[str], count: int = 3) -> str:

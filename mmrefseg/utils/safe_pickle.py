@@ -21,7 +21,7 @@ from .errors import UserInputError
 _BUILTINS = {'set': set, 'frozenset': frozenset, 'bytearray': bytearray, 'complex': complex}
 
 
-def load_pickle(path: str | os.PathLike, arrays: bool = False) -> Any:
+def load_pickle(path: str | os.PathLike, arrays: bool = False, as_lists: bool = False) -> Any:
     """Read a pickle that holds plain data.
 
     Byte strings of Python 2 become text: UTF-8 where they are that, else Latin-1. Byte strings of Python 3
@@ -30,6 +30,7 @@ def load_pickle(path: str | os.PathLike, arrays: bool = False) -> Any:
     Args:
         path: The file.
         arrays: Whether numpy arrays and scalars of numbers and text are plain data too.
+        as_lists: Whether to return these as lists, numbers and text of Python.
 
     Returns:
         dicts, lists, tuples, sets, numbers, text, bytes and, with ``arrays``, numpy arrays.
@@ -44,7 +45,7 @@ def load_pickle(path: str | os.PathLike, arrays: bool = False) -> Any:
             python2 = not (head := file.read(2)).startswith(b'\x80') or head[1:] < b'\x03'
             file.seek(0)
             data = _PlainUnpickler(file, arrays, encoding='bytes' if python2 else 'ASCII').load()
-        return _Finish(python2).finish(data) if python2 or arrays else data
+        return _Finish(python2, as_lists).finish(data) if python2 or arrays else data
     except FileNotFoundError:
         raise UserInputError.of(str(path), 'no such file', 'a pickle', 'check the path') from None
     except IsADirectoryError:
@@ -158,6 +159,9 @@ def _array_of_buffer(data: Any, dtype: _Dtype, shape: tuple, order: str) -> np.n
     return np.frombuffer(data, dtype.value).reshape(shape, order=order).copy(order)
 
 
+_FINISHED = frozenset((str, int, float, bool, type(None)))
+
+
 class _Finish:
     """Puts arrays in their places and turns the bytes of Python 2 into text, in place where possible.
 
@@ -165,10 +169,12 @@ class _Finish:
 
     Args:
         python2: Whether bytes are Python 2's text.
+        as_lists: Whether arrays become lists, and their numbers Python's.
     """
 
-    def __init__(self, python2: bool) -> None:
+    def __init__(self, python2: bool, as_lists: bool = False) -> None:
         self._python2 = python2
+        self._as_lists = as_lists
         self._done: dict[int, Any] = {}
         self._kept: list = []
         self._texts: dict[bytes, str] = {}
@@ -176,10 +182,14 @@ class _Finish:
     def finish(self, value: Any) -> Any:
         """The value as the user shall have it, all the way down."""
         kind = type(value)
+        if kind in _FINISHED:
+            return value
         if kind is bytes and self._python2:
             return self._text(value)
         if kind is _Array:
-            return value.value
+            return value.value.tolist() if self._as_lists else value.value
+        if self._as_lists and isinstance(value, np.generic | np.ndarray):
+            return value.tolist()
         if kind is _Python3Bytes:
             return bytes(value)
         if kind not in (dict, OrderedDict, list, tuple, set, frozenset):

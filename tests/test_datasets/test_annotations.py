@@ -47,6 +47,18 @@ BAD_RECORDS = {
     'infinite width': ({'width': INF}, 'width inf'),
     'fractional height': ({'height': 47.5}, 'height 47.5'),
     'height as text': ({'height': '48'}, "height '48'"),
+    'image_id true': ({'image_id': True}, 'image_id True'),
+    'ref_id beyond 64 bits': ({'ref_id': 2**62}, f'ref_id {2**62}, expected a whole number'),
+    'ann_id as list': ({'ann_id': [3]}, 'ann_id [3], expected a whole number or a string'),
+    'data_source as list': ({'data_source': ['coco']}, "data_source ['coco'], expected a text"),
+    'mask_points as text': ({'mask_points': 'abc'}, "mask_points 'abc', expected finite numbers"),
+    'mask_points odd': ({'mask_points': [1, 2, 3]}, 'mask_points [1, 2, 3]'),
+    'kinds of another number': ({'kinds': ['x']}, '1 kinds for 2 expressions'),
+    'no_target as text': ({'no_target': 'no'}, "no_target 'no', expected true or false"),
+    'no_target with half a box': ({'no_target': True, 'bbox': [1, 2]}, 'expected [0, 0, 0, 0]'),
+    'bbox true': ({'bbox': [True, 10, 20, 20]}, 'bbox [True, 10, 20, 20]'),
+    'bbox of 400 digits': ({'bbox': [1, 10, 10**400, 20]}, 'a number of 1329 bits'),
+    'polygon far away': ({'mask': [[0, 0, 1e9, 0, 5, 5]]}, 'coordinate 1e+09, expected pixels of the image'),
     'no expressions key': ({'expressions': ...}, 'no expressions'),
     'no expressions': ({'expressions': [], 'sent_ids': []}, 'no expressions'),
     'empty expression': ({'expressions': ['red square', ' ']}, 'an empty expression at index 1'),
@@ -220,3 +232,17 @@ def test_duplicate_ref_id(second):
 def test_a_copied_sentence_with_its_id_is_a_duplicate():
     with pytest.raises(UserInputError, match='ref_id of record 0'):
         normalize_records([sentence('a', sent_ids=[5]), sentence('a', sent_ids=[5])], 'x')
+
+
+def test_an_expression_without_target_has_a_box_of_nothing():
+    record = make_record(no_target=True, bbox=..., mask=...)
+    assert find_problem(record) is None
+    assert normalize_records([record], 'x')[0]['bbox'] == [0, 0, 0, 0]
+
+
+def test_names_with_line_ends_stay_in_one_sentence():
+    with pytest.raises(UserInputError) as error:
+        validate_record(make_record(image_id='a\nb\u2028\ud800' + 'c' * 5000, ref_id=None, height=0), 'x')
+    sentence = str(error.value)
+    assert sentence.isprintable() and len(sentence) < 200
+    assert r'a\nb' in sentence and 'found height 0' in sentence

@@ -183,7 +183,7 @@ def spoil(refs, coco, what):
         'no annotation': (refs[0], 'ann_id', 99, 'ann_id 99 that is not in'),
         'annotation elsewhere': (refs[0], 'ann_id', 80, 'ann_id 80 of image 8'),
         'no sentences': (refs[0], 'sentences', [], 'no expressions'),
-        'sentences of text': (refs[0], 'sentences', ['x'], 'sentences that are no dicts'),
+        'sentences of text': (refs[0], 'sentences', ['x'], "sentences ['x'], expected a list of objects"),
         'duplicate ref_id': (refs[1], 'ref_id', 1, 'a ref_id that is already there'),
         'polygon': (coco['annotations'][0], 'segmentation', [[1, 1, 5, 5]], 'polygon 0 of 4 numbers'),
         'box': (coco['annotations'][0], 'bbox', [90, 1, 5, 5], 'outside the image'),

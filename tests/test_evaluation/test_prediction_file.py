@@ -42,6 +42,7 @@ BAD = {
     ),
     'mask nan': (change(segmentation=[[0, 0, 9, float('nan'), 9, 9]]), 'NaN or infinite values'),
     'box nan': (change(bbox=[0, float('nan'), 9, 9]), r'bbox \[0, nan.*four finite numbers'),
+    'box of 400 digits': (change(bbox=[0, 9, 10**400, 9]), 'four finite numbers'),
     'box of three': (change(bbox=[0, 9, 9]), 'four finite numbers'),
     'some boxes': (change(bbox=None), r"1 of 9 predictions without 'bbox' \(ref_id 2 sent_id 4\)"),
     'some masks': (change(segmentation=None), "1 of 9 predictions without 'segmentation'"),

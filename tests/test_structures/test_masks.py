@@ -52,7 +52,11 @@ BAD = {
     'odd': ([*POLYGONS, [1.0, 1.0, 5.0, 5.0, 3.0, 2.0, 1.0]], 'polygon 2 of 7 numbers'),
     'nan': ([[1.0, math.nan, 5.0, 5.0, 3.0, 2.0]], 'NaN or infinite'),
     'text': ([[1.0, 'a', 5.0, 5.0, 3.0, 2.0]], 'no numbers'),
-    'far away': ([[1.0, 1e12, 5.0, 5.0, 3.0, 2.0]], r'coordinate 1e\+12, expected pixels of the image'),
+    'far away': ([[1.0, 1e12, 5.0, 5.0, 3.0, 2.0]], r'coordinate 1e\+12, expected pixels .* 20 x 12'),
+    'far away by a number of 400 digits': ([[1, 10**400, -(10**400), 5, 3, 2]], 'more than 300 digits'),
+    'a long way': ([[0, 0, 20, 12] * 600_000], r'outline of 2.4e\+07 pixels, expected'),
+    'runs beyond 64 bits': ({'size': [12, 20], 'counts': [2**62] * 4 + [240]}, 'runs that cover 18446'),
+    'runs of lists': ({'size': [12, 20], 'counts': [[1], [2, 3]]}, 'whole numbers'),
     'far away on the other side': ([[1.0, -1e12, 5.0, 5.0, 3.0, 2.0]], r'coordinate -1e\+12'),
     'a number of 400 digits': ([[1.0, 10**400, 5.5, 5.0, 3.0, 2.0]], 'infinite'),
     'flat list': ([1.0, 1.0, 5.0, 5.0, 3.0, 2.0], 'polygon 0 of type float'),
@@ -88,6 +92,32 @@ def test_an_annotated_mask_covers_a_pixel(name):
     for overlap in ('union', 'background'):
         with pytest.raises(UserInputError, match=f'ref_id 3: found {found}'):
             to_bitmap(mask, 48, 64, 'ref_id 3', mask_problem, overlap)
+
+
+def test_vertices_far_outside_are_cut_off_and_no_polygon_ends_the_process():
+    assert to_bitmap([[-90_000, -90_000, 90_000, -90_000, 90_000, 90_000, -90_000, 90_000]], 12, 20).all()
+    zigzag = [[-99_000, 0, 99_000, 12] * 1000]
+    for check in (form_problem, mask_problem):
+        assert 'an outline of 3.96e+08 pixels' in check(zigzag, 12, 20).found
+    # What nobody has checked reaches the rasteriser neither.
+    for polygon in (zigzag[0], [0, 0, math.nan, 5, 5, 5], [0, 0, math.inf, 5, 5, 5]):
+        with pytest.raises(ValueError, match='not finite, or an outline'):
+            to_bitmap([polygon], 12, 20, check=None)
+    assert to_rle([[-1e6, -1e6, 1e6, -1e6, 1e6, 1e6, -1e6, 1e6]], 12, 20, check=None) == encode_mask(
+        np.ones((12, 20))
+    )
+
+
+def test_overlaps_of_many_polygons_are_background():
+    square, corner = [2, 2, 8, 2, 8, 8, 2, 8], [5, 5, 11, 5, 11, 11, 5, 11]
+    both = to_bitmap([square], 12, 20) & to_bitmap([corner], 12, 20)
+    either = to_bitmap([square], 12, 20) | to_bitmap([corner], 12, 20)
+    assert (
+        to_bitmap([square, corner], 12, 20, overlap='background') == (either & ~both)
+    ).all() and both.any()
+    # Beyond what a byte can count.
+    assert not to_bitmap([square] * 257, 12, 20, overlap='background').any()
+    assert not to_bitmap([], 12, 20, overlap='background').any()
 
 
 def test_a_self_crossing_polygon_is_filled_where_coco_fills_it():

@@ -11,11 +11,15 @@ from ...structures.rle import encode_mask
 from ...utils import UserInputError, load_json, parse_json
 from ...utils.arrays import load_npy
 from ..images import ImageSizes
+from ..validation import ID, WHOLE, Kind, fields_problem, is_whole
 from .conversion import Conversion
 
 # COCO's 80 categories have numbers up to 90; SimREC counts them from 0 without gaps.
 COCO_CATEGORY_IDS = tuple(sorted(set(range(1, 91)) - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}))
 SIMREC_KEYS = {'iid', 'bbox', 'cat_id', 'refs', 'mask_id'}
+_CATEGORY = Kind(
+    lambda value: is_whole(value) and 0 <= value < len(COCO_CATEGORY_IDS), 'a number from 0 to 79'
+)
 CSV_KEYS = {'ref_id', 'img_id', 'sent_id', 'sent', 'bbox'}
 
 
@@ -59,9 +63,12 @@ def _simrec_record(entry: Any, sizes: ImageSizes, mask_folder: str | os.PathLike
         raise UserInputError.of(
             where, 'an entry of other keys', f'{sorted(SIMREC_KEYS)}', 'give the right file'
         )
+    problem = fields_problem(entry, {'iid': ID, 'cat_id': _CATEGORY, 'mask_id': WHOLE})
+    if problem:
+        raise UserInputError.of(where, *problem)
     category = entry['cat_id']
-    if category not in range(len(COCO_CATEGORY_IDS)):
-        raise UserInputError.of(where, f'cat_id {category}', 'a number from 0 to 79', 'check the entry')
+    if category is None:
+        raise UserInputError.of(where, 'no cat_id', _CATEGORY.expected, 'check the entry')
     record = {'image_id': entry['iid'], 'bbox': entry['bbox'], 'category_id': COCO_CATEGORY_IDS[category]}
     record['height'], record['width'] = sizes(record, where)
     if mask_folder is not None:

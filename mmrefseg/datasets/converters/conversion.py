@@ -38,17 +38,13 @@ class Conversion:
         Raises:
             UserInputError: If it is not, and ``skip_bad`` is off.
         """
-        if self.mend:
-            self._mend(record)
-        try:
-            validate_record(record, where)
-        except UserInputError as error:
-            self.skip(error)
-        else:
+        if self._is_sound(record, where):
             self.splits.setdefault(split, []).append(record)
 
     def add_new(self, split: str, record: dict[str, Any], where: str) -> None:
         """As :meth:`add`, for formats in which a ``ref_id`` comes once in a split."""
+        if not self._is_sound(record, where):
+            return
         seen, ref_id = self._seen.setdefault(split, set()), record.get('ref_id')
         if ref_id is not None and ref_id in seen:
             self.skip(
@@ -61,7 +57,17 @@ class Conversion:
             )
             return
         seen.add(ref_id)
-        self.add(split, record, where)
+        self.splits.setdefault(split, []).append(record)
+
+    def _is_sound(self, record: dict[str, Any], where: str) -> bool:
+        if self.mend:
+            self._mend(record)
+        try:
+            validate_record(record, where)
+        except UserInputError as error:
+            self.skip(error)
+            return False
+        return True
 
     def skip(self, error: UserInputError) -> None:
         """Note an error, or raise it if ``skip_bad`` is off."""

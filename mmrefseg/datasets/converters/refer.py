@@ -3,19 +3,28 @@ gRefCOCO, whose expressions refer to none, one or several objects."""
 
 import os
 import pickle
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...structures import masks
-from ...structures.boxes import box_union
+from ...structures.boxes import box_union, is_box
 from ...structures.rle import areas
 from ...utils import UserInputError, atomic_write, dump_json, load_json
+from ...utils.errors import short
 from ...utils.safe_pickle import load_pickle
 from ..annotations import paused_gc
 from ..images import COCO_TEMPLATE
+from ..validation import DICTS, ID, TEXT, Kind, fields_problem, is_id, size_problem
 from .conversion import Conversion
 
 TEXTS = ('sent', 'raw')
+# What must be sound before a ref is followed; the rest is checked with its record.
+_REF = {'ref_id': ID, 'ann_id': ID, 'image_id': ID, 'split': TEXT, 'sentences': DICTS}
+_IDS = Kind(
+    lambda value: is_id(value) or (isinstance(value, list) and all(map(is_id, value))), 'annotation ids'
+)
+_GREF = {**_REF, 'ann_id': _IDS}
 
 
 def read_refer(
@@ -48,7 +57,7 @@ def read_refer(
         for index, ref in enumerate(read_refs(refs)):
             where = f'{refs} ref {index}'
             try:
-                record = {**coco.record(ref, where), **_sentences(ref, text, where)}
+                record = {**coco.record(ref, where), **_sentences(ref, text)}
             except UserInputError as error:
                 conversion.skip(error)
             else:
@@ -62,7 +71,8 @@ def read_refs(path: str | os.PathLike) -> list[dict]:
     Raises:
         UserInputError: If it is something else.
     """
-    refs = load_json(path) if Path(path).suffix == '.json' else load_pickle(path)
+    # Some were pickled by way of numpy or pandas.
+    refs = load_json(path) if Path(path).suffix == '.json' else load_pickle(path, arrays=True, as_lists=True)
     if not isinstance(refs, list) or not refs or not all(isinstance(ref, dict) for ref in refs):
         raise UserInputError.of(str(path), 'no list of refs', "refer's refs(<by>).p", 'give the right file')
     return refs
@@ -81,31 +91,34 @@ class CocoInstances:
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = path
         data = load_json(path)
-        if not isinstance(data, dict) or not {'images', 'annotations'} <= data.keys():
+        lists = ('images', 'annotations')
+        if not isinstance(data, dict) or not all(isinstance(data.get(key), list) for key in lists):
             raise UserInputError.of(
                 str(path),
-                'a json file without "images" and "annotations"',
+                'a json file without lists "images" and "annotations"',
                 'COCO instances',
                 'give the right file',
             )
-        self.images = {image['id']: image for image in data['images']}
-        self.annotations = {annotation['id']: annotation for annotation in data['annotations']}
+        self.images, self.annotations = (_by_id(data[key]) for key in lists)
 
     def image(self, image_id: Any, where: str) -> dict:
         """image_id, height, width and, where it is not COCO's own, file_name.
 
         Raises:
-            UserInputError: If there is no such image.
+            UserInputError: If there is no such image, or its size is not known.
         """
         image = self.images.get(image_id)
         if image is None:
             raise UserInputError.of(
                 where,
-                f'image_id {image_id} that is not in {self.path}',
+                f'image_id {short(image_id)} that is not in {self.path}',
                 'one of its images',
                 'use matching files',
             )
         record = {'image_id': image_id, 'height': image.get('height'), 'width': image.get('width')}
+        problem = size_problem(record)
+        if problem:
+            raise UserInputError.of(f'{where} (image_id {image_id})', *problem)
         name = image.get('file_name')
         if name and not (isinstance(image_id, int) and name == COCO_TEMPLATE.format(image_id)):
             record['file_name'] = name
@@ -121,15 +134,15 @@ class CocoInstances:
         if annotation is None:
             raise UserInputError.of(
                 where,
-                f'ann_id {ann_id} that is not in {self.path}',
+                f'ann_id {short(ann_id)} that is not in {self.path}',
                 'one of its annotations',
                 'use matching files',
             )
         if annotation.get('image_id') != image_id:
             raise UserInputError.of(
                 where,
-                f'ann_id {ann_id} of image {annotation.get("image_id")}',
-                f'an annotation of image {image_id}',
+                f'ann_id {short(ann_id)} of image {short(annotation.get("image_id"))}',
+                f'an annotation of image {short(image_id)}',
                 'use matching files',
             )
         return annotation
@@ -140,11 +153,7 @@ class CocoInstances:
         Raises:
             UserInputError: If the ref lacks a field or does not fit the images and annotations.
         """
-        missing = [key for key in ('ref_id', 'image_id', 'split', 'sentences') if key not in ref]
-        if missing:
-            raise UserInputError.of(
-                where, f'a ref without {", ".join(missing)}', "refer's fields", 'give the right file'
-            )
+        _check(ref, ('ref_id', 'image_id', 'split', 'sentences'), _REF, where)
         record = self.image(ref['image_id'], where)
         if ref.get('ann_id') not in self.annotations and 'bbox' in ref:
             record.update(bbox=ref['bbox'], category_id=ref.get('category_id'))
@@ -156,6 +165,22 @@ class CocoInstances:
             record.update(category_id=annotation.get('category_id'), ann_id=annotation['id'])
         record['ref_id'] = ref['ref_id']
         return record
+
+
+def _by_id(entries: list) -> dict[int | str, dict]:
+    """Entries by their ids. What has none is left out: nothing can refer to it."""
+    return {entry['id']: entry for entry in entries if isinstance(entry, dict) and is_id(entry.get('id'))}
+
+
+def _check(ref: dict, needed: Sequence[str], kinds: Mapping[str, Kind], where: str) -> None:
+    missing = [key for key in needed if ref.get(key) is None]
+    if missing:
+        raise UserInputError.of(
+            where, f'a ref without {", ".join(missing)}', "refer's fields", 'give the right file'
+        )
+    problem = fields_problem(ref, kinds)
+    if problem:
+        raise UserInputError.of(where, *problem)
 
 
 def annotation_mask(annotation: dict, image: dict, where: str) -> list | dict:
@@ -180,16 +205,14 @@ def annotation_mask(annotation: dict, image: dict, where: str) -> list | dict:
 
 def sentence_text(sentence: dict, text: str) -> str:
     """One sentence of refer's, in the form asked for or else the one that is there."""
-    forms = [sentence.get(key) for key in (text, *TEXTS)] + [' '.join(map(str, sentence.get('tokens') or ()))]
+    tokens = sentence.get('tokens')
+    words = [token for token in tokens if isinstance(token, str)] if isinstance(tokens, list) else []
+    forms = [*(sentence.get(key) for key in (text, *TEXTS)), ' '.join(words)]
     return next((form.strip() for form in forms if isinstance(form, str) and form.strip()), '')
 
 
-def _sentences(ref: dict, text: str, where: str) -> dict:
+def _sentences(ref: dict, text: str) -> dict:
     sentences = ref['sentences']
-    if not isinstance(sentences, list) or not all(isinstance(sentence, dict) for sentence in sentences):
-        raise UserInputError.of(
-            where, 'sentences that are no dicts', "refer's sentences", 'give the right file'
-        )
     fields: dict[str, Any] = {'expressions': [sentence_text(sentence, text) for sentence in sentences]}
     if all('sent_id' in sentence for sentence in sentences):
         fields['sent_ids'] = [sentence['sent_id'] for sentence in sentences]
@@ -345,11 +368,7 @@ def read_grefcoco(
 
 
 def _several(ref: dict, coco: CocoInstances, text: str, where: str) -> dict[str, Any]:
-    missing = [key for key in ('image_id', 'split', 'sentences', 'ann_id') if key not in ref]
-    if missing:
-        raise UserInputError.of(
-            where, f'a ref without {", ".join(missing)}', "gRefCOCO's fields", 'check the file'
-        )
+    _check(ref, ('image_id', 'split', 'sentences', 'ann_id'), _GREF, where)
     record = coco.image(ref['image_id'], where)
     numbers = ref['ann_id'] if isinstance(ref['ann_id'], list) else [ref['ann_id']]
     if ref.get('no_target') or numbers in ([], [-1]):
@@ -358,14 +377,20 @@ def _several(ref: dict, coco: CocoInstances, text: str, where: str) -> dict[str,
         found = [coco.annotation(number, ref['image_id'], where) for number in numbers]
         record.update(_targets(found, record, where))
     record['ref_id'] = ref.get('ref_id')
-    record['expressions'] = [sentence_text(sentence, text) for sentence in ref['sentences']]
-    if all('sent_id' in sentence for sentence in ref['sentences']):
-        record['sent_ids'] = [sentence['sent_id'] for sentence in ref['sentences']]
-    return record
+    return {**record, **_sentences(ref, text)}
 
 
 def _targets(annotations: list[dict], image: dict, where: str) -> dict[str, Any]:
-    boxes = [annotation['bbox'] for annotation in annotations]
+    size = image['height'], image['width']
+    boxes = [annotation.get('bbox') for annotation in annotations]
+    for annotation, box in zip(annotations, boxes, strict=True):
+        if not is_box(box):
+            raise UserInputError.of(
+                f'{where} (ann_id {annotation["id"]})',
+                f'bbox {short(box)}',
+                '[x, y, width, height] in pixels',
+                'mend it',
+            )
     fields = {
         'bbox': boxes[0] if len(boxes) == 1 else box_union(boxes),
         'boxes': boxes,
@@ -377,8 +402,8 @@ def _targets(annotations: list[dict], image: dict, where: str) -> dict[str, Any]
         return fields
     parts = [annotation_mask(annotation, image, where) for annotation in annotations]
     for number, part in zip(fields['ann_ids'], parts, strict=True):
-        problem = masks.mask_problem(part, image['height'], image['width'])
+        problem = masks.mask_problem(part, *size)
         if problem:
             raise UserInputError.of(f'{where} (ann_id {number})', *problem)
-    fields['mask'] = masks.union(parts, image['height'], image['width'])
+    fields['mask'] = masks.union(parts, *size)
     return fields

@@ -11,6 +11,7 @@ from mmengine.fileio import get as read_file
 
 from mmrefseg.structures.boxes import clip_boxes, xywh_to_xyxy
 from mmrefseg.structures.masks import OVERLAPS, mask_problem, to_bitmap, to_rle
+from mmrefseg.structures.polygons import points_problem
 from mmrefseg.utils import UserInputError
 
 from ..fields import rng_of, where_of
@@ -248,15 +249,7 @@ def read_points(points: list[float] | None, where: str) -> np.ndarray | None:
     """
     if points is None:
         return None
-    try:
-        pairs = np.asarray(points, np.float32).reshape(-1, 2)
-    except (TypeError, ValueError):
-        pairs = np.full((1, 2), np.nan)
-    if not np.isfinite(pairs).all():
-        raise UserInputError.of(
-            where,
-            f'mask_points {str(points)[:60]}',
-            'finite numbers x, y, x, y, ...',
-            'remove mask_points (the contour of the mask is used then), or select the pseudo masks again',
-        )
-    return pairs
+    problem = points_problem(points)
+    if problem:
+        raise UserInputError.of(where, f'mask_{problem.found}', problem.expected, problem.todo)
+    return np.asarray(points, np.float32).reshape(-1, 2)

@@ -1,0 +1,383 @@
+"""Every reader of strangers' files, called on one example each, and what counts as a finding."""
+
+import contextlib
+import io
+import json
+import pickle
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from fuzz_strategies import (
+    COCO,
+    HEIGHT,
+    LINE,
+    PICKLES,
+    RECORD,
+    WIDTH,
+    bent,
+    csv_rows,
+    files_of_splits,
+    json_bytes,
+    labelme_files,
+    line_records,
+    masks,
+    prediction_files,
+    records,
+    refer_files,
+    results,
+    simrec_files,
+    small_rles,
+    vocabularies,
+)  # fmt: skip
+from hypothesis import strategies as st
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+import mmrefseg.registration
+from mmrefseg.analysis.cases import collect_cases
+from mmrefseg.datasets.annotations import load_split
+from mmrefseg.datasets.converters import (
+    Conversion,
+    ImageSizes,
+    mix_datasets,
+    read_boxes_csv,
+    read_grefcoco,
+    read_instances,
+    read_json_lines,
+    read_reasonseg,
+    read_refer,
+    read_simrec,
+    sample_masks,
+    write_refer,
+)
+from mmrefseg.datasets.predicted_pairs import read_predicted_pairs
+from mmrefseg.datasets.ref_seg_dataset import RefSegDataset
+from mmrefseg.datasets.transforms import DrawExpression, LoadRefAnnotations, LoadRefImage
+from mmrefseg.datasets.vocabulary import Vocabulary
+from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
+from mmrefseg.evaluation.submission import SubmissionChecker
+from mmrefseg.pseudo_labels import PredictionStore, Selector, select, summarise_selection
+from mmrefseg.structures import rle as rle_codes
+from mmrefseg.structures.masks import form_problem, mask_problem, to_bitmap, union
+from mmrefseg.utils import UserInputError, dump_json
+from mmrefseg.utils.safe_pickle import load_pickle
+
+# An example takes milliseconds; one that takes so many seconds would stop a user's run.
+PATIENCE = 20
+PACKAGE = Path(mmrefseg.__file__).parent
+
+
+class Target(NamedTuple):
+    """A reader.
+
+    Attributes:
+        strategy: Draws what a file holds.
+        call: Reads an example in a folder (:func:`lay_out`), and uses what was accepted.
+        share: How many examples it gets, relative to others; the slow ones get fewer.
+    """
+
+    strategy: st.SearchStrategy
+    call: Callable[[Path, Any], None]
+    share: float = 1.0
+
+
+class Finding(NamedTuple):
+    """A fault of ours.
+
+    Attributes:
+        kind: The exception's type, or what else happened.
+        place: The innermost line of the package, ``room/file.py:line``.
+        message: What the exception says.
+    """
+
+    kind: str
+    place: str
+    message: str
+
+
+class Unusable(Exception):
+    """What a reader had accepted could not be used."""
+
+
+class TooLong(Exception):
+    """An example took longer than :data:`PATIENCE`."""
+
+
+def attempt(target: Target, folder: Path, example: Any) -> tuple[str, Finding | None]:
+    """Read an example: ``'accepted'``, ``'refused'`` or ``'finding'``, and the finding."""
+    try:
+        with _patience():
+            target.call(folder, example)
+    except UserInputError as error:
+        if '\n' not in str(error):
+            return 'refused', None
+        return 'finding', Finding('a sentence of several lines', _place(error), str(error))
+    except Exception as error:  # whatever it is, it is what this looks for
+        return 'finding', Finding(type(error).__name__, _place(error), str(error)[:200])
+    return 'accepted', None
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    def give_up(*_: Any) -> None:
+        raise TooLong(f'more than {PATIENCE} s')
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(PATIENCE)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _place(error: Exception) -> str:
+    frames = list(traceback.extract_tb(error.__traceback__))
+    inside = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)] or frames
+    path = Path(inside[-1].filename)
+    return f'{path.parent.name}/{path.name}:{inside[-1].lineno}'
+
+
+def lay_out(folder: Path) -> Path:
+    """The images and annotations that the targets refer to, in a new folder."""
+    (folder / 'img').mkdir(parents=True)
+    for name in ('a.png', '1.png'):
+        Image.new('RGB', (WIDTH, HEIGHT)).save(folder / 'img' / name)
+    Image.new('L', (WIDTH, HEIGHT), 255).save(folder / 'm.png')
+    dump_json({'train': [RECORD]}, folder / 'masks.json')
+    dump_json({'train': [{key: RECORD[key] for key in RECORD if key != 'mask'}]}, folder / 'boxes.json')
+    dump_json(COCO, folder / 'coco.json')
+    return folder
+
+
+def _write(folder: Path, name: str, content: Any) -> str:
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+    return str(path)
+
+
+def _train_on(path: str, folder: Path) -> None:
+    """What training and testing do with a split: the data set, the image, the expression, the mask."""
+    for test_mode in (False, True):
+        pipeline = [LoadRefImage(), DrawExpression(), LoadRefAnnotations()]
+        prefix = dict(img_path=str(folder / 'img'))
+        RefSegDataset(path, 'train', prefix, img_template='{}.png', test_mode=test_mode, pipeline=pipeline)[0]
+
+
+def _use(conversion: Conversion, folder: Path) -> None:
+    """Write what was converted and read it again; what was accepted must be sound."""
+    path = folder / 'converted.json'
+    dump_json(conversion.splits, path)
+    try:
+        for split in conversion.splits:
+            for record in load_split(path, split):
+                if record.get('mask') is not None:
+                    to_bitmap(record['mask'], record['height'], record['width'], check=mask_problem)
+    except UserInputError as error:
+        raise Unusable(f'{error}') from error
+
+
+def working_format(folder: Path, record: Any) -> None:
+    other = {**RECORD, 'ref_id': 99, 'sent_ids': [99]}
+    _train_on(_write(folder, 'w.json', {'train': [record, other]}), folder)
+
+
+def split_files(folder: Path, content: Any) -> None:
+    _train_on(_write(folder, 'w.json', content), folder)
+
+
+def json_texts(folder: Path, content: bytes) -> None:
+    """The same bytes for every reader of json: accepted if one of them accepts them."""
+    path, lines = _write(folder, 'j.json', content), _write(folder, 'j.jsonl', content)
+    readers: list[Callable[[], Any]] = [
+        lambda: _use(read_instances(path), folder),
+        lambda: _use(read_json_lines(lines, folder / 'img'), folder),
+        lambda: load_predictions(path),
+        lambda: load_predictions(lines),
+        lambda: PredictionStore([path]).close(),
+        lambda: Vocabulary.load(path),
+        lambda: Vocabulary.build(path),
+        lambda: ImageSizes(instances=path),
+        lambda: read_refer(path, folder / 'coco.json'),
+    ]
+    # What a run has left half written at the end of these is passed over.
+    read_predicted_pairs(lines)
+    PredictionStore([lines]).close()
+    refused = []
+    for read in readers:
+        try:
+            read()
+        except UserInputError as error:
+            refused.append(error)
+    if len(refused) == len(readers):
+        raise refused[0]
+
+
+def to_refer_and_back(folder: Path, record: Any) -> None:
+    conversion = read_instances(_write(folder, 'i.json', {'train': [record]}))
+    _use(conversion, folder)
+    write_refer(conversion.splits, folder / 'refer', 'x')
+    try:
+        read_refer(folder / 'refer' / 'refs(x).p', folder / 'refer' / 'instances.json')
+    except UserInputError as error:
+        raise Unusable(f'{error}') from error
+
+
+def training_sets(folder: Path, record: Any) -> None:
+    path = _write(folder, 'i.json', {'train': [record, {**RECORD, 'ref_id': 99, 'sent_ids': [99]}]})
+    splits = read_instances(path).splits
+    sample_masks(splits['train'], [1, 50], 0)
+    Vocabulary.build(path).encode(splits['train'][0]['expressions'])
+    mix_datasets({'x': splits, 'y': {'train': [{**RECORD, 'image_id': 'else'}]}})
+
+
+def json_lines(folder: Path, line: Any) -> None:
+    path = _write(folder, 'l.jsonl', json.dumps(line).encode() + b'\n' + json.dumps(LINE).encode() + b'\n')
+    _use(read_json_lines(path, folder / 'img'), folder)
+
+
+def csv_files(folder: Path, row: bytes) -> None:
+    path = _write(folder, 'c.csv', b'ref_id,img_id,sent_id,sent,bbox\n' + row)
+    _use(read_boxes_csv({'val': path}, ImageSizes(folder / 'img', None, '{}.png')), folder)
+
+
+def refer(folder: Path, files: tuple) -> None:
+    coco, refs = files
+    for name, content in (('refs.p', pickle.dumps(refs, 2)), ('refs.json', refs)):
+        _use(read_refer(_write(folder, name, content), _write(folder, 'c.json', coco)), folder)
+
+
+def grefcoco(folder: Path, files: tuple) -> None:
+    coco, refs = files
+    _use(read_grefcoco(_write(folder, 'g.json', refs), _write(folder, 'c.json', coco)), folder)
+
+
+def simrec(folder: Path, content: Any) -> None:
+    path = _write(folder, 's.json', content)
+    _use(read_simrec(path, ImageSizes(folder / 'img', None, '{}.png')), folder)
+    _use(read_simrec(path, ImageSizes(instances=folder / 'coco.json')), folder)
+
+
+def image_sizes(folder: Path, files: tuple) -> None:
+    ImageSizes(instances=_write(folder, 'c.json', files[0]))({'image_id': 1}, 'record')
+
+
+def reasonseg(folder: Path, content: Any) -> None:
+    (folder / 'reason' / 'train').mkdir(parents=True, exist_ok=True)
+    if not (folder / 'reason' / 'train' / 'a.png').exists():
+        Image.new('RGB', (WIDTH, HEIGHT)).save(folder / 'reason' / 'train' / 'a.png')
+    _write(folder / 'reason' / 'train', 'a.json', content)
+    _use(read_reasonseg(folder / 'reason'), folder)
+
+
+def run_lengths(folder: Path, example: tuple) -> None:
+    counts, (height, width) = example
+    try:
+        area = rle_codes.area(counts, height, width)
+    except ValueError as error:
+        raise UserInputError(str(error)) from None
+    rle = {'size': [height, width], 'counts': counts}
+    if isinstance(counts, list):
+        rle = coco_mask.frPyObjects(rle, height, width)
+    if int(coco_mask.decode(rle).sum()) != area:
+        raise Unusable('pycocotools finds another area')
+
+
+def mask_forms(folder: Path, mask: Any) -> None:
+    for check in (mask_problem, form_problem):
+        bitmap = to_bitmap(mask, HEIGHT, WIDTH, check=check)
+        if bitmap.shape != (HEIGHT, WIDTH) or (check is mask_problem and not bitmap.any()):
+            raise Unusable('an empty mask')
+    to_bitmap(union([mask, RECORD['mask']], HEIGHT, WIDTH), HEIGHT, WIDTH)
+    to_bitmap(mask, HEIGHT, WIDTH, overlap='background')
+
+
+def predictions(folder: Path, content: Any) -> None:
+    objects = load_split(folder / 'masks.json', 'train')
+    entries = load_predictions(_write(folder, 'p.json', content))
+    pairs = pair_predictions(entries, objects, 'p.json')
+    if pairs[0].prediction is not None:
+        collect_cases(pairs, objects)
+
+
+def prediction_stores(folder: Path, content: Any) -> None:
+    lines = content if isinstance(content, list) else [content]
+    shard = _write(folder, 'x.rank0.jsonl', '\n'.join(map(json.dumps, lines)).encode() + b'\n')
+    read_predicted_pairs(shard)
+    for path in (shard, _write(folder, 'x.json', content)):
+        for selector in (Selector('rpp', None, 0.7, 'best'), Selector('all', None, 0.7, 'vote')):
+            with PredictionStore([path]) as store:
+                objects = load_split(folder / 'boxes.json', 'train')
+                outcomes = list(select(objects, store, selector))
+            summarise_selection(outcomes, selector)
+            picked = _write(folder, 'picked.json', {'train': [outcome.record for outcome in outcomes]})
+            try:
+                _train_on(picked, folder)
+            except UserInputError as error:
+                raise Unusable(f'{error}') from error
+
+
+def submissions(folder: Path, entry: Any) -> None:
+    checker = SubmissionChecker(COCO)
+    problems = list(checker.problems([entry, entry]))
+    if any('\n' in fault for _, fault in problems):
+        raise Unusable('a fault of several lines')
+    if len(problems) > 1:
+        raise UserInputError(problems[0][1])
+    checker.remarks([entry])
+
+
+def pickles(folder: Path, content: bytes) -> None:
+    load_pickle(_write(folder, 'z.pkl', content), arrays=True)
+
+
+def vocabulary_files(folder: Path, content: Any) -> None:
+    vocabulary = Vocabulary.load(_write(folder, 'v.json', content))
+    vocabulary.encode(['the left cup'])
+    vocabulary.save(folder / 'saved.json')
+    Vocabulary.load(folder / 'saved.json')
+
+
+def _images() -> list[bytes]:
+    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    files = []
+    for kind in ('png', 'jpeg', 'bmp', 'gif'):
+        with io.BytesIO() as file:
+            Image.fromarray(noise).save(file, kind)
+            files.append(file.getvalue())
+    return files
+
+
+def image_files(folder: Path, content: bytes) -> None:
+    path = _write(folder, 'image.png', content)
+    size = ImageSizes(folder, None, '{}.png')({'image_id': 'image'}, 'record')
+    results = {'img_path': path, 'height': size[0], 'width': size[1], 'instances': [RECORD]}
+    LoadRefImage()(results)
+
+
+TARGETS = {
+    'working format': Target(records, working_format, 0.5),
+    'files of splits': Target(files_of_splits, split_files),
+    'json texts': Target(json_bytes, json_texts, 0.3),
+    'refer and back': Target(records, to_refer_and_back),
+    'training sets': Target(records, training_sets),
+    'json lines': Target(line_records, json_lines, 2),
+    'csv': Target(csv_rows, csv_files),
+    'refer': Target(refer_files, refer, 2),
+    'gRefCOCO': Target(refer_files, grefcoco, 2),
+    'image sizes': Target(refer_files, image_sizes, 0.5),
+    'SimREC': Target(simrec_files, simrec),
+    'ReasonSeg': Target(labelme_files, reasonseg, 1.5),
+    'run lengths': Target(small_rles, run_lengths, 2),
+    'masks': Target(masks, mask_forms, 2),
+    'predictions': Target(prediction_files, predictions, 2),
+    'prediction stores': Target(prediction_files, prediction_stores),
+    'submissions': Target(results, submissions, 1.5),
+    'pickles': Target(bent(PICKLES), pickles, 1.5),
+    'vocabularies': Target(vocabularies, vocabulary_files),
+    'images': Target(bent(_images()), image_files, 0.5),
+}
