@@ -56,6 +56,7 @@ OUTPUTS = {
     'dataset_converters/convert.py instances x.json': ('--out',),
     'dataset_converters/convert.py instances x.json --to refer': ('--out FOLDER',),
     'dataset_converters/sample_masks.py x.json --ratio 50': ('--out-dir FOLDER',),
+    'dataset_converters/verify_coco.py x.json': ('--mend',),
     'dataset_converters/mix_datasets.py a=x.json': ('--out',),
     'dataset_converters/build_vocab.py --ann x.json': ('--out', '--vectors-out'),
     'dataset_converters/create_refshapes.py --size tiny': ('--out FOLDER', '--preview'),

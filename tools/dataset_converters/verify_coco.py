@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mmrefseg.datasets.coco import CheckedCoco, as_objects, read_coco, with_plain_ids
-from mmrefseg.utils import UserInputError, cli, dump_json
+from mmrefseg.utils import UserInputError, check_output, cli, dump_json
 
 EPILOG = """
 exit code
@@ -48,6 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         )
     if args.no_crowds and args.mend is None:
         raise UserInputError.of('--no-crowds', 'no --mend', 'a copy to write', 'add --mend OUT')
+    check_output(args.mend, '--mend')
     checked = read_coco(args.ann_file, args.image_folder)
     print(report(checked))
     if checked.num_objects and not checked.annotations:
