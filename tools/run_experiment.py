@@ -20,7 +20,7 @@ from mmrefseg.experiments.arguments import positive, tool_parser
 from mmrefseg.experiments.experiment_tables import LABELS, markdown_table, write_experiment_report
 from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli
+from mmrefseg.utils import check_output, cli
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -117,6 +117,7 @@ def run_ablation(args: argparse.Namespace) -> str:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_output(args.folder, '--folder', folder=True)
     Console().print(Markdown(run_ablation(args) if args.ablation else run_table(args)))
 
 

@@ -19,7 +19,7 @@ from mmrefseg.evaluation.tables import precision_tables
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.instances_demo import FewMasksComparison, InstancesDemo
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli, dump_json, load_json
+from mmrefseg.utils import check_output, cli, dump_json, load_json
 
 
 @cli
@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         help='what boxes add to 5 %% of the masks, instead',
     )
     args = parser.parse_args(argv)
+    check_output(args.folder, '--folder', folder=True)
     if args.few_masks:
         compare(args)
     else:

@@ -7,11 +7,15 @@ import random
 from pathlib import Path
 
 import cv2
+from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
+from mmengine.logging import MMLogger
 
-from ..utils import UserInputError, load_json
+from ..utils import UserInputError
+from .coco import CheckedCoco, read_coco
+from .transforms.orientation import MatchRecordedSize
 
 PARTS = ('all', 'train', 'val')
 NO_MASK = [[0.0] * 6]
@@ -21,18 +25,14 @@ NO_MASK = [[0.0] * 6]
 class NamedCOCO(COCO):
     """mmdet's COCO: categories in the order of the names asked for, not of the file; nothing is printed.
 
-    Raises:
-        UserInputError: If the file is missing or not a COCO file.
+    Args:
+        checked: The file, as :func:`mmrefseg.datasets.coco.check_coco` leaves it.
     """
 
-    def __init__(self, annotation_file: str) -> None:
+    def __init__(self, checked: CheckedCoco) -> None:
         super().__init__()
-        content = load_json(annotation_file)
-        for key in ('images', 'categories'):
-            if not isinstance(content, dict) or key not in content:
-                raise UserInputError.of(annotation_file, f'no {key!r}', 'a COCO file', 'check the path')
-        self.annotation_file = annotation_file
-        self.dataset = content
+        self.annotation_file = checked.where
+        self.dataset = checked.content
         with contextlib.redirect_stdout(io.StringIO()):
             self.createIndex()
         self.img_ann_map = self.imgToAnns
@@ -61,6 +61,10 @@ class NamedCOCO(COCO):
 class CocoInstanceDataset(CocoDataset):
     """mmdet's CocoDataset, with a held-out part, classes found by name, and errors in one sentence.
 
+    The file is checked when it is opened (:mod:`mmrefseg.datasets.coco`): what is certain is mended, and what
+    is unusable is counted, by reason, in the log. Images are loaded in the orientation that was annotated.
+    Images that are missing or no images are left out of training; in ``test_mode`` they are an error.
+
     The images to hold out are drawn from the sorted ids of all images and ``held_out_seed``: they do not
     depend on the order of the file, on the process or on filtering, and no image is in both parts.
 
@@ -75,10 +79,8 @@ class CocoInstanceDataset(CocoDataset):
         **kwargs: Of mmdet's CocoDataset. ``metainfo=dict(classes=...)`` names the categories.
 
     Raises:
-        UserInputError: For a missing file, class or image, or settings that leave no image.
+        UserInputError: For a missing file, class or image folder, or where nothing is left to learn from.
     """
-
-    COCOAPI = NamedCOCO
 
     def __init__(
         self,
@@ -101,6 +103,30 @@ class CocoInstanceDataset(CocoDataset):
         self.held_out_seed = held_out_seed
         self.require_masks = require_masks
         super().__init__(*args, **kwargs)
+        steps = self.pipeline.transforms
+        loads = [place for place, step in enumerate(steps) if isinstance(step, LoadImageFromFile)]
+        if loads:
+            steps.insert(loads[0] + 1, MatchRecordedSize())
+
+    def COCOAPI(self, path: str) -> NamedCOCO:
+        """By what mmdet opens the file: it is checked, together with the images if they are files."""
+        folder = self.data_prefix.get('img') or None
+        if folder is not None and ('://' in folder or self.backend_args):
+            folder = None
+        there = folder is not None and Path(folder).is_dir()
+        checked = read_coco(path, folder if there else None, self.ann_file, keep_images=self.test_mode)
+        if folder is not None and not there:
+            raise self._no_images(folder, f'no folder {folder}')
+        if not self.test_mode:
+            checked.count_untrained()
+        logger = MMLogger.get_current_instance()
+        for sentence in checked.sentences():
+            logger.warning(sentence)
+        if checked.images_left_out and (self.test_mode or not checked.content['images']):
+            found = f'{checked.images_left_out.total} images left out: {checked.images_left_out}'
+            raise self._no_images(self.ann_file, found)
+        self._checked = checked
+        return NamedCOCO(checked)
 
     def load_data_list(self) -> list[dict]:
         """The images of the part, with their instances."""
@@ -109,6 +135,10 @@ class CocoInstanceDataset(CocoDataset):
         samples = [sample for sample in samples if sample['img_id'] in chosen]
         if samples:
             self._check_folder(samples[0]['img_path'])
+        checked, self._checked = self._checked, None
+        if checked.num_objects and not self.test_mode and self.part != 'val':
+            self._check_instances(samples, checked)
+        self._load_run_lengths(samples)
         return self._with_masks(samples) if self.require_masks else samples
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
@@ -120,8 +150,16 @@ class CocoInstanceDataset(CocoDataset):
         return sample
 
     def filter_data(self) -> list[dict]:
-        """As mmdet; an empty dataset is an error."""
+        """As mmdet; what is left out for its size is said, and an empty dataset is an error."""
         samples = super().filter_data()
+        least = 0 if self.test_mode else (self.filter_cfg or {}).get('min_size', 0)
+        small = [info for info in self.data_list if min(info['height'], info['width']) < least]
+        if any(info['instances'] for info in small):
+            count = sum(len(info['instances']) for info in small)
+            MMLogger.get_current_instance().warning(
+                f'{self.ann_file}: {count} objects left out with {len(small)} images smaller than '
+                f'filter_cfg.min_size={least}'
+            )
         if not samples:
             objects = 'objects with a mask' if self.require_masks else 'instances of the classes'
             what = 'images' if self.test_mode else f'images with {objects}'
@@ -141,13 +179,41 @@ class CocoInstanceDataset(CocoDataset):
             found = 'a file that is not an image' if path.is_file() else 'no such file'
             raise UserInputError.of(str(path), found, 'an image', 'copy it again') from error
 
-    def _chosen(self, image_ids: set[int]) -> set[int]:
+    def _chosen(self, image_ids: set[int | str]) -> set[int | str]:
         """Ids of the part."""
         if self.part == 'all' or self.held_out == 0:
             return image_ids
-        ids = sorted(image_ids)
+        ids = sorted(image_ids, key=lambda id_: (isinstance(id_, str), id_))
         held_out = set(random.Random(self.held_out_seed).sample(ids, round(self.held_out * len(ids))))
         return held_out if self.part == 'val' else image_ids - held_out
+
+    def _check_instances(self, samples: list[dict], checked: CheckedCoco) -> None:
+        """Training without anything to learn from would run, and learn nothing."""
+        if any(not instance['ignore_flag'] for sample in samples for instance in sample['instances']):
+            return
+        others = sum(annotation['category_id'] not in self.cat_ids for annotation in checked.annotations)
+        raise UserInputError.of(
+            self.ann_file,
+            f'nothing to learn from in part {self.part!r}: {checked.unusable_sentence(others)}',
+            'objects of the classes with a box',
+            'look at the report of tools/dataset_converters/verify_coco.py',
+        )
+
+    def _load_run_lengths(self, samples: list[dict]) -> None:
+        """mmdet's loader with ``poly2mask=False`` ignores every object whose mask is no polygon."""
+        loaders = [step for step in self.pipeline.transforms if getattr(step, 'poly2mask', True) is False]
+        count = sum(
+            isinstance(instance.get('mask'), dict) and not instance['ignore_flag']
+            for sample in samples
+            if loaders
+            for instance in sample['instances']
+        )
+        if count:
+            for step in loaders:
+                step.poly2mask = True
+            MMLogger.get_current_instance().info(
+                f'{self.ann_file}: {count} masks are run lengths; loaded as bitmaps (poly2mask=True)'
+            )
 
     @staticmethod
     def _with_masks(samples: list[dict]) -> list[dict]:
@@ -161,6 +227,9 @@ class CocoInstanceDataset(CocoDataset):
         path = Path(first)
         if '://' not in first and not path.is_file():
             found = 'no such file' if path.parent.is_dir() else f'no folder {path.parent}'
-            raise UserInputError.of(
-                first, found, f'the images of {self.ann_file}', 'check data_prefix, and data/README.md'
-            )
+            raise self._no_images(first, found)
+
+    def _no_images(self, where: str, found: str) -> UserInputError:
+        return UserInputError.of(
+            where, found, f'the images of {self.ann_file}', 'check data_prefix, and data/README.md'
+        )

@@ -97,7 +97,7 @@ class Vocabulary:
             Defaults to 15.
 
     Raises:
-        UserInputError: If a word is there twice.
+        UserInputError: If a word is there twice, or ``max_tokens`` is no number of words.
     """
 
     def __init__(self, words: Iterable[str], tokenizer: str = 'simple', max_tokens: int = 15) -> None:
@@ -110,6 +110,10 @@ class Vocabulary:
             twice = next(word for word, count in Counter(words).items() if count > 1)
             raise UserInputError.of(
                 'vocabulary', f'the word {twice!r} twice', 'every word once', 'remove one'
+            )
+        if not isinstance(max_tokens, int) or max_tokens < 1:
+            raise UserInputError.of(
+                'max_tokens', repr(max_tokens), 'a whole number of at least 1', 'change it'
             )
         self.tokenizer = build_tokenizer(tokenizer)
         self.max_tokens = max_tokens
@@ -271,8 +275,10 @@ def _metadata_of(path: str | os.PathLike) -> dict:
     metadata = load_checkpoint_file(path)['meta']['safetensors']
     try:
         words, max_tokens = json.loads(metadata['words']), int(metadata['max_tokens'])
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise TypeError
         return {'words': words, 'max_tokens': max_tokens, 'tokenizer': metadata['tokenizer']}
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise UserInputError.of(
             str(path), 'weights that do not say which words they know', 'a vocabulary', 'name another file'
         ) from None

@@ -157,11 +157,14 @@ def test_ratio(name):
 
 
 def test_load_from():
-    """Each stage starts from the best checkpoint of another shipped config, which keeps one."""
+    """Each stage starts from the package's weights, or from the best checkpoint that another config keeps."""
     starts = {name: load(name).load_from for name in PATHS if load(name).get('load_from')}
-    shipped = [name for name, start in starts.items() if is_shipped(start)]
-    assert shipped == ['box-frame_tiny_m05-frozen_refshapes']
-    assert all(shipped_weights(starts.pop(name)).is_file() for name in shipped)
+    shipped = {name: starts.pop(name) for name in list(starts) if is_shipped(starts[name])}
+    assert set(shipped.values()) == {'mmrefseg://rec_tiny_refshapes'}
+    assert shipped_weights('mmrefseg://rec_tiny_refshapes').is_file()
+    trained = {'m100', *(f'm{ratio}{again}' for ratio in ('01', '05', '10') for again in ('', '-retrain'))}
+    for network in ('partial-res', 'box-frame'):
+        assert {f'{network}_tiny_{name}_refshapes' for name in trained} <= shipped.keys()
     for name, start in starts.items():
         before = re.fullmatch(r'work_dirs/(.+)/best\.pth', start)[1]
         assert before in PATHS and before != name

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.datasets.converters import count_objects, sample_coco_masks, sample_masks
-from mmrefseg.utils import UserInputError, cli, dump_json, load_json, track
+from mmrefseg.utils import UserInputError, check_output, cli, dump_json, load_json, track
 from mmrefseg.utils.files import file_sha256
 
 EPILOG = """
@@ -69,6 +69,8 @@ def main(argv: list[str] | None = None) -> None:
     """Sample, write, report."""
     args = parse_args(argv)
     path = Path(args.ann_file)
+    folder = Path(args.out_dir) if args.out_dir else path.parent
+    check_output(folder, '--out-dir', folder=True)
     content = load_json(path)
     coco = is_coco(content)
     if coco and args.split:
@@ -80,7 +82,6 @@ def main(argv: list[str] | None = None) -> None:
     objects, draw = (content[key], sample_coco_masks) if coco else (load_split(path, key), sample_masks)
     samples = draw(objects, args.ratio, args.seed, args.unit, where)
     source = {'source': str(path), 'source_sha256': file_sha256(path), **({} if coco else {'split': key})}
-    folder = Path(args.out_dir) if args.out_dir else path.parent
     lines = []
     for ratio, sampled in track(samples.items(), 'writing'):
         out = folder / f'{path.stem}_sample_{ratio:g}.json'

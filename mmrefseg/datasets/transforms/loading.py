@@ -89,12 +89,22 @@ def is_truncated(content: bytes) -> bool:
     """Whether a JPEG or PNG file lacks its end.
 
     A JPEG has an end marker behind its last start of scan (one before it belongs to a thumbnail), a PNG its
-    IEND chunk. Other formats are left to the decoder.
+    IEND chunk; bytes behind it do no harm. Other formats are left to the decoder.
     """
     if content.startswith(b'\xff\xd8'):
         return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
     if content.startswith(b'\x89PNG'):
-        return b'IEND' not in content[-64:]
+        return not _has_end(content)
+    return False
+
+
+def _has_end(png: bytes) -> bool:
+    """Whether a PNG's chunks (length, name, data, checksum) go on to IEND; what follows it is not read."""
+    start = 8
+    while start + 12 <= len(png):
+        if png[start + 4 : start + 8] == b'IEND':
+            return True
+        start += 12 + int.from_bytes(png[start : start + 4], 'big')
     return False
 
 
