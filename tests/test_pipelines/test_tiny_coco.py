@@ -104,9 +104,11 @@ def test_objects_with_only_a_box(coco, repo_root):
         'dataset_converters/sample_masks.py', 'data/coco/annotations/instances_train2017.json', '--ratio', '5'
     )
     config = str(repo_root / 'configs/mask_rcnn/mask-rcnn_r50-caffe_fpn_1x_m05_coco.py')
-    options = (*SMALL, 'train_cfg.val_interval=1000', 'train_cfg.max_iters=12', 'log_processor.window_size=1')
+    options = (
+        *SMALL, 'train_cfg.max_iters=12', 'val_dataloader.dataset.indices=1', 'log_processor.window_size=1',
+    )  # fmt: skip
     coco.tools.succeed('train.py', config, '--seed', '0', '--work-dir', 'few', '--cfg-options', *options)
-    steps = scalars(coco, 'few')
+    steps = [line for line in scalars(coco, 'few') if 'loss' in line]
     assert [line['step'] for line in steps] == list(range(1, 13))
     assert all(0 < line['loss_cls'] < 100 and 0 < line['loss'] < 100 for line in steps)
     with_masks = [line['loss_mask'] > 0 for line in steps]
