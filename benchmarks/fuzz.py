@@ -23,6 +23,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,33 +72,35 @@ class Chunk:
         self.apart = apart
         self.tally: collections.Counter[str] = collections.Counter()
         self.found: dict[tuple[str, str], Found] = {}
+        self.reduced: set[tuple[str, str]] = set()
 
     def run(self, count: int, seed: int) -> None:
         """Try ``count`` examples; hypothesis goes on behind a finding once it has reduced it."""
         while count > 0:
             before = self.tally.total()
-            known = set(self.found)
-            self._until_a_new_finding(count, seed, known)
+            new = self._until_a_new_finding(count, seed)
+            if new is None:
+                break
+            self.reduced.add(new)
             count -= max(1, self.tally.total() - before)
             seed += 1
-            if set(self.found) == known:
-                break
 
-    def _until_a_new_finding(self, count: int, seed: int, known: set) -> None:
+    def _until_a_new_finding(self, count: int, seed: int) -> tuple[str, str] | None:
+        """Kind and place of the next finding, once it is reduced; None if there is no other."""
         import hypothesis
 
-        reduced: list[tuple[str, str]] = []
+        chosen: list[tuple[str, str]] = []
 
         def body(example: Any) -> None:
             verdict, finding = self._attempt(example)
-            if not reduced:
+            if not chosen:
                 self.tally[verdict] += 1
             if finding is None:
                 return
             key = finding.kind, finding.place
-            self._note(key, finding.message, repr(example))
-            if key not in known and (not reduced or reduced[0] == key):
-                reduced[:] = [key]
+            chosen[:] = chosen or ([] if key in self.reduced else [key])
+            self._note(key, finding.message, repr(example), chosen == [key])
+            if chosen == [key]:
                 raise _NewFinding
 
         settings = hypothesis.settings(
@@ -114,11 +117,13 @@ class Chunk:
         except _NewFinding:
             pass
         except hypothesis.errors.Flaky:
-            log.info('the finding %s at %s does not come each time', *reduced[0])
+            log.info('the finding %s at %s does not come each time', *chosen[0])
+        return chosen[0] if chosen else None
 
-    def _note(self, key: tuple[str, str], message: str, example: str) -> None:
+    def _note(self, key: tuple[str, str], message: str, example: str, reducing: bool) -> None:
+        """Keep the shortest example, or hypothesis's last, which is its smallest."""
         old = self.found.get(key)
-        if old is None or len(example) < len(old.example):
+        if old is None or reducing or len(example) < len(old.example):
             self.found[key] = Found(*key, message, example, 1 + (old.times if old else 0))
         else:
             self.found[key] = old._replace(times=old.times + 1)
@@ -149,6 +154,8 @@ def in_child(call: Any) -> tuple[int, Any]:
             with os.fdopen(write, 'wb') as pipe:
                 pickle.dump(call(), pipe)
             code = 0
+        except BaseException:  # this process ends here, and its parent must not see it go on
+            traceback.print_exc()
         finally:
             os._exit(code)
     os.close(write)
@@ -258,7 +265,10 @@ def main() -> int:
             raise UserInputError.of('target', repr(name), f'some of {list(TARGETS)}', 'name one of them')
     Path(args.log).parent.mkdir(parents=True, exist_ok=True)
     handlers = [logging.StreamHandler(sys.stdout), logging.FileHandler(args.log, 'w', encoding='utf-8')]
-    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s', handlers=handlers)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter('%(asctime)s %(message)s'))
+    log.handlers = handlers
+    log.setLevel(logging.INFO)
     return int(fuzz(args.targets or list(TARGETS), args.examples, args.seed) > 0)
 
 
