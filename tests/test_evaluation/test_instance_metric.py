@@ -12,7 +12,7 @@ from rich.console import Console
 from mmrefseg.evaluation.functional.instances import COLUMNS, average_precision
 from mmrefseg.evaluation.metrics.instance_metric import InstanceMetric
 from mmrefseg.evaluation.tables import precision_tables
-from mmrefseg.utils import UserInputError
+from mmrefseg.utils import UserInputError, plain_console
 
 
 @pytest.fixture(scope='module')
@@ -174,3 +174,12 @@ def test_wrong_input(ann_file, samples, classes, tmp_path):
     del boxes_only[0]['pred_instances']['masks']
     with pytest.raises(UserInputError, match="set metric='bbox'"):
         evaluate(InstanceMetric(ann_file), boxes_only, classes)
+
+
+def test_classes_are_printed_as_they_are_called(capsys):
+    """rich would read [/red] as markup, and :cat: as an emoji."""
+    names = ['[/red]', '[bold]x', ':cat:', 'café']
+    table = precision_tables({'segm_mAP': 0.5, **{f'segm_{name}_mAP': 0.25 for name in names}})[1]
+    plain_console().print(table)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in names) and printed.count('25.000') == 4
