@@ -73,7 +73,6 @@ BAD_RECORDS = {
     'bbox of NaN': ({'bbox': [1, NAN, 3, 4]}, 'nan'),
     'bbox of inf': ({'bbox': [1, 1, INF, 4]}, 'inf'),
     'bbox without area': ({'bbox': [10, 10, 20, 0]}, 'without area'),
-    'bbox of 400 digits': ({'bbox': [1, 1, 10**400, 5]}, 'bbox [1, 1, 1000'),
     'bbox of negative width': ({'bbox': [30, 10, -20, 5]}, 'without area'),
     'bbox right of the image': ({'bbox': [64, 10, 5, 5]}, 'outside the image'),
     'bbox above the image': ({'bbox': [10, -20, 5, 10]}, 'outside the image'),
