@@ -11,7 +11,7 @@ sentences by --text.
 
 import argparse
 
-from mmrefseg.runs.options import KeyValueAction, check_config
+from mmrefseg.runs.options import KeyValueAction, check_config, check_file
 from mmrefseg.runs.tool_errors import tool
 from mmrefseg.utils import UserInputError
 
@@ -74,7 +74,13 @@ def main(argv: list[str] | None = None) -> None:
             'a number from 0 to below 1',
             'change it',
         )
+    if args.text and not all(sentence.strip() for sentence in args.text):
+        raise UserInputError.of(
+            '--text', 'an empty sentence', 'what to look for', "write for instance 'the red car'"
+        )
     check_config(args.config)
+    if args.weights:
+        check_file(args.weights, 'a checkpoint')
     from drawing import draw_all  # brings torch
 
     draw_all(args)

@@ -22,7 +22,7 @@ from mmrefseg.pseudo_labels import COMBINE, STRATEGIES, Outcome, Selector, selec
 from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, prediction_files, write_annotations
 from mmrefseg.pseudo_labels.scoring import AGREEMENT_THRESHOLD
 from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
-from mmrefseg.utils import UserInputError, cli, dump_json, file_sha256, plain_console, track
+from mmrefseg.utils import UserInputError, check_output, cli, dump_json, file_sha256, plain_console, track
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -77,6 +77,19 @@ def fill_defaults(args: argparse.Namespace) -> None:
             raise UserInputError.of(
                 '--out', f'the file of --{kind.replace("_", "-")}', 'another file', 'rename it'
             )
+    if (
+        args.full_annotations
+        and not args.dataset
+        and args.split not in load_annotation_file(args.full_annotations)
+    ):
+        raise UserInputError.of(
+            f'--full-annotations {args.full_annotations}',
+            f'no split {args.split!r}',
+            'the masks to compare with',
+            'name the full file of the same data set, or leave it out',
+        )
+    check_output(args.out, '--out')
+    check_output(args.report, '--report')
 
 
 def named_checkpoint(path: str | None) -> Checkpoint:

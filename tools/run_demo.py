@@ -1,7 +1,7 @@
 """Masks learned from all boxes and 5 % of the masks, on RefShapes, in minutes.
 
-    make demo                                             # BoxFrame, this package's own method
-    make demo ARGS="--network box-frame-frozen"           # masks teach its cells alone, boxes stay
+    make demo                                             # this package's own method, boxes stay as they are
+    make demo ARGS="--network box-frame"                  # all of it learns from the masks
     make demo ARGS="--network partial-res"                # the network of the paper Partial-RES
     make demo ARGS="--seed 1 --folder work_dirs/demo_1"
     make demo ARGS=--from-scratch                         # trains the boxes-only network too
@@ -14,11 +14,11 @@ again.
 import argparse
 
 from mmrefseg.experiments.arguments import demo_parser
-from mmrefseg.experiments.demo import demo_stages, opening_line
+from mmrefseg.experiments.demo import DEFAULT, demo_stages, opening_line
 from mmrefseg.experiments.experiment_tables import demo_summary, demo_table
-from mmrefseg.experiments.few_masks import BOX_FRAME, NETWORKS, SHIPPED_REC, PartialStudy, Variant
+from mmrefseg.experiments.few_masks import NETWORKS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli, dump_json, plain_console
+from mmrefseg.utils import check_output, cli, dump_json, plain_console
 
 FIRST_MASKS = 8
 NO_VALIDATION = ('train_cfg.val_interval=1000000',)  # what is scored is the last epoch, whatever val says
@@ -30,7 +30,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--ratio', type=int, default=5, choices=(1, 5, 10), help='percent of the masks (default: %(default)s)'
     )
     parser.add_argument(
-        '--network', default=BOX_FRAME.name, choices=list(NETWORKS), help='default: %(default)s'
+        '--network', default=DEFAULT.name, choices=list(NETWORKS), help='default: %(default)s'
     )
     parser.add_argument(
         '--from-scratch',
@@ -43,6 +43,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_output(args.folder, '--folder', folder=True)
     study = PartialStudy(
         args.folder,
         args.seed,

@@ -12,7 +12,6 @@ OMP_NUM_THREADS=1); the same command with all of them then makes the table.
 
 import argparse
 
-from rich.console import Console
 from rich.markdown import Markdown
 
 from mmrefseg.experiments.ablation import Ablation
@@ -20,7 +19,7 @@ from mmrefseg.experiments.arguments import positive, tool_parser
 from mmrefseg.experiments.experiment_tables import LABELS, markdown_table, write_experiment_report
 from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli
+from mmrefseg.utils import check_output, cli, plain_console
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -117,7 +116,8 @@ def run_ablation(args: argparse.Namespace) -> str:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
-    Console().print(Markdown(run_ablation(args) if args.ablation else run_table(args)))
+    check_output(args.folder, '--folder', folder=True)
+    plain_console().print(Markdown(run_ablation(args) if args.ablation else run_table(args)))
 
 
 if __name__ == '__main__':

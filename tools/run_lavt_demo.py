@@ -13,7 +13,7 @@ import argparse
 from mmrefseg.experiments.arguments import demo_parser
 from mmrefseg.experiments.late_lavt_demo import PROTOCOLS, LavtDemo, lavt_table
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli, dump_json, plain_console
+from mmrefseg.utils import check_output, cli, dump_json, plain_console
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -27,6 +27,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_output(args.folder, '--folder', folder=True)
     demo = LavtDemo(
         args.folder, args.seed, args.size, args.split, tuple(args.protocols), tuple(args.cfg_options)
     )

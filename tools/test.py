@@ -1,10 +1,19 @@
 """Test a model: ``python tools/test.py CONFIG CHECKPOINT [options]``."""
 
 import argparse
+import os
 
-from mmrefseg.runs.options import KeyValueAction, add_run_options, check_config, check_file, parse_args
+from mmrefseg.runs.options import (
+    TEXT_KEYS,
+    KeyValueAction,
+    add_run_options,
+    check_config,
+    check_file,
+    check_prefix,
+    parse_args,
+)
 from mmrefseg.runs.tool_errors import one_sentence, tool
-from mmrefseg.utils import UserInputError, dump_json
+from mmrefseg.utils import UserInputError, check_output, dump_json
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -74,6 +83,18 @@ def chosen_checkpoint(args: argparse.Namespace) -> str:
     return given.pop()
 
 
+def check_outputs(args: argparse.Namespace) -> None:
+    """See that what the test writes at its end can be written."""
+    check_output(args.work_dir, '--work-dir', folder=True)
+    check_output(args.json, '--json')
+    check_output(args.out, '--out')
+    if args.show_dir and os.path.isabs(args.show_dir):
+        check_output(args.show_dir, '--show-dir', folder=True)
+    for key in TEXT_KEYS:
+        if key in args.options:
+            check_prefix(args.options[key], f'--options {key}')
+
+
 @tool
 def main(argv: list[str] | None = None) -> None:
     """Test."""
@@ -88,6 +109,7 @@ def main(argv: list[str] | None = None) -> None:
             '.pkl',
             'for json use --format-only (predictions) or --json',
         )
+    check_outputs(args)
     test(args, checkpoint)
 
 

@@ -4,6 +4,7 @@ import argparse
 
 from mmrefseg.runs.options import add_run_options, check_config, check_file, parse_args
 from mmrefseg.runs.tool_errors import one_sentence, tool
+from mmrefseg.utils import check_output
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -44,6 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         check_file(args.load_from, 'a checkpoint')
     if args.resume not in (None, 'auto'):
         check_file(args.resume, 'a checkpoint')
+    check_output(args.work_dir, '--work-dir', folder=True)
     train(args)
 
 

@@ -14,6 +14,7 @@ default_hooks = dict(
     epoch_seed=dict(type='EpochSeedHook'),
     checkpoint_check=dict(type='CheckpointCheckHook'),
     checkpoint_link=dict(type='CheckpointLinkHook'),
+    finite_loss=dict(type='FiniteLossHook'),
     name_checkpoint=dict(type='NameCheckpointHook'),
     progress=dict(type='RichProgressHook'),
 )

@@ -100,7 +100,7 @@ model = dict(
             )
             for stds in ([0.1, 0.1, 0.2, 0.2], [0.05, 0.05, 0.1, 0.1], [0.033, 0.033, 0.067, 0.067])
         ],
-        mask_head=dict(num_classes=num_classes),
+        mask_head=dict(type='PartialMaskHead', num_classes=num_classes),
     ),
 )
 load_from = coco if start == 'coco' else None

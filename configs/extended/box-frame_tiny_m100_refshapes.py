@@ -5,7 +5,8 @@ _base_ = [
     '../_base_/datasets/refshapes.py',
     '../_base_/schedules/refshapes.py',
 ]
-load_from = 'work_dirs/box-frame_tiny_rec_refshapes/best.pth'
+# The boxes-only network that comes with the package; its config is box-frame_tiny_rec_refshapes.py.
+load_from = 'mmrefseg://rec_tiny_refshapes'
 max_epochs = 2
 lr = 9e-4
 model = dict(

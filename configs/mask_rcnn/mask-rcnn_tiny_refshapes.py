@@ -5,12 +5,12 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-max_epochs = 4
+max_iters = 1500  # as many whatever the annotation file holds; 4 epochs of RefShapes small
 lr = 1e-3
 num_classes = 10
 channels = 48
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=max_epochs, val_interval=max_epochs)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
@@ -20,9 +20,10 @@ optim_wrapper = dict(
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min=lr / 50, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=max_iters, eta_min=lr / 50, by_epoch=False),
 ]
-default_hooks = dict(checkpoint=dict(save_best='coco/segm_mAP_50'))
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=375, save_best='coco/segm_mAP_50'))
+log_processor = dict(by_epoch=False)
 
 norm_cfg = dict(type='BN', requires_grad=True)
 # Objects are 27 to 69 pixels wide (the longer side): two sizes of anchors on each level, all square.

@@ -5,8 +5,8 @@ _base_ = [
     '../_base_/datasets/refshapes.py',
     '../_base_/schedules/refshapes_steps.py',
 ]
-# The comprehension network that both networks on RefShapes share.
-load_from = 'work_dirs/box-frame_tiny_rec_refshapes/best.pth'
+# The boxes-only network that comes with the package, which both networks on RefShapes start from.
+load_from = 'mmrefseg://rec_tiny_refshapes'
 model = dict(head=dict(codec={{_base_.codec}}))
 train_dataloader = dict(batch_size=8, sampler=dict(type='InfiniteSampler'))
 # Steps are counted, not epochs.

@@ -20,6 +20,7 @@ from ..models.acceleration import accelerate
 from ..runs.config import load_config
 from ..utils import UserInputError
 from ..utils.places import shipped
+from .loading import choose_device, load_weights
 
 # What needs annotations has no place in inference.
 TRAINING_ONLY = {'DrawExpression', 'LoadRefAnnotations', 'EncodeContour', 'LoadRefImage'}
@@ -47,8 +48,8 @@ class RefSegInferencer:
         accelerated: Compute by :func:`accelerate`: faster, the same results but for rounding.
 
     Raises:
-        UserInputError: If the checkpoint does not fit the model, if there is a config without a checkpoint,
-            or a checkpoint alone that does not say what its config is.
+        UserInputError: If the checkpoint does not fit the model, if there is no such device, if there is a
+            config without a checkpoint, or a checkpoint alone that does not say what its config is.
     """
 
     def __init__(
@@ -65,18 +66,10 @@ class RefSegInferencer:
         checkpoint = DEFAULT if checkpoint is None else checkpoint
         self.config = _config_for(config, checkpoint)
         init_default_scope(self.config.get('default_scope', 'mmdet'))
-        device = device or ('cuda' if torch.cuda.is_available() else 'cpu')
+        device = choose_device(device)
         self.model = MODELS.build(self.config.model)
         state = load_checkpoint_file(checkpoint)
-        missing, unexpected = self.model.load_state_dict(state.get('state_dict', state), strict=False)
-        if missing:
-            raise UserInputError.of(
-                str(checkpoint),
-                f'no weights for {len(missing)} of the model (the first is {missing[0]}) and '
-                f'{len(unexpected)} that it lacks',
-                "a checkpoint of the config's model",
-                'give the config and the checkpoint of one training',
-            )
+        load_weights(self.model, state, str(checkpoint))
         self.model.to(device).eval()
         if accelerated:
             accelerate(self.model)

@@ -15,7 +15,7 @@ from PIL import Image
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.images import as_bgr
 from ..models.acceleration import accelerate
-from ..utils import UserInputError
+from .loading import choose_device, load_weights
 
 # What needs annotations has no place in inference; images are loaded with one-sentence errors.
 LEFT_OUT = {'LoadAnnotations', 'LoadImageFromFile', 'LoadRefImage'}
@@ -38,7 +38,7 @@ class InstanceInferencer:
         accelerated: Compute by :func:`accelerate`: faster, the same results but for rounding.
 
     Raises:
-        UserInputError: If the checkpoint does not fit the model.
+        UserInputError: If the checkpoint does not fit the model, or there is no such device.
     """
 
     def __init__(
@@ -55,10 +55,11 @@ class InstanceInferencer:
         if score_threshold is not None:
             set_score_threshold(self.config.model, score_threshold)
         without_pretraining(self.config.model)
+        device = choose_device(device)
         self.model = MODELS.build(self.config.model)
         state = load_checkpoint_file(checkpoint)
         load_weights(self.model, state, str(checkpoint))
-        self.model.to(device or ('cuda' if torch.cuda.is_available() else 'cpu')).eval()
+        self.model.to(device).eval()
         if accelerated:
             accelerate(self.model)
         self.classes = class_names(self.config, state)
@@ -120,31 +121,6 @@ def without_pretraining(node: Mapping | Sequence) -> None:
     elif isinstance(node, list | tuple):
         for value in node:
             without_pretraining(value)
-
-
-def load_weights(model: torch.nn.Module, state: Mapping, where: str) -> None:
-    """Load a checkpoint that must give every weight.
-
-    Raises:
-        UserInputError: If it is of another model.
-    """
-    state = state.get('state_dict', state)
-    try:
-        missing = model.load_state_dict(state, strict=False).missing_keys
-    except RuntimeError as error:
-        reason = ' '.join(str(error).split('\n\t')[1:2]) or str(error)
-        found = f'tensors of another shape ({reason.strip()})'
-    else:
-        missing = [key for key in missing if not key.endswith('num_batches_tracked')]
-        if not missing:
-            return
-        found = f'no weights for {len(missing)} of the model (the first is {missing[0]})'
-    raise UserInputError.of(
-        where,
-        found,
-        "a checkpoint of the config's model",
-        'give the config and the checkpoint of one training',
-    )
 
 
 def class_names(config: Config, state: Mapping) -> list[str]:

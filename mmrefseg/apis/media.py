@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..utils import UserInputError, atomic_write
+from ..utils import UserInputError, atomic_write, check_output, make_folder
 
 CODECS = {'x264': '.mkv', 'mp4v': '.mp4'}
 SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp'}
@@ -79,6 +79,7 @@ def output_paths(images: Sequence[Path], output: str) -> list[Path]:
             raise UserInputError.of(
                 f'--output {output}', 'the input itself', 'another place', 'choose another folder'
             )
+        check_output(path, '--output')
     return paths
 
 
@@ -158,7 +159,8 @@ class VideoWriter:
                     f'--output {output}', f'{target}, which exists', 'a new file', 'remove it or name another'
                 )
         for codec, target in targets.items():
-            target.parent.mkdir(parents=True, exist_ok=True)
+            check_output(target, '--output')
+            make_folder(target.parent)
             part = target.with_name(f'.{target.stem}.part{target.suffix}')
             with _quiet():
                 writer = cv2.VideoWriter(str(part), cv2.VideoWriter_fourcc(*codec), rate or 25.0, size)
@@ -180,10 +182,31 @@ class VideoWriter:
 
     def __exit__(self, kind, error, trace) -> None:
         self._writer.release()
-        if kind is None:
-            os.replace(self._part, self.path)
-        else:
+        try:
+            if kind is None:
+                self._see_that_it_is_whole()
+                os.replace(self._part, self.path)
+        finally:
             self._part.unlink(missing_ok=True)
+
+    def _see_that_it_is_whole(self) -> None:
+        """OpenCV is silent about a full disk.
+
+        Raises:
+            UserInputError: If the file cannot be read, or the disk takes nothing more.
+        """
+        with _quiet():
+            capture = cv2.VideoCapture(str(self._part))
+            opens = capture.isOpened()
+            capture.release()
+        if not opens:
+            raise UserInputError.of(
+                str(self.path),
+                'a video that could not be written whole',
+                'room',
+                'make room, or name another place',
+            )
+        check_output(self.path, '--output')
 
 
 def show(title: str, image: np.ndarray, wait: int = 0) -> bool:

@@ -194,18 +194,14 @@ def write_checkpoint(path: str | os.PathLike, state: Mapping[str, torch.Tensor],
             ``conventions=[...]``.
 
     Raises:
-        UserInputError: If the name has another ending, or the file cannot be written.
+        UserInputError: If the name has another ending.
+        OSError: If the file cannot be written.
     """
     if Path(path).suffix != '.pth':
         raise UserInputError.of(str(path), 'another ending', '.pth', 'name the converted checkpoint so')
     content = {'meta': {'mmrefseg_version': __version__, **meta}, 'state_dict': dict(state)}
-    try:
-        with atomic_write(path, 'wb') as file:
-            torch.save(content, file)
-    except OSError as error:
-        raise UserInputError.of(
-            str(path), f'no way to write it ({error.strerror})', 'a writable place', 'choose another'
-        ) from error
+    with atomic_write(path, 'wb') as file:
+        torch.save(content, file)
 
 
 def config_beside(checkpoint: str | os.PathLike) -> Path:

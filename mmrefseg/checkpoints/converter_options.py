@@ -1,6 +1,9 @@
 """The command line options that all checkpoint converters share."""
 
 import argparse
+from pathlib import Path
+
+from ..utils import UserInputError, check_output
 
 REFCOCO_FAMILY = ('refcoco-unc', 'refcocoplus-unc', 'refcocog-umd', 'refcocog-google')
 """What LAVT's weights may have been trained on."""
@@ -26,3 +29,14 @@ def add_conversion_options(parser: argparse.ArgumentParser, source: str) -> None
         help='keys (theirs or ours, with * and ?) that may be missing, left over or of another shape',
     )
     parser.add_argument('--every-key', action='store_true', help='one line of the table for every key')
+
+
+def check_destination(path: str) -> None:
+    """See that the converted checkpoint, and what lies beside it, can be written.
+
+    Raises:
+        UserInputError: If it cannot, or its name has another ending than ``.pth``.
+    """
+    if Path(path).suffix != '.pth':
+        raise UserInputError.of(path, 'another ending', '.pth', 'name the converted checkpoint so')
+    check_output(path, 'DST')

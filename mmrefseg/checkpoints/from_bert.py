@@ -1,7 +1,6 @@
 """BERT's weights, whatever wrote them."""
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -71,10 +70,10 @@ def make_bert_folder(
     report = ConversionReport.compare(mapped, expected)
     report.require_complete(str(source), allow)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     with atomic_write(folder / 'model.safetensors', 'wb') as file:
         file.write(save({key: value.contiguous() for key, value in report.state.items()}))
     dump_json(sizes | dict(model_type='bert'), folder / 'config.json')
     if Path(vocab).resolve() != (folder / 'vocab.txt').resolve():
-        shutil.copyfile(vocab, folder / 'vocab.txt')
+        with atomic_write(folder / 'vocab.txt', 'wb') as file:
+            file.write(Path(vocab).read_bytes())
     return report, sizes

@@ -140,6 +140,13 @@ class LAVTNetwork:
         head['_delete_'] = True
         return settings
 
+    def dataset_settings(self, dataset: str) -> dict[str, Any]:
+        """What a child of :meth:`base_config` changes for another data set than the config's own."""
+        if not self.pytorch or dataset in self.base_config(dataset):
+            return {}
+        changed = dict(dataset=dict(ann_file=f'annotations/{dataset}/instances.json'))
+        return {f'{part}_dataloader': changed for part in ('train', 'val', 'test')}
+
     def base_config(self, dataset: str) -> str:
         """The shipped config of the same network and recipe."""
         if self.pytorch:

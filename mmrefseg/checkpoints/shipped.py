@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,16 +85,14 @@ class Provenance:
             where: The file, for messages.
 
         Raises:
-            UserInputError: If something is missing, or no json where json should be.
+            UserInputError: If something is missing, or of another kind than :meth:`to_metadata` writes.
         """
         found = {}
         for field in dataclasses.fields(cls):
             if field.name in metadata:
-                text = metadata[field.name]
-                try:
-                    found[field.name] = text if field.type is str else parse_json(text, where)
-                except UserInputError:
-                    found.pop(field.name, None)
+                value = _read_value(metadata[field.name], _KINDS.get(field.name))
+                if value is not None:
+                    found[field.name] = value
         needed = [field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING]
         missing = [name for name in needed if name not in found]
         if missing:
@@ -110,6 +109,21 @@ class Provenance:
         """Read it from a safetensors file or the address of shipped weights."""
         meta = load_checkpoint_file(path).get('meta') or {}
         return cls.from_metadata(meta.get('safetensors') or {}, str(path))
+
+
+_KINDS = {'seed': int, 'metrics': dict, 'words': list, 'max_tokens': int}  # the others are text
+
+
+def _read_value(text: str, kind: type | None) -> Any:
+    """A value of the metadata, or None if it is of another kind."""
+    if kind is None:
+        return text
+    try:
+        value = parse_json(text, 'metadata')
+    except UserInputError:
+        return None
+    whole = type(value) is kind and (kind is not list or all(isinstance(word, str) for word in value))
+    return value if whole else None
 
 
 def fingerprint(splits: Iterable[Sequence[Mapping]]) -> str:

@@ -12,12 +12,14 @@ from .checkpoint import allow_mmengine_state, know_package_weights, load_checkpo
 from .configs import allow_package_configs, read_yaml_as_data  # noqa: E402
 from .ops import MissingOperatorError, compiled_operators_installed, install_operators  # noqa: E402
 from .versions import silence_known_warnings  # noqa: E402
+from .whole_files import write_files_whole  # noqa: E402
 
 install_operators()
 allow_mmengine_state()
 know_package_weights()
 allow_package_configs()
 read_yaml_as_data()
+write_files_whole()
 silence_known_warnings()
 
 __all__ = [

@@ -7,11 +7,13 @@ names exactly those, so that they load and resume. Whatever else a file wants
 to import stays refused. A ``.safetensors`` file holds tensors and strings only.
 """
 
+import contextlib
+import io
 import os
 import pickle
 import re
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from ..utils import UserInputError
 from ..utils.places import SCHEME, is_shipped, shipped_weights
 
+PIECE = 2**20  # bytes that are read at a time
+WEIGHTS = ('state_dict', 'ema_state_dict', 'model', 'bert_model')
+OPTIONAL = ('bert_model', 'meta')  # may be None
 STATISTICS = ('min', 'max', 'current', 'mean')
 NUMBERS = ('?', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
 
@@ -75,8 +80,8 @@ def load_checkpoint_file(
         ``meta['safetensors']``.
 
     Raises:
-        UserInputError: If the file is missing, truncated, not a checkpoint, or wants to build anything else,
-            or if the package has no weights of that name.
+        UserInputError: If the file is missing, truncated, damaged, not a checkpoint, or wants to build
+            anything else, or if the package has no weights of that name.
     """
     if is_shipped(path):
         return load_from_package(str(path), map_location)
@@ -88,6 +93,10 @@ def load_checkpoint_file(
         raise UserInputError.of(str(path), 'an empty file', 'a checkpoint', 'download or copy it again')
     if path.suffix == '.safetensors':
         return _read_safetensors(path, map_location)
+    damaged = damaged_entry(path)
+    if damaged:
+        found = f'a damaged checkpoint (the content of {damaged} is not what its checksum says)'
+        raise UserInputError.of(str(path), found, 'a whole one', 'download or copy it again')
     try:
         with torch.serialization.safe_globals(list(allow)):
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
@@ -96,23 +105,101 @@ def load_checkpoint_file(
     if not isinstance(checkpoint, dict):
         found = f'a {type(checkpoint).__name__}'
         raise UserInputError.of(str(path), found, 'a dict with weights', 'check that it is a checkpoint')
+    check_parts(checkpoint, str(path))
     return checkpoint
 
 
-def load_from_package(filename: str, map_location: str | torch.device = 'cpu') -> dict[str, Any]:
+def is_zip(path: str | os.PathLike) -> bool:
+    """Whether a file ends as a zip file does, which is to say that it was written to its end."""
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # an end, and a damaged one
+        return False
+
+
+def damaged_entry(path: str | os.PathLike) -> str | None:
+    """The first entry of a zip file, which torch writes, whose checksum does not fit; torch checks none.
+
+    Returns:
+        Its name; None if all fit, if the file is no zip, or if it was written without checksums.
+    """
+    if not is_zip(path):
+        return None
+    entry = None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                # torch writes 0 where it is told to compute none
+                with archive.open(entry) if entry.CRC else contextlib.nullcontext(io.BytesIO()) as file:
+                    while file.read(PIECE):
+                        pass
+    except Exception:  # of many kinds, by the byte that is wrong
+        return entry.filename if entry is not None else 'its list of contents'
+    return None
+
+
+def check_parts(checkpoint: Mapping, where: str) -> None:
+    """See that the parts of a checkpoint that everybody reads are of the kind that everybody expects.
+
+    Raises:
+        UserInputError: If weights are no names with tensors, or what is said about them is no dict.
+    """
+    whole = 'a checkpoint as its training wrote it'
+    for name in ('state_dict', 'ema_state_dict', 'model', 'bert_model', 'meta', 'message_hub'):
+        part = checkpoint.get(name, {})
+        if not isinstance(part, Mapping) and not (part is None and name in OPTIONAL):
+            found = f'{name!r} that is {"None" if part is None else f"a {type(part).__name__}"}'
+            raise UserInputError.of(where, found, 'a dict', f'use {whole}')
+    for part in (checkpoint, *(checkpoint[name] for name in WEIGHTS if checkpoint.get(name) is not None)):
+        wrong = [key for key in part if not isinstance(key, str)]
+        if wrong:
+            raise UserInputError.of(where, f'the key {wrong[0]!r}', 'names of weights', f'use {whole}')
+
+
+def without_number(state: Mapping[str, Any], parameters: Collection[str]) -> list[str]:
+    """Names of weights that are no numbers any more: NaN, or infinite where training could change them.
+
+    Args:
+        state: Name -> tensor; other values are passed over.
+        parameters: The names that a training changes; what a buffer holds may be infinite on purpose.
+    """
+    found = []
+    for key, value in state.items():
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            bad = ~torch.isfinite(value) if key in parameters else torch.isnan(value)
+            if bad.any():
+                found.append(key)
+    return found
+
+
+def load_from_package(
+    filename: str, map_location: str | torch.device = 'cpu', extended_by: Sequence[str] = ()
+) -> dict[str, Any]:
     """mmengine's loader of ``mmrefseg://NAME`` (it shows the name after ``load_from_`` in its log).
 
     A file whose metadata say that it ``extends`` another holds only what comes on top of that one.
 
+    Args:
+        filename: ``mmrefseg://NAME``.
+        map_location: Where the tensors shall be.
+        extended_by: The addresses that led here.
+
     Raises:
-        UserInputError: If the package has no weights of that name.
+        UserInputError: If the package has no weights of that name, or they are damaged.
     """
     checkpoint = load_checkpoint_file(shipped_weights(filename), map_location)
     base = checkpoint['meta']['safetensors'].get('extends')
     if base:
-        checkpoint['state_dict'] = (
-            load_from_package(base, map_location)['state_dict'] | checkpoint['state_dict']
-        )
+        chain = (*extended_by, filename)
+        if base in chain:
+            raise UserInputError.of(
+                filename,
+                f'weights that extend themselves, by {base}',
+                'other weights',
+                'install the package again',
+            )
+        below = load_from_package(base, map_location, chain)
+        checkpoint['state_dict'] = below['state_dict'] | checkpoint['state_dict']
     return checkpoint
 
 
@@ -147,7 +234,7 @@ def _explain(path: Path, error: Exception) -> UserInputError:
             'tensors and plain containers',
             'if you trust where the file comes from, name that class in `allow`, else do not use the file',
         )
-    if _starts_like_zip(path) and not zipfile.is_zipfile(path):
+    if _starts_like_zip(path) and not is_zip(path):
         return UserInputError.of(
             str(path), 'a truncated checkpoint', 'a complete one', 'download or copy it again'
         )

@@ -115,6 +115,10 @@ class Vocabulary:
             raise UserInputError.of(
                 'vocabulary', f'the word {short(twice)} twice', 'every word once', 'remove one'
             )
+        if not isinstance(max_tokens, int) or max_tokens < 1:
+            raise UserInputError.of(
+                'max_tokens', repr(max_tokens), 'a whole number of at least 1', 'change it'
+            )
         self.tokenizer = build_tokenizer(tokenizer)
         self.max_tokens = max_tokens
 
@@ -287,8 +291,10 @@ def _metadata_of(path: str | os.PathLike) -> dict:
     metadata = load_checkpoint_file(path)['meta']['safetensors']
     try:
         words, max_tokens = parse_json(metadata['words'], str(path)), int(metadata['max_tokens'])
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise TypeError
         return {'words': words, 'max_tokens': max_tokens, 'tokenizer': metadata['tokenizer']}
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise UserInputError.of(
             str(path), 'weights that do not say which words they know', 'a vocabulary', 'name another file'
         ) from None

@@ -4,17 +4,20 @@ Letters: V words of the vocabulary, D channels.
 """
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 
 from mmrefseg.utils import UserInputError, track
 from mmrefseg.utils.arrays import load_npz
+from mmrefseg.utils.errors import shortened
 from mmrefseg.utils.files import atomic_write
 
 from .vocabulary import PAD, UNK, Vocabulary
 
 SOURCES = 'spacy:PIPELINE, glove:FILE, original:FILE, npz:FILE or random:CHANNELS'
+MOST_CHANNELS = 10000
 
 
 def load_word_vectors(source: str | dict, vocabulary: Vocabulary) -> np.ndarray:
@@ -159,9 +162,12 @@ def _npz(path: str, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _random(channels: str, vocabulary: Vocabulary) -> tuple[np.ndarray, np.ndarray]:
-    if not channels.isdigit() or not int(channels):
+    if not re.fullmatch('[0-9]{1,5}', channels) or not 1 <= int(channels) <= MOST_CHANNELS:
         raise UserInputError.of(
-            'word vectors', f'random:{channels}', 'random:CHANNELS', 'give a whole number'
+            'word vectors',
+            f'random:{shortened(channels)}',
+            f'random:CHANNELS with at most {MOST_CHANNELS}',
+            'give a whole number',
         )
     table = np.random.default_rng(0).standard_normal((len(vocabulary), int(channels)))
     table[PAD] = 0

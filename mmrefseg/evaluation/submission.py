@@ -23,10 +23,10 @@ REQUIRED = {
 
 
 def result_records(
-    image_id: int,
+    image_id: int | str,
     boxes: np.ndarray,
     scores: Sequence[float],
-    category_ids: Sequence[int],
+    category_ids: Sequence[int | str],
     rles: Sequence[Mapping] | None = None,
 ) -> list[dict]:
     """The lines of one image.
@@ -44,7 +44,7 @@ def result_records(
     xywh = xyxy_to_xywh(np.asarray(boxes, np.float64).reshape(-1, 4)).tolist()
     records = []
     for place, (box, score, category) in enumerate(zip(xywh, scores, category_ids, strict=True)):
-        record = dict(image_id=int(image_id), bbox=box, score=float(score), category_id=int(category))
+        record = dict(image_id=_id(image_id), bbox=box, score=float(score), category_id=_id(category))
         if rles is not None:
             record['segmentation'] = to_json_rle(rles[place])
         records.append(record)
@@ -65,7 +65,7 @@ def write_results(
         Number of lines.
     """
     # The same instance comes twice where a sampler pads; a detector's own two are never equal in all numbers.
-    ordered = sorted({_identity(record): record for record in records}.items(), key=lambda item: item[0])
+    ordered = sorted({_identity(record): record for record in records}.items(), key=_order)
     lines = [record if keys is None else {key: record[key] for key in keys} for _, record in ordered]
     dump_json(lines, path)
     return len(lines)
@@ -91,6 +91,16 @@ def _identity(record: Mapping) -> tuple:
     mask = record.get('segmentation') or {}
     box = tuple(record.get('bbox') or ())
     return record['image_id'], -record['score'], record['category_id'], box, mask.get('counts', '')
+
+
+def _order(item: tuple[tuple, Mapping]) -> tuple:
+    """Sorts lines by their identity; ids that are text come after numbers."""
+    image, score, category, *rest = item[0]
+    return isinstance(image, str), image, score, isinstance(category, str), category, *rest
+
+
+def _id(value: int | str) -> int | str:
+    return value if isinstance(value, str) else int(value)
 
 
 class SubmissionChecker:
@@ -151,11 +161,13 @@ class SubmissionChecker:
             yield from _box_faults(entry['bbox'])
         if 'segmentation' in entry:
             image = entry.get('image_id')
-            yield from _mask_faults(entry['segmentation'], self.sizes.get(image) if _is_int(image) else None)
+            yield from _mask_faults(
+                entry['segmentation'], self.sizes.get(image) if isinstance(image, int | str) else None
+            )
 
 
 def _id_faults(name: str, value: Any, known: Iterable[int]) -> Iterator[str]:
-    if not _is_int(value):
+    if not _is_int(value) and not (isinstance(value, str) and value in known):
         yield f'{name} {short(value)} ({type(value).__name__}), expected a whole number'
     elif value not in known:
         yield f'{name} {short(value)}, which the test file does not have'

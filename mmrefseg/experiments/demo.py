@@ -4,6 +4,8 @@ from ..utils.places import is_shipped
 from .few_masks import BOX_FRAME, FROZEN_BOX_FRAME, PARTIAL_RES, PartialStudy, Variant
 from .stages import Stage
 
+DEFAULT = FROZEN_BOX_FRAME
+"""What gave the best masks from few on val (docs/experiment.md)."""
 MINUTES = {BOX_FRAME.name: 7, FROZEN_BOX_FRAME.name: 5, PARTIAL_RES.name: 9}
 """Of all stages with RefShapes small from the package's weights, on two cores."""
 REC_MINUTES = 18
@@ -12,7 +14,7 @@ OWN = f"this package's own method (--network {PARTIAL_RES.name} runs the paper's
 ABOUT = {
     FROZEN_BOX_FRAME.name: OWN,
     BOX_FRAME.name: OWN,
-    PARTIAL_RES.name: f"the paper's network (without --network runs {BOX_FRAME.title}, this package's own)",
+    PARTIAL_RES.name: f"the paper's network (without --network runs {DEFAULT.title}, this package's own)",
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.table import Table
 
 from ..utils import atomic_write, dump_json, load_json
-from .few_masks import NETWORKS, READOUTS, PartialStudy, Variant
+from .few_masks import CHOOSING_SPLIT, NETWORKS, READOUTS, PartialStudy, Variant
 
 KEYS = ('miou', 'oiou', 'p50', 'p90')
 LABELS = {'masks_only': 'masks only', 'unselected': '+ all pseudo masks', 'rpp': '+ RPP'}
@@ -34,8 +34,8 @@ def demo_summary(study: PartialStudy, ratio: int, seconds: float) -> dict:
 
     few_masks, rpp = by_readout(Variant(ratio)), by_readout(Variant(ratio, 'rpp'))
     best = {
-        name: max(found, key=lambda readout: found[readout]['miou'])
-        for name, found in (('few_masks', few_masks), ('rpp', rpp))
+        'few_masks': study.network.best_readout('masks_only'),
+        'rpp': study.network.best_readout('rpp'),
     }
     gain = rpp[best['rpp']]['miou'] - few_masks[best['few_masks']]['miou']
     return {
@@ -98,7 +98,7 @@ def collect(studies: Sequence[PartialStudy], variants: Sequence[Variant]) -> dic
     rec = {study.rec_scores: study for study in studies if study.rec_scores.exists()}
     found = {path: (study.rec_checkpoint, load_json(path)['acc50']) for path, study in rec.items()}
     different = dict(found.values())  # several seeds may start from one checkpoint
-    return {'rec_acc50': _spread(list(different.values())) if different else None, 'rows': rows}
+    return {'rec_acc50': spread(list(different.values())) if different else None, 'rows': rows}
 
 
 def _row(studies: Sequence[PartialStudy], variant: Variant, readout: str) -> dict:
@@ -109,11 +109,20 @@ def _row(studies: Sequence[PartialStudy], variant: Variant, readout: str) -> dic
         'ratio': variant.ratio,
         'selection': variant.selection,
         'seeds': [study.seed for study in studies],
-        **{key: _spread([each[key] for each in found]) for key in KEYS},
+        **{key: spread([each[key] for each in found]) for key in KEYS},
+        'val_miou': _val_miou(studies, variant, readout),
     }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float | list[float] | None]:
+def _val_miou(studies: Sequence[PartialStudy], variant: Variant, readout: str) -> dict | None:
+    """The mIoU that chooses a readout; ``None`` where there is nothing to choose, or a seed lacks it."""
+    paths = [study.scores(variant.name, readout, CHOOSING_SPLIT) for study in studies]
+    if not all(path.exists() for path in paths):
+        return None
+    return spread([load_json(path)['miou'] for path in paths])
+
+
+def spread(values: Sequence[float]) -> dict[str, float | list[float] | None]:
     """Mean, sample standard deviation (``None`` for one value) and the values."""
     return {
         'mean': round(statistics.fmean(values), 2),
@@ -160,7 +169,7 @@ def markdown_table(summary: Mapping) -> str:
         lines += ['', f'REC Acc@0.5 of the boxes-only network: {mean_and_spread(rec)}.']
     compared = list(_comparisons(summary))
     if compared:
-        lines += ['', 'Best readout against best readout (mIoU):', '', *compared]
+        lines += ['', 'Best readout against best readout, chosen on val (mIoU):', '', *compared]
     return '\n'.join(lines) + '\n'
 
 
@@ -180,6 +189,8 @@ def _comparisons(summary: Mapping) -> Iterator[str]:
             continue
         for other in ('unselected', 'rpp'):
             after = groups.get((network, ratio, other), {})
+            if _undecided(group) or _undecided(after):
+                continue
             seeds = set.intersection(*(set(row['seeds']) for row in (*group.values(), *after.values())))
             if not after or not seeds:
                 continue
@@ -191,16 +202,23 @@ def _comparisons(summary: Mapping) -> Iterator[str]:
             )
 
 
+def _undecided(group: Mapping[str, Mapping]) -> bool:
+    """Whether several readouts compete and val, which chooses, has not been scored."""
+    return len(group) > 1 and any(row['val_miou'] is None for row in group.values())
+
+
 def _best(group: Mapping[str, Mapping], seeds: set[int]) -> tuple[float, str]:
-    """The largest mIoU of any readout over some seeds, and the readout."""
-    means = {
-        readout: statistics.fmean(
-            value for seed, value in zip(row['seeds'], row['miou']['values'], strict=True) if seed in seeds
-        )
-        for readout, row in group.items()
-    }
-    readout = max(means, key=means.get)
-    return means[readout], readout
+    """The mIoU over some seeds of the readout that is best on val, and that readout."""
+
+    def mean(readout: str, key: str) -> float:
+        row = group[readout]
+        values = zip(row['seeds'], row[key]['values'], strict=True)
+        return statistics.fmean(value for seed, value in values if seed in seeds)
+
+    readout = next(iter(group))
+    if len(group) > 1:
+        readout = max(group, key=lambda name: mean(name, 'val_miou'))
+    return mean(readout, 'miou'), readout
 
 
 def mean_and_spread(number: Mapping) -> str:

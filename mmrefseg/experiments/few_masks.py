@@ -5,8 +5,8 @@ from these masks only, pseudo masks from all boxes, a selection, and retraining 
 boxes-only network.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..utils import UserInputError
@@ -19,6 +19,9 @@ SELECTIONS = {'masks_only': None, 'rpp': 'rpp', 'unselected': 'all'}
 READOUTS = {'decoder': (), 'cells': ('model.head.contours_from=cells',)}
 """Config options by what the contour of a test is read from: the sequence that the decoder gives, or the
 dense mask of the box's cells."""
+
+CHOOSING_SPLIT = 'val'
+"""The split that says which readout is best; testA is only reported."""
 
 SHIPPED_REC = 'mmrefseg://rec_tiny_refshapes'
 """The boxes-only network on RefShapes that comes with the package."""
@@ -34,6 +37,8 @@ class Network:
         configs: Where its configs lie; ``{}`` stands for the stage.
         readouts: Keys of :data:`READOUTS` that it has.
         options: ``key=value`` config options of its trainings on masks.
+        best: By a key of :data:`SELECTIONS`, the readout of the larger mIoU on val over the seeds of
+            ``make experiment`` (docs/experiment.md); a network with one readout has no entry.
     """
 
     name: str
@@ -41,6 +46,11 @@ class Network:
     configs: str
     readouts: tuple[str, ...]
     options: tuple[str, ...] = ()
+    best: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def best_readout(self, selection: str) -> str:
+        """What reads it best after training on a key of :data:`SELECTIONS`, as val has said."""
+        return self.best.get(selection, self.readouts[0])
 
     def config(self, stage: str) -> Path:
         """The shipped config of a stage, such as ``rec`` or ``m05-retrain``."""
@@ -51,7 +61,11 @@ PARTIAL_RES = Network(
     'partial-res', 'Partial-RES', 'configs/partial_res/partial-res_tiny_{}_refshapes.py', ('decoder',)
 )
 BOX_FRAME = Network(
-    'box-frame', 'BoxFrame', 'configs/extended/box-frame_tiny_{}_refshapes.py', ('decoder', 'cells')
+    'box-frame',
+    'BoxFrame',
+    'configs/extended/box-frame_tiny_{}_refshapes.py',
+    ('decoder', 'cells'),
+    best={'masks_only': 'cells', 'rpp': 'decoder'},
 )
 FROZEN_BOX_FRAME = Network(
     'box-frame-frozen',
@@ -169,12 +183,12 @@ class PartialStudy:
         """The test's numbers of the boxes-only network."""
         return self.shared / 'rec' / f'{self.split}.json'
 
-    def scores(self, name: str, readout: str) -> Path:
-        """The test's numbers of a network by a key of :data:`READOUTS`."""
-        return self.work_dir(name) / f'{self.split}_{readout}.json'
+    def scores(self, name: str, readout: str, split: str | None = None) -> Path:
+        """The numbers of a network by a key of :data:`READOUTS`, on the study's split if none is named."""
+        return self.work_dir(name) / f'{split or self.split}_{readout}.json'
 
     def stages(self, ratios: Iterable[int], selections: Iterable[str] = tuple(SELECTIONS)) -> list[Stage]:
-        """The paper's table but for what several studies share.
+        """The paper's table but for what several studies share, val included where readouts compete.
 
         Args:
             ratios: Percent of masks, in the order they run; 100 is the ceiling.
@@ -182,11 +196,16 @@ class PartialStudy:
         """
         stages, pseudo = [], [name for name in selections if name != 'masks_only']
         for ratio in ratios:
-            stages += self.variant(Variant(ratio))
+            stages += self.scored(Variant(ratio))
             if pseudo and ratio < 100:
                 stages.append(self.predict(ratio))
-                stages += [stage for name in pseudo for stage in self.variant(Variant(ratio, name))]
+                stages += [stage for name in pseudo for stage in self.scored(Variant(ratio, name))]
         return stages
+
+    def scored(self, variant: Variant) -> list[Stage]:
+        """Train one variant and test it, on val too where several readouts compete."""
+        splits = (self.split,) if len(self.network.readouts) == 1 else (CHOOSING_SPLIT, self.split)
+        return list(self.variant(variant, splits=splits))
 
     def data(self) -> Stage:
         """Make RefShapes."""
@@ -243,12 +262,12 @@ class PartialStudy:
             yield self.train(config, self.shared / 'rec', 'boxes only (REC)', None)
         yield self.test(config, self.rec_checkpoint, self.rec_scores, 'boxes only')
 
-    def variant(self, variant: Variant, readouts: Iterable[str] | None = None) -> Iterator[Stage]:
+    def variant(self, variant: Variant, splits: Iterable[str] | None = None) -> Iterator[Stage]:
         """Train and test one variant (its pseudo masks must have been predicted).
 
         Args:
             variant: Which.
-            readouts: What it is tested by; all that the network has if it is left out.
+            splits: What it is tested on, by every readout; the study's split if it is left out.
         """
         ratio = f'{variant.ratio} % of the masks'
         stage, annotations, label = f'm{variant.ratio:02d}', self.sample(variant.ratio), ratio
@@ -261,10 +280,11 @@ class PartialStudy:
         config, work_dir = self.network.config(stage), self.work_dir(variant.name)
         more = (*self.network.options, f'train_dataloader.dataset.ann_file={annotations.resolve()}')
         yield self.train(config, work_dir, label, self.rec_checkpoint, *more)
-        for readout in self.network.readouts if readouts is None else readouts:
-            scores = self.scores(variant.name, readout)
-            title = f'{label}, {readout}'
-            yield self.test(config, self.checkpoint(variant), scores, title, READOUTS[readout])
+        for split in dict.fromkeys(splits or (self.split,)):
+            for readout in self.network.readouts:
+                scores = self.scores(variant.name, readout, split)
+                title = f'{label}, {readout}' if split == self.split else f'{label}, {readout}, {split}'
+                yield self.test(config, self.checkpoint(variant), scores, title, READOUTS[readout], split)
 
     def predict(self, ratio: int) -> Stage:
         """Stage 3a: pseudo points from all boxes."""

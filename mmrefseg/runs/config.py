@@ -3,7 +3,6 @@
 from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import inspect
 import os
-import zipfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,14 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..compat.checkpoint import load_checkpoint_file
+from ..compat.checkpoint import is_zip, load_checkpoint_file
 from ..compat.downloads import read_downloads_safely
 from ..models.acceleration import accelerate
 from ..utils.errors import UserInputError, did_you_mean
+from ..utils.outputs import check_output, make_folder
 from ..utils.places import is_shipped, shipped_weights
 from .batch_norm import replace_sync_batch_norm
+from .config_values import check_values
 from .options import check_config
 
 # Names at the top of a config that mmengine's Runner, mmdet and the tools read.
@@ -58,6 +59,9 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
 def merge_options(config: Config, options: dict[str, Any]) -> None:
     """Replace settings, refusing a misspelt name at the top, which would silently do nothing.
 
+    A new name at the top (``name=value``) is a variable of the user's; a setting of something that is not
+    there (``name.key=value``) is not.
+
     Raises:
         UserInputError: If an option cannot be merged.
     """
@@ -65,7 +69,7 @@ def merge_options(config: Config, options: dict[str, Any]) -> None:
         top = key.split('.')[0]
         if top not in config and top not in RUNNER_KEYS:
             near = did_you_mean(top, [*config, *RUNNER_KEYS])
-            if near:
+            if near or top != key:
                 raise UserInputError(f'--cfg-options {key}: the config has no {top!r}{near}; correct the key')
         try:
             config.merge_from_dict({key: value})
@@ -77,11 +81,16 @@ def merge_options(config: Config, options: dict[str, Any]) -> None:
 
 
 def set_work_dir(config: Config, path: str, work_dir: str | None = None) -> None:
-    """The folder of the run: the option, else the config's own, else ``work_dirs/<name of the config>``."""
+    """The folder of the run: the option, else the config's own, else ``work_dirs/<name of the config>``.
+
+    Raises:
+        UserInputError: If it cannot be written.
+    """
     if work_dir is not None:
         config.work_dir = work_dir
     elif config.get('work_dir') is None:
         config.work_dir = os.path.join('work_dirs', Path(path).stem)
+    check_output(config.work_dir, 'work_dir', folder=True)
 
 
 def set_seed(config: Config, seed: int | None, deterministic: bool = False) -> None:
@@ -215,7 +224,7 @@ def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
         # The note holds a path as seen from where training was started; the file lies beside the note.
         last = folder / Path(noted.read_text(encoding='utf-8').strip()).name
         candidates = [last, *(path for path in candidates if path != last)]
-    return next((path for path in candidates if path.is_file() and zipfile.is_zipfile(path)), None)
+    return next((path for path in candidates if path.is_file() and is_zip(path)), None)
 
 
 def choose_backend(config: Config) -> None:
@@ -259,17 +268,20 @@ def build_runner(config: Config) -> Runner:
     Its model is accelerated (:func:`accelerate`), unless the config says ``accelerate = False``.
 
     Raises:
-        UserInputError: If the config defines no model, or its launcher cannot work here.
+        UserInputError: If the config defines no model, if one of its numbers is none that works
+            (:func:`check_values`), or if its launcher cannot work here.
     """
     if 'model' not in config:
         raise UserInputError.of(
             str(config.filename), 'no model', 'the config of a run', 'choose one that is not a _base_ part'
         )
+    check_values(config)
     setup_cache_size_limit_of_dynamo()
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     read_downloads_safely()
     choose_backend(config)
     replaced = replace_sync_batch_norm(config)
+    make_folder(config.work_dir)  # mmengine takes a link to a folder that is yet to be made for a file
     runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
     if replaced:
         runner.logger.info(

@@ -5,10 +5,12 @@ import os
 from pathlib import Path
 
 from ..utils.errors import UserInputError, did_you_mean
+from ..utils.outputs import check_output
 from ..utils.places import is_shipped, shipped_weights
 
 # Names of files: `0856610` is not the number 856610.
 TEXT_KEYS = ('jsonfile_prefix', 'outfile_prefix')
+LONGEST_SUFFIX = '.rank0.jsonl'
 
 
 class KeyValueAction(argparse.Action):
@@ -96,6 +98,19 @@ def check_file(path: str | os.PathLike, kind: str) -> None:
     elif '://' not in str(path) and not Path(path).expanduser().is_file():
         found = 'a folder' if Path(path).expanduser().is_dir() else 'no such file'
         raise UserInputError.of(str(path), found, kind, 'check the path')
+
+
+def check_prefix(prefix: str, option: str) -> None:
+    """See that a prediction file can be written, whatever ending its metric gives it.
+
+    Args:
+        prefix: Its path without ending.
+        option: What named it, for the message.
+
+    Raises:
+        UserInputError: If it cannot, or the prefix is empty.
+    """
+    check_output(prefix and f'{prefix}{LONGEST_SUFFIX}', option)
 
 
 def _config_files(path: str) -> list[Path]:

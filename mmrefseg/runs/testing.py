@@ -20,6 +20,8 @@ from ..evaluation.tables import precision_tables
 from ..utils import plain_console
 from ..utils.errors import UserInputError, did_you_mean
 from .config import innermost_datasets
+from .options import check_prefix
+from .tool_errors import argument_names
 
 PREFIX_OPTION = 'jsonfile_prefix'  # mmdet 2.x's word for outfile_prefix
 
@@ -171,13 +173,19 @@ def set_tta(config: Config) -> None:
 
 def prediction_dump(path: str) -> DumpDetResults:
     """A metric that writes all predictions to a pickle file (.pkl), masks as run lengths."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     return DumpDetResults(out_file_path=path)
 
 
 def build_test_metrics(runner: Runner) -> list[BaseMetric]:
-    """Build the test's metrics, which mmengine builds after the data set: what they refuse is said first."""
+    """Build the test's metrics, which mmengine builds after the data set: what they refuse is said first.
+
+    Raises:
+        UserInputError: If one refuses, or the file that it writes in the end cannot be written.
+    """
     runner._test_evaluator = runner.build_evaluator(runner._test_evaluator)
+    for metric in runner._test_evaluator.metrics:
+        if getattr(metric, 'outfile_prefix', None) is not None:
+            check_prefix(metric.outfile_prefix, 'outfile_prefix')
     return runner._test_evaluator.metrics
 
 
@@ -264,13 +272,4 @@ def _evaluators(config: Config) -> list:
 def _parameters(registry, name: Any) -> set[str]:
     """Names of the arguments of a registered class and of those that its ``**kwargs`` go to."""
     found = registry.get(name) if isinstance(name, str) else name
-    if not inspect.isclass(found):
-        return set()
-    names: set[str] = set()
-    for base in found.__mro__:
-        if '__init__' in vars(base) and base is not object:
-            parameters = inspect.signature(base.__init__).parameters.values()
-            names.update(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
-            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-                break
-    return names - {'self'}
+    return argument_names(found) if inspect.isclass(found) else set()

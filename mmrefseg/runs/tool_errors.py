@@ -1,9 +1,9 @@
 """Errors of the host packages that a user can mend, as one sentence."""
 
 import contextlib
-import errno
 import functools
 import inspect
+import logging
 import os
 import re
 import sys
@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
-from ..utils.errors import UserInputError, cli, did_you_mean
+from ..utils.errors import UserInputError, cli, did_you_mean, explain_os_error
 
 WORKER_ERROR = re.compile(r'^Caught UserInputError in .*?^\S*UserInputError: (.*)', re.DOTALL | re.MULTILINE)
 NOT_REGISTERED = re.compile(r'(\S+) is not in the (\S+?)::(.+?) registry')
-NOT_WRITABLE = (errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
 # Functions that call a class with what the config says: an error raised in one is about those arguments.
 BUILDERS = ('build_from_cfg', 'get_instance')
 # A file name that tools/dist_run.py gives to the processes it starts: who makes the file first may speak.
@@ -31,6 +30,7 @@ def tool(main: Callable[..., int | None]) -> Callable[..., None]:
 
     @functools.wraps(main)
     def guarded(*args, **kwargs) -> int | None:
+        logging.FileHandler.handleError = _raise_os_errors
         try:
             with one_sentence():
                 return main(*args, **kwargs)
@@ -63,7 +63,12 @@ def one_sentence(where: str = 'config') -> Iterator[None]:
         yield
     except UserInputError as error:
         raise UserInputError(unwrap_worker_error(str(error))) from error
-    except (KeyError, TypeError, ValueError, RuntimeError, NotImplementedError, OSError) as error:
+    except OSError as error:
+        sentence = explain_os_error(error)
+        if sentence is None:
+            raise
+        raise UserInputError(sentence) from error
+    except (KeyError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
         sentence = explain(error)
         if sentence is None:
             raise
@@ -84,13 +89,11 @@ def explain(error: Exception) -> str | None:
         return _unknown_type(found[1], found[3])
     if type(error).__name__ == 'MissingOperatorError':
         return message
-    if isinstance(error, OSError):
-        if error.errno not in NOT_WRITABLE:
-            return None
-        return f'{error.filename or "a file"} cannot be written ({error.strerror}); choose another place'
     frame = _raising_frame(error)
     if frame is None:
         return None
+    if isinstance(error, TypeError) and (sentence := _unknown_argument(message, error)):
+        return sentence
     if frame.f_code.co_name in BUILDERS and isinstance(error, (KeyError, TypeError)):
         return _bad_arguments(message, frame)
     if frame.f_code.co_name == '_save_best_checkpoint' and isinstance(error, KeyError):
@@ -99,6 +102,15 @@ def explain(error: Exception) -> str | None:
     if frame.f_code.co_filename.endswith(os.path.join('mmengine', 'runner', 'runner.py')):
         return _one_line(message) or None
     return None
+
+
+def _raise_os_errors(handler: logging.FileHandler, record: logging.LogRecord) -> None:
+    """End a run whose log cannot be written, instead of a traceback for each of its lines."""
+    error = sys.exc_info()[1]
+    if isinstance(error, OSError):
+        error.filename = handler.baseFilename
+        raise error
+    logging.Handler.handleError(handler, record)
 
 
 def _end_process(sentence: str | None = None) -> NoReturn:
@@ -146,6 +158,34 @@ def _raising_frame(error: Exception) -> FrameType | None:
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback.tb_frame if traceback is not None else None
+
+
+def _unknown_argument(message: str, error: TypeError) -> str | None:
+    """A key of a config that its class hands on to a base class, which does not know it."""
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", message)
+    traceback, built = error.__traceback__, None
+    while traceback is not None:
+        values = traceback.tb_frame.f_locals
+        if traceback.tb_frame.f_code.co_name == 'build_from_cfg' and unknown:
+            cls, given = values.get('obj_cls'), values.get('args') or {}
+            built = cls if inspect.isclass(cls) and unknown[1] in given else built
+        traceback = traceback.tb_next
+    if built is None:
+        return None
+    near = did_you_mean(unknown[1], argument_names(built))
+    return f'{built.__name__} takes no argument {unknown[1]!r}{near}; correct the config'
+
+
+def argument_names(cls: type) -> set[str]:
+    """Names of the arguments of a class and of those that its ``**kwargs`` go to."""
+    names: set[str] = set()
+    for base in cls.__mro__:
+        if '__init__' in vars(base) and base is not object:
+            parameters = inspect.signature(base.__init__).parameters.values()
+            names.update(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
+            if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                break
+    return names - {'self'}
 
 
 def _bad_arguments(message: str, frame: FrameType) -> str:

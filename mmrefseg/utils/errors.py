@@ -1,12 +1,15 @@
 """What a user can get wrong, said in one sentence."""
 
+import contextlib
 import difflib
+import errno
 import functools
+import os
 import re
 import reprlib
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 # Control characters, the line ends of Unicode, and halves of surrogate pairs.
 _UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
@@ -38,10 +41,49 @@ class UserInputError(ValueError):
         return cls(f'{where}: found {found}, expected {expected}; {todo}')
 
 
+_PERMISSION = Problem('no permission', 'a file and a folder that you may use', 'change it, or name another')
+_SPACE = Problem('a full disk', 'room', 'make room, or name another place')
+DISK_PROBLEMS = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE._replace(found='a quota that is used up'),
+    errno.EFBIG: _SPACE._replace(
+        found='a file beyond the largest size', expected='a smaller one (ulimit -f)'
+    ),
+    errno.EROFS: Problem('a read-only disk', 'one that can be written', 'name another place'),
+    errno.EACCES: _PERMISSION,
+    errno.EPERM: _PERMISSION,
+    errno.ENOENT: Problem('no such file or folder', 'one that is there', 'check the path'),
+    errno.EISDIR: Problem('a folder', 'a file', 'name a file'),
+    errno.ENOTDIR: Problem('a file within the path', 'folders', 'name another place'),
+    errno.EEXIST: Problem('a file', 'a folder', 'name another place'),
+    errno.ENAMETOOLONG: Problem('a name that is too long', 'at most 255 bytes', 'choose a shorter name'),
+    errno.ELOOP: Problem('symbolic links that lead in a circle', 'a file', 'mend the links'),
+}
+"""What a disk or a path refuses, by the number of the error."""
+
+
+def explain_os_error(error: OSError) -> str | None:
+    """One sentence for what a disk or a path has refused; None for another error of the system."""
+    problem = DISK_PROBLEMS.get(error.errno)
+    if problem is None:
+        return None
+    named = isinstance(error.filename, str | bytes | os.PathLike)
+    where = os.fsdecode(error.filename) if named else 'a file'
+    return str(UserInputError.of(shortened(where), *problem))
+
+
+def shortened(text: str, length: int = 200) -> str:
+    """A text of at most ``length`` letters: a longer one loses its middle."""
+    half = (length - 5) // 2
+    return text if len(text) <= length else f'{text[:half]} ... {text[-half:]}'
+
+
 def cli(main: Callable[..., int | None]) -> Callable[..., None]:
     """Decorate a tool's ``main``: a :class:`UserInputError` becomes one line on stderr and exit code 2.
 
-    Ctrl-C becomes a word and exit code 130, as in a shell.
+    So does what a disk or a path has refused (:data:`DISK_PROBLEMS`), standard output included. As in a
+    shell, Ctrl-C becomes a word and exit code 130, and a reader of the output that goes before its end
+    (``| head``) silence and 141.
     """
 
     @functools.wraps(main)
@@ -51,15 +93,52 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
             sys.stdout.reconfigure(errors='backslashreplace')
         try:
             code = main(*args, **kwargs)
+            _flush_output()
         except UserInputError as error:
-            print(f'error: {error}', file=sys.stderr)
-            sys.exit(2)
+            _end(f'error: {error}', 2)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) and _reader_has_gone():
+                _end(None, 141)
+            sentence = explain_os_error(error)
+            if sentence is None:
+                raise
+            _end(f'error: {sentence}', 2)
         except KeyboardInterrupt:
-            print('interrupted', file=sys.stderr)
-            sys.exit(130)
+            _end('interrupted', 130)
         sys.exit(code or 0)
 
     return run
+
+
+def _flush_output() -> None:
+    """Write what was printed while its errors can still be told."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        error.filename = 'standard output'
+        raise
+
+
+def _reader_has_gone() -> bool:
+    """Whether it was standard output that broke, and not a pipe to another process."""
+    import select
+
+    poll = select.poll()
+    with contextlib.suppress(OSError, ValueError):
+        poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _end(sentence: str | None, code: int) -> NoReturn:
+    """Say a sentence and end; an output that refuses what it still holds would add words of Python's own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sentence is not None:
+        print(sentence, file=sys.stderr)
+    sys.exit(code)
 
 
 class _Brief(reprlib.Repr):

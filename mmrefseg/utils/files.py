@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from .errors import UserInputError
+from .outputs import make_folder
 
+# So many bytes of a name leave room for what a temporary file's has besides, on most file systems.
+LONGEST_NAME = 240
 # Temporary files that this process is writing, for the handler of SIGTERM.
 _unfinished: set[Path] = set()
 
@@ -34,19 +37,23 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
 
     Yields:
         The open file. If the block raises, ``path`` keeps what it had.
+
+    Raises:
+        OSError: If the file cannot be written; its ``filename`` is ``path``.
     """
     # Half a character (a surrogate in somebody's json) is written as its escape; the rest is not lost for it.
     text = {} if 'b' in mode else {'encoding': 'utf-8', 'errors': 'backslashreplace'}
     if os.path.exists(path) and not os.path.isfile(path):  # /dev/null, a pipe: nothing to replace
-        with open(path, mode, **text) as file:
+        with _errors_name(path), open(path, mode, **text) as file:
             yield file
         return
-    path = Path(os.path.realpath(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = _open_temporary(path)
+    given, path = path, Path(os.path.realpath(path))
+    with _errors_name(given):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = _open_temporary(path)
     _unfinished.add(temporary)
     # Closed after the move only: closing gives up the lock that says that the temporary file has an owner.
-    with os.fdopen(handle, mode, **text) as file, _removed_on_sigterm():
+    with _errors_name(given), os.fdopen(handle, mode, **text) as file, _removed_on_sigterm():
         try:
             yield file
             file.flush()
@@ -60,6 +67,22 @@ def atomic_write(path: str | os.PathLike, mode: str = 'w') -> Iterator[IO]:
             _unfinished.discard(temporary)
 
 
+@contextlib.contextmanager
+def _errors_name(path: str | os.PathLike) -> Iterator[None]:
+    """Let the disk's errors name a file: a full disk's name none, others the temporary file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename).endswith('.tmp'):
+            error.filename, error.filename2 = os.fspath(path), None
+        raise
+    except RuntimeError as error:  # torch's, which hides the disk's
+        hidden = error.__context__
+        if not isinstance(hidden, OSError):
+            raise
+        raise OSError(hidden.errno, hidden.strerror, os.fspath(path)) from error
+
+
 def _open_temporary(path: Path) -> tuple[int, Path]:
     """Make the first of ``.<name>.0.tmp``, ``.1.tmp``, ... that no living process is writing.
 
@@ -71,8 +94,9 @@ def _open_temporary(path: Path) -> tuple[int, Path]:
         The open file, locked where the file system has locks; its path.
     """
     number = 0
+    name = os.fsdecode(os.fsencode(path.name)[:LONGEST_NAME])
     while True:
-        temporary = path.with_name(f'.{path.name}.{number}.tmp')
+        temporary = path.with_name(f'.{name}.{number}.tmp')
         _remove_if_abandoned(temporary)
         try:
             handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -177,7 +201,7 @@ class FileLock:
 
     def _lock(self, kind: int) -> bool:
         if self._file is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             self._file = open(self.path, 'a+', encoding='utf-8')  # noqa: SIM115 (held until release)
         try:
             # Unlike flock's, these locks are not handed on to the workers that a data loader forks.

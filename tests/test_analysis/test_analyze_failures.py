@@ -196,3 +196,28 @@ def test_overlay():
     assert outlined.shape == (80, 120, 3)
     np.testing.assert_array_equal(outlined[40, 60], (100, 100, 100))
     assert cv2.absdiff(outlined, np.full_like(outlined, 100)).any()
+
+
+def test_names_of_strangers_are_only_names(project):
+    """LaTeX, rich's markup and formulas of spreadsheets, in categories and sentences."""
+    instances = json.loads(project.coco.read_text())
+    names = ['$\\frac{1}{$', '[/red] [bold]', '=cmd', ':cat:', '<script>', 'x' * 5000]
+    for category, name in zip(instances['categories'], names, strict=False):
+        category['name'] = name
+    splits = json.loads(project.ann.read_text())
+    sentences = ['=HYPERLINK("http://x")', '+1+1', '-1', '@SUM(A1)', '\tx', '$\\frac$ [/red]']
+    said = iter(sentences * 100)
+    for record in splits['testA']:
+        record['expressions'] = [next(said) for _ in record['expressions']]
+    (project.folder / 'strange.json').write_text(json.dumps(splits))
+    (project.folder / 'strange_coco.json').write_text(json.dumps(instances))
+    done = project.succeed(
+        TOOL, 'p.json', '--ann', 'strange.json', '--split', 'testA', '--out', '[bold]out',
+        '--instances', 'strange_coco.json',
+    )  # fmt: skip
+    assert '[bold]out/index.html' in done.stdout
+    with open(project.folder / '[bold]out' / 'cases.csv', newline='') as file:
+        asked = {row['expressions'] for row in csv.DictReader(file)}
+    assert asked == {*(f"'{text}" for text in sentences[:5]), sentences[5]}
+    page = (project.folder / '[bold]out' / 'index.html').read_text()
+    assert '&lt;script&gt;' in page and page.count('<script>') == 1  # its own

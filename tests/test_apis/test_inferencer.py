@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.checkpoints.shipped import DEFAULT, Provenance
@@ -69,3 +71,73 @@ def test_what_is_left_out_must_be_known(tmp_path):
     torch.save({'state_dict': {}}, tmp_path / 'some.pth')
     with pytest.raises(UserInputError, match=r'some\.pth: found no metadata that name a config'):
         RefSegInferencer(checkpoint=tmp_path / 'some.pth')
+
+
+@pytest.fixture(scope='module')
+def infer():
+    return RefSegInferencer(device='cpu')
+
+
+@pytest.fixture
+def image():
+    """BGR."""
+    return np.ascontiguousarray(described(2)[0][..., ::-1])
+
+
+def test_one_sentence_may_be_a_text(infer, image):
+    for sentence in ('star', 'the red star', '红色的星'):
+        alone, listed = infer(image, sentence).pred_instances, infer(image, (sentence,)).pred_instances
+        assert alone.masks.shape == (1, *image.shape[:2]) and torch.equal(alone.masks, listed.masks)
+    assert len(infer(image, np.array(['star', 'circle'])).pred_instances) == 2
+
+
+def test_images_in_memory(infer, image, tmp_path):
+    """As the same pixels in a file."""
+    Image.fromarray(image[..., 0]).save(tmp_path / 'grey.png')
+    Image.fromarray(image[..., ::-1]).save(tmp_path / 'colour.png')
+    for name, images in {
+        'grey.png': (image[..., 0], image[..., :1], Image.fromarray(image[..., 0])),
+        'colour.png': (image, Image.fromarray(image[..., ::-1]), np.dstack([image, image[..., 0]])),
+    }.items():
+        expected = infer(tmp_path / name, 'star').pred_instances
+        for one in images:
+            found = infer(one, 'star').pred_instances
+            assert torch.equal(found.bboxes, expected.bboxes) and torch.equal(found.masks, expected.masks)
+
+
+@pytest.mark.parametrize('shape', [(10, 20000), (20000, 10)])
+def test_strips(infer, shape):
+    found = infer(np.zeros((*shape, 3), np.uint8), 'the red star').pred_instances
+    assert found.masks.shape == (1, *shape)
+
+
+BAD = {
+    'no sentence': ([], 'expressions: found none'),
+    'an empty text': ('', 'an empty expression'),
+    'an empty sentence': (['star', ' '], 'an empty expression at index 1'),
+    'a number': (['star', 3], 'expression 1 of type int'),
+    'None': (None, 'a NoneType, expected a sentence or a list of them'),
+    'bytes': (b'star', 'a bytes'),
+    'a set': ({'star'}, 'a set'),
+    'half a character': ('\ud83d', 'half a character'),
+}
+
+
+@pytest.mark.parametrize('kind', BAD)
+def test_bad_sentences(infer, image, kind):
+    sentences, found = BAD[kind]
+    with pytest.raises(UserInputError, match=found):
+        infer(image, sentences)
+
+
+def test_bad_images(infer, image, tmp_path):
+    for bad, found in (
+        (None, 'image: found a NoneType'),
+        (image / 255, 'an array of float64'),
+        (image[None], r'an array of shape \(1, '),
+        (tmp_path / 'none.png', r'none\.png: found no readable file'),
+        (tmp_path, 'found no readable file'),
+        ('a\0.png', 'found no readable file'),
+    ):
+        with pytest.raises(UserInputError, match=found):
+            infer(bad, 'star')

@@ -7,6 +7,7 @@ from mmrefseg.checkpoints.conversion_report import ConversionReport, write_check
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.compat.key_map import KeyMap
 from mmrefseg.utils import UserInputError
+from mmrefseg.utils.errors import explain_os_error
 
 KEYS = KeyMap([(r'enc\.(\d+)\.(w|b)', r'encoder.\1.\2')], drop=[r'enc\.buffer'])
 EXPECTED = {'encoder.0.w': (2, 3), 'encoder.0.b': (2,), 'encoder.1.w': (2, 3), 'head.w': (4,)}
@@ -94,5 +95,8 @@ def test_written_checkpoints_load_safely(tmp_path):
     with pytest.raises(UserInputError, match=r'found another ending, expected \.pth'):
         write_checkpoint(tmp_path / 'b.pt', {})
     (tmp_path / 'file').touch()
-    with pytest.raises(UserInputError, match='no way to write it'):
+    with pytest.raises(OSError) as error:
         write_checkpoint(tmp_path / 'file' / 'b.pth', {})
+    assert explain_os_error(error.value) == (
+        f'{tmp_path / "file"}: found a file, expected a folder; name another place'
+    )

@@ -61,12 +61,13 @@ def test_lavt_checkpoint(golden_dir, tmp_path, repo_root, kind):
     ids = sum('position_ids' in key for key in (*content['model'], *content.get('bert_model', {})))
     assert originals - len(expected) == 14 + pooler + ids
     assert converted['meta']['original'] == f'LAVT-RIS {kind}'
+    assert done.stdout.endswith(f'run it: python tools/test.py {target.with_suffix(".py")} {target}\n')
     config = target.with_suffix('.py').read_text()
     assert 'lavt-one' in config if kind == 'lavt_one' else 'lavt-one' not in config
     assert Config.fromfile(target.with_suffix('.py')).model.backbone.embed_dims == 96
 
 
-def test_reproduction_checkpoint(golden_dir, tmp_path):
+def test_reproduction_checkpoint(golden_dir, tmp_path, repo_root):
     keys = json.loads((golden_dir / 'lavt' / 'spec_lavtpt_swin_base_patch4_window7_224.json').read_text())
     source = tmp_path / 'ckpt_448_epoch_45.pth'
     torch.save({'model': blank(keys), 'optimizer': {}, 'lr_scheduler': {'last_step': 2}, 'epoch': 7}, source)
@@ -77,6 +78,14 @@ def test_reproduction_checkpoint(golden_dir, tmp_path):
     report = network.convert(expected_lavt(settings))
     report.require_complete('golden')
     assert len(report.state) + len(report.dropped) == len(keys)
+    # its config is RefCOCO's; another data set changes the annotations of training, validation and test
+    assert network.dataset_settings('refcoco-unc') == {}
+    changed = network.dataset_settings('refcocog-umd')
+    base = network.base_config('refcocog-umd').replace('mmrefseg::', 'configs/')
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        dataset = Config.fromfile(repo_root / base)[name].dataset
+        assert dataset.ann_file == 'annotations/refcoco-unc/instances.json'
+        assert changed[name] == dict(dataset=dict(ann_file='annotations/refcocog-umd/instances.json'))
 
 
 class Evil:

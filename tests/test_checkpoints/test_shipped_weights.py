@@ -1,6 +1,7 @@
 """The weights inside the package: what they say of themselves is what they score."""
 
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from mmrefseg.checkpoints.shipped import (
 )
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.datasets.refshapes import PRESETS, Preset, generate
+from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.runs.config import build_runner, load_config, start_from
 from mmrefseg.utils import UserInputError, file_sha256, load_json
 from mmrefseg.utils.places import WEIGHTS, shipped, shipped_weights
@@ -154,3 +156,60 @@ def test_a_fingerprint_is_of_content_not_of_ids():
     same = [{**record, 'ref_id': 5, 'image_id': 9}]
     assert fingerprint([[record]]) == fingerprint([same])
     assert fingerprint([[record]]) != fingerprint([[{**record, 'expressions': ['b']}]])
+
+
+def with_metadata(path, **changes):
+    """The package's boxes-only weights with other metadata; ``None`` takes one away."""
+    checkpoint = load_checkpoint_file(BOXES)
+    metadata = checkpoint['meta']['safetensors'] | changes
+    metadata = {key: value for key, value in metadata.items() if value is not None}
+    write_safetensors(path, checkpoint['state_dict'], metadata)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('changes', 'missing'),
+    [
+        ({'words': '5'}, 'words'),
+        ({'words': 'null'}, 'words'),
+        ({'words': '[1, 2]'}, 'words'),
+        ({'words': '{"a": 1}'}, 'words'),
+        ({'words': '[' * 100000}, 'words'),
+        ({'words': None, 'seed': None}, 'seed, words'),
+        ({'max_tokens': '"x"'}, 'max_tokens'),
+        ({'metrics': '[]'}, 'metrics'),
+        ({'seed': '1.5'}, 'seed'),
+    ],
+)
+def test_broken_metadata_are_one_sentence(tmp_path, changes, missing):
+    path = with_metadata(tmp_path / 'a.safetensors', **changes)
+    with pytest.raises(UserInputError, match=f'a.safetensors: found metadata without {missing}, expected'):
+        Provenance.of_file(path)
+    if not {'words', 'max_tokens'}.isdisjoint(changes):
+        with pytest.raises(UserInputError, match='that do not say which words they know'):
+            Vocabulary.load(path)
+
+
+def test_weights_that_extend_themselves(tmp_path, monkeypatch):
+    names = ['a', 'b', 'a']
+    for name, base in pairwise(names):
+        with_metadata(tmp_path / f'{name}.safetensors', extends=f'mmrefseg://{base}')
+    monkeypatch.setattr('mmrefseg.utils.places.WEIGHTS', tmp_path)
+    with pytest.raises(UserInputError, match='found weights that extend themselves, by mmrefseg://a'):
+        load_checkpoint_file('mmrefseg://a')
+
+
+def test_a_damaged_header_is_one_sentence(tmp_path):
+    """Whatever byte of the header is wrong: a sentence, or weights."""
+    content, path = shipped_weights(BOXES).read_bytes(), tmp_path / 'a.safetensors'
+    end, refused = 8 + int.from_bytes(content[:8], 'little'), 0
+    for place in [*range(8), *range(8, end, end // 20)]:
+        damaged = bytearray(content)
+        damaged[place] ^= 0x80
+        path.write_bytes(damaged)
+        try:
+            load_checkpoint_file(path)
+        except UserInputError as error:
+            assert '\n' not in str(error)
+            refused += 1
+    assert refused > 20

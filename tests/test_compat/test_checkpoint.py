@@ -3,13 +3,16 @@
 import argparse
 import os
 import pickle
+import resource
 import zipfile
 
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
+from mmengine.fileio import dump
 from mmengine.logging import HistoryBuffer, MessageHub
-from mmengine.runner import Runner, load_checkpoint
+from mmengine.runner import Runner, load_checkpoint, save_checkpoint
 from safetensors.torch import save, save_file
 from torch import nn
 
@@ -233,3 +236,86 @@ def test_a_damaged_safetensors_file_is_one_sentence(tmp_path, damage):
     message = str(error.value)
     assert message.startswith(f'{path}: found a damaged file (') and 'download or copy it again' in message
     assert '\n' not in message and len(message) < 400
+
+
+def test_zeroed_bytes_are_found(tmp_path):
+    """torch does not look at the checksums that it writes: a hole in the weights loads as good."""
+    path = tmp_path / 'a.pth'
+    torch.save({'state_dict': {'w': torch.ones(5000)}}, path)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes(200) + content[middle + 200 :])
+    assert (torch.load(path, weights_only=True)['state_dict']['w'] == 0).sum() >= 49
+    with pytest.raises(UserInputError, match=r'found a damaged checkpoint \(the content of a/data/0 is not'):
+        load_checkpoint_file(path)
+
+
+def test_a_file_without_checksums_loads(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({'w': torch.ones(5)}, tmp_path / 'a.pth')
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert load_checkpoint_file(tmp_path / 'a.pth')['w'].tolist() == [1] * 5
+    torch.save({'w': torch.ones(5)}, tmp_path / 'old.pth', _use_new_zipfile_serialization=False)
+    assert load_checkpoint_file(tmp_path / 'old.pth')['w'].tolist() == [1] * 5
+
+
+def test_any_byte_may_be_wrong(tmp_path):
+    """Whatever is damaged, a sentence or the right weights come out."""
+    path = tmp_path / 'a.pth'
+    torch.save({'state_dict': {'w': torch.arange(300.0)}, 'meta': {'epoch': 3}}, path)
+    content = path.read_bytes()
+    refused = 0
+    for place in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x55
+        path.write_bytes(damaged)
+        try:
+            assert load_checkpoint_file(path)['state_dict']['w'].tolist() == list(range(300))
+        except UserInputError as error:
+            refused += 1
+            assert '\n' not in str(error)
+    assert refused > len(content) // 7 / 2
+
+
+@pytest.mark.parametrize(
+    ('content', 'found'),
+    [
+        ({'state_dict': None}, "'state_dict' that is None"),
+        ({'state_dict': 'abc'}, "'state_dict' that is a str"),
+        ({'state_dict': [1]}, "'state_dict' that is a list"),
+        ({'state_dict': {1: torch.zeros(1)}}, 'the key 1'),
+        ({'state_dict': {}, 'ema_state_dict': {(1, 2): 3}}, r'the key \(1, 2\)'),
+        ({1: torch.zeros(1)}, 'the key 1'),
+        ({'model': 5}, "'model' that is a int"),
+        ({'model': {None: 5}}, 'the key None'),
+        ({'model': {}, 'bert_model': 5}, "'bert_model' that is a int"),
+        ({'state_dict': {}, 'meta': 'x'}, "'meta' that is a str"),
+        ({'state_dict': {}, 'message_hub': [1]}, "'message_hub' that is a list"),
+    ],
+)
+def test_parts_of_another_kind_are_refused(tmp_path, content, found):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(UserInputError, match=f'a.pth: found {found}, expected'):
+        load_checkpoint_file(tmp_path / 'a.pth')
+
+
+def test_mmengine_replaces_files_as_a_whole(tmp_path):
+    """A checkpoint that the disk does not take leaves the old one, and nothing half-written."""
+    path = tmp_path / 'new' / 'epoch_1.pth'
+    save_checkpoint({'state_dict': {'w': torch.ones(2)}}, str(path))
+    assert load_checkpoint_file(path)['state_dict']['w'].tolist() == [1, 1]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, limits[1]))
+    try:
+        with pytest.raises(OSError) as error:
+            save_checkpoint({'state_dict': {'w': torch.zeros(9999)}}, str(path))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert error.value.filename == str(path)
+    assert load_checkpoint_file(path)['state_dict']['w'].tolist() == [1, 1]
+    Config({'a': 1}).dump(tmp_path / 'new' / 'c.py')
+    dump({'b': 2}, tmp_path / 'new' / 'd.json')
+    assert Config.fromfile(tmp_path / 'new' / 'c.py').a == 1
+    assert sorted(p.name for p in path.parent.iterdir()) == ['c.py', 'd.json', 'epoch_1.pth']

@@ -29,6 +29,7 @@ def test_how_many():
     assert len(seqtr) == 18
     assert tiny <= PATHS.keys()
     assert len([name for name in PATHS if PATHS[name].parent == ROOT / 'extended/ablation']) == 10
+    assert len([name for name in PATHS if 'rcnn' in name]) == 11
     assert len(PATHS) == len([p for p in ROOT.rglob('*.py') if '_base_' not in p.parts]), (
         'two files of one name'
     )
@@ -113,7 +114,31 @@ def test_tests_are_in_the_original_frame(name):
         assert dataset.test_mode and dataset.group_by == 'image'
 
 
-@pytest.mark.parametrize('name', [name for name in PATHS if re.search(r'_m\d+', name)])
+FEW_INSTANCES = [name for name in PATHS if re.search(r'rcnn.*_m\d+', name)]
+
+
+@pytest.mark.parametrize('name', FEW_INSTANCES)
+def test_ratio_of_instances(name):
+    """A config with few masks is its parent with another file to train on, in one line."""
+    ratio = int(re.search(r'_m(\d+)', name)[1])
+    ours, parent = load(name).to_dict(), load(re.sub(r'_m\d+(-no-boxes)?', '', name)).to_dict()
+    assert PATHS[name].read_text().count(f'_sample_{ratio}.json') == 1
+    train, full = ours['train_dataloader']['dataset'], parent['train_dataloader']['dataset']
+    assert train.pop('ann_file') == full.pop('ann_file').removesuffix('.json') + f'_sample_{ratio}.json'
+    assert train.pop('require_masks', False) == ('no-boxes' in name)
+    assert ours == parent
+    assert train['type'] == 'CocoInstanceDataset'
+    assert ours['model']['roi_head']['mask_head']['type'] == 'PartialMaskHead'
+
+
+def test_how_many_of_instances():
+    """COCO and a small one for each of Mask R-CNN and the cascade, and an ablation."""
+    assert len(FEW_INSTANCES) == 5
+
+
+@pytest.mark.parametrize(
+    'name', [name for name in PATHS if re.search(r'_m\d+', name) and name not in FEW_INSTANCES]
+)
 def test_ratio(name):
     """The ratio of the name is that of the annotation file, in one line of the config."""
     ratio, kind = re.search(r'_m(\d+)(-pseudo|-retrain)?', name).groups()
@@ -132,11 +157,14 @@ def test_ratio(name):
 
 
 def test_load_from():
-    """Each stage starts from the best checkpoint of another shipped config, which keeps one."""
+    """Each stage starts from the package's weights, or from the best checkpoint that another config keeps."""
     starts = {name: load(name).load_from for name in PATHS if load(name).get('load_from')}
-    shipped = [name for name, start in starts.items() if is_shipped(start)]
-    assert shipped == ['box-frame_tiny_m05-frozen_refshapes']
-    assert all(shipped_weights(starts.pop(name)).is_file() for name in shipped)
+    shipped = {name: starts.pop(name) for name in list(starts) if is_shipped(starts[name])}
+    assert set(shipped.values()) == {'mmrefseg://rec_tiny_refshapes'}
+    assert shipped_weights('mmrefseg://rec_tiny_refshapes').is_file()
+    trained = {'m100', *(f'm{ratio}{again}' for ratio in ('01', '05', '10') for again in ('', '-retrain'))}
+    for network in ('partial-res', 'box-frame'):
+        assert {f'{network}_tiny_{name}_refshapes' for name in trained} <= shipped.keys()
     for name, start in starts.items():
         before = re.fullmatch(r'work_dirs/(.+)/best\.pth', start)[1]
         assert before in PATHS and before != name

@@ -1,7 +1,10 @@
 """Mirrored images (everything moves together, sentences stay true), and a pseudo mask's own points."""
 
+import random
+
 import numpy as np
 import pytest
+from mmdet.structures.mask import BitmapMasks
 from test_transforms import CODEC, loaded, record
 
 from mmrefseg.codecs.contour_codec import ContourCodec
@@ -112,3 +115,31 @@ def test_a_window_samples_the_mask_anew():
 def test_broken_points_are_one_sentence(points):
     with pytest.raises(UserInputError, match=r'mask_points .* expected finite numbers'):
         loaded(record(1, mask_points=points))
+
+
+@pytest.mark.parametrize('shape', [(10, 20000), (20000, 10), (1, 30000), (1, 1)])
+def test_a_strip_keeps_a_pixel_of_its_shorter_side(shape):
+    """20000 x 10 fitted into 128 x 128 would be 128 x 0.06."""
+    height, width = shape
+    fields = {'bbox': [0, 0, width, height], 'mask': [[0, 0, width, 0, width, height, 0, height]]}
+    mask = np.ones((1, height, width), np.uint8)
+
+    def sample() -> dict:
+        return {
+            'img': np.zeros((height, width, 3), np.uint8),
+            'gt_bboxes': np.array([[0.0, 0, width - 1, height - 1]]),
+            'gt_masks': BitmapMasks(mask, height, width),
+            'gt_has_mask': np.array([True]),
+            'instances': [record(1, **fields)],
+            'rng': random.Random(0),
+        }
+
+    resized = RefResize((128, 128))(sample())
+    expected = max(1, round(height * 128 / max(shape))), max(1, round(width * 128 / max(shape)))
+    assert resized['img'].shape[:2] == resized['img_shape'] == expected
+    assert resized['gt_masks'].masks.shape == (1, *expected) and resized['gt_has_mask'].all()
+    assert resized['scale_factor'] == (expected[1] / width, expected[0] / height) and resized['keep_ratio']
+    for jitter in (0.3, 1.4):
+        step = LargeScaleJitter(out_max_size=128, jitter_min=jitter, jitter_max=jitter)
+        jittered = step(sample())
+        assert min(jittered['img'].shape[:2]) >= 1 and jittered['gt_masks'].masks.any()

@@ -1,5 +1,6 @@
 """RefShapes on disk: formats that agree, determinism, resuming, errors, and the tool as a process."""
 
+import errno
 import json
 import os
 import pickle
@@ -51,6 +52,33 @@ def decode(segmentation, height, width):
 
 def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in Path(folder).rglob('*') if p.is_file()}
+
+
+@pytest.mark.parametrize('other_disk', [False, True])
+def test_links_to_folders_stay(tmp_path, monkeypatch, other_disk):
+    """data/images may be a link to where there is room, made or yet to be made, and so may the set itself."""
+    monkeypatch.setitem(PRESETS, 'mini', MINI)
+    out = tmp_path / 'data'
+    (out / 'annotations').mkdir(parents=True)
+    (out / 'images').symlink_to('../room/images')
+    (tmp_path / 'room/annotations').mkdir(parents=True)
+    (tmp_path / 'room/annotations/old').touch()
+    (out / 'annotations/refshapes_mini').symlink_to('../../room/annotations')
+    if other_disk:
+
+        def rename(source, target):
+            if '.part' in str(source):
+                raise OSError(errno.EXDEV, 'Invalid cross-device link')
+            os.rename(source, target)
+
+        monkeypatch.setattr(Path, 'rename', rename)
+    made = generate('mini', out, num_workers=1, progress=False, overwrite=True)
+    assert (out / 'images').is_symlink() and (out / 'annotations/refshapes_mini').is_symlink()
+    assert len(list((tmp_path / 'room/images/refshapes_mini').glob('*.png'))) == 20
+    names = {path.name for path in (tmp_path / 'room/annotations').iterdir()}
+    assert names == {'instances.json', 'meta.json', 'refer', 'coco'}
+    assert not generate('mini', out, num_workers=1, progress=False).created
+    assert made.created and not list(tmp_path.rglob('.*'))
 
 
 def test_splits_are_complete_and_ids_are_unique(tiny, records):

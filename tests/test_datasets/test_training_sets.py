@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mmrefseg.datasets.converters import mix_datasets, sample_masks
+from mmrefseg.datasets.converters import mix_datasets, sample_coco_masks, sample_masks
 from mmrefseg.utils import UserInputError
 
 
@@ -137,3 +137,66 @@ def test_mixing_leaves_out_what_any_set_tests_on():
     assert [r['data_source'] for r in train] == ['coco'] * 4 + ['flickr'] * 2
     assert set(mixed) == {'train', 'val_refcoco_unc', 'val_refcocog_umd', 'test_flickr30k'}
     assert mixed['val_refcocog_umd'][0]['ref_id'] == 0
+
+
+def make_annotations(count, per_image=3):
+    return [
+        {
+            'id': index,
+            'image_id': index // per_image,
+            'category_id': 1,
+            'bbox': [index % per_image, 1.0, 5, 4],
+            'segmentation': [[float(index), 1000.5, 2, 3, 4, 5]],
+            'area': 1000.5,
+            'iscrowd': 0,
+        }
+        for index in range(count)
+    ]
+
+
+@pytest.mark.parametrize('unit', ['object', 'image'])
+def test_coco_samples_are_nested_ordered_and_physically_without_masks(unit):
+    annotations = make_annotations(300)
+    crowd = {**annotations[0], 'id': 300, 'iscrowd': 1, 'segmentation': {'size': [9, 9], 'counts': [81]}}
+    before = copy.deepcopy([*annotations, crowd])
+    samples = sample_coco_masks([*annotations, crowd], [10, 1, 5], 3, unit)
+    assert [*annotations, crowd] == before
+    kept = {r: {a['id'] for a in each if 'segmentation' in a} - {300} for r, each in samples.items()}
+    assert kept[1] < kept[5] < kept[10]
+    for ratio, sample in samples.items():
+        assert len(kept[ratio]) == 3 * ratio  # of images, all three of their objects
+        assert len({i // 3 for i in kept[ratio]}) == ratio or unit == 'object'
+        assert sample[-1] == crowd, 'a crowd is no object'
+        for annotation, full in zip(sample[:-1], before, strict=False):
+            boxed = {key: value for key, value in full.items() if key != 'segmentation'} | {'area': 20.0}
+            assert annotation == (full if full['id'] in kept[ratio] else boxed)
+    assert samples == sample_coco_masks([*annotations, crowd], [10, 1, 5], 3, unit)
+    assert samples != sample_coco_masks([*annotations, crowd], [10, 1, 5], 4, unit)
+
+
+def test_coco_sample_of_what_has_masks():
+    """Shares are of all objects; those without a mask are never drawn."""
+    annotations = make_annotations(100)
+    for annotation, nothing in zip(annotations[10:], [None, [], {}] * 30, strict=True):
+        annotation['segmentation'] = nothing
+    sample = sample_coco_masks(annotations, [5], 0)[5]
+    assert sum('segmentation' in each for each in sample) == 5
+    assert {each['id'] for each in sample if 'segmentation' in each} < set(range(10))
+    with pytest.raises(UserInputError, match='found 10 objects with masks, expected 20'):
+        sample_coco_masks(annotations, [20], 0)
+
+
+@pytest.mark.parametrize(
+    'broken',
+    [{'bbox': None}, {'bbox': [1, 2, 3]}, {'bbox': [1, 2, '3', 4]}, {'image_id': None}, {'image_id': [1]}],
+)
+def test_coco_annotation_without_box_or_image(broken):
+    annotations = make_annotations(20)
+    annotations[7] |= broken
+    with pytest.raises(
+        UserInputError, match=r"a\.json: found the annotation \{'id': 7, .*expected image_id and"
+    ):
+        sample_coco_masks(annotations, [5], 0, where='a.json')
+    for wrong in (None, {'1': {}}, ['text']):
+        with pytest.raises(UserInputError, match=r'a\.json: found'):
+            sample_coco_masks(wrong, [5], 0, where='a.json')

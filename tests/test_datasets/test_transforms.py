@@ -110,6 +110,9 @@ def write_truncated_png(path, share):
     path.write_bytes(content[: int(share * len(content))])
 
 
+PNG_WITH_IEND_IN_A_TEXT = b'\x89PNG\r\n\x1a\n' + b'\0\0\0\x08tEXtIEND....1234'
+
+
 @pytest.mark.parametrize(
     ('name', 'write', 'expected'),
     [
@@ -120,6 +123,8 @@ def write_truncated_png(path, share):
         ('cut.jpg', lambda path: write_truncated_jpeg(path, 0.7), 'found a truncated image'),
         ('last_bytes.jpg', lambda path: write_truncated_jpeg(path, 0.9999), 'found a truncated image'),
         ('cut.png', lambda path: write_truncated_png(path, 0.7), 'found a truncated image'),
+        ('no_end.png', lambda path: write_truncated_png(path, 0.999), 'found a truncated image'),
+        ('name.png', lambda path: path.write_bytes(PNG_WITH_IEND_IN_A_TEXT), 'found a truncated image'),
     ],
 )
 def test_unusable_image_is_one_sentence(tmp_path, name, write, expected):
@@ -130,6 +135,12 @@ def test_unusable_image_is_one_sentence(tmp_path, name, write, expected):
     message = str(error.value)
     assert str(path) in message and 'ref_id 7' in message and expected in message
     assert 'expected' in message and '\n' not in message
+
+
+@pytest.mark.parametrize('more', [b'\0' * 100, b'PK and a zip file' * 1000])
+def test_a_png_with_bytes_behind_its_end_is_a_png(tmp_path, more):
+    (tmp_path / 'a.png').write_bytes(cv2.imencode('.png', image())[1].tobytes() + more)
+    np.testing.assert_array_equal(LoadRefImage()(to_load(tmp_path / 'a.png'))['img'], image())
 
 
 def test_complete_jpeg_with_a_thumbnail_is_no_error(tmp_path):

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.structures import InstanceData
 from torch import nn
 
-from mmrefseg.engine.hooks import RefVisualizationHook, RichProgressHook
+from mmrefseg.engine.hooks import FiniteLossHook, RefVisualizationHook, RichProgressHook
 from mmrefseg.engine.hooks.checkpoint_hooks import (
     CheckpointCheckHook,
     CheckpointLinkHook,
@@ -139,7 +140,115 @@ def test_resuming_needs_the_optimizer(tmp_path):
     runner = make_runner(tmp_path, model=model, _resume=True)
     with pytest.raises(UserInputError, match='without the state of the optimizer'):
         CheckpointCheckHook().after_load_checkpoint(runner, {'state_dict': model.state_dict()})
-    CheckpointCheckHook().after_load_checkpoint(runner, {'state_dict': model.state_dict(), 'optimizer': {}})
+    runner.optim_wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    CheckpointCheckHook().after_load_checkpoint(runner, training_state(model, runner.optim_wrapper))
+
+
+def training_state(model, wrapper):
+    """What CheckpointHook writes after an epoch of three steps."""
+    hub = {'log_scalars': {}, 'runtime_info': {}, 'resumed_keys': {}}
+    return {
+        'state_dict': model.state_dict(),
+        'optimizer': wrapper.state_dict(),
+        'meta': {'epoch': 1, 'iter': 3, 'seed': 5},
+        'message_hub': hub,
+        'param_schedulers': [{'last_step': 3}],
+    }
+
+
+def adam(model, steps=1, **settings):
+    """An optimizer that has taken steps."""
+    wrapper = OptimWrapper(torch.optim.Adam(model.parameters(), lr=0.1, **settings))
+    for _ in range(steps):
+        wrapper.update_params(sum(parameter.sum() for parameter in model.parameters()))
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    ('change', 'found'),
+    [
+        (lambda state: state.update(optimizer='x'), 'an optimizer that is a str'),
+        (lambda state: state.update(optimizer={}), 'an optimizer without param_groups and state'),
+        (lambda state: state['optimizer'].update(state=None), 'an optimizer without param_groups and state'),
+        (lambda state: state['optimizer'].update(param_groups=[5]), 'an optimizer whose param_groups name'),
+        (
+            lambda state: state['optimizer'].update(param_groups=[]),
+            '0 parameters in 0 groups, this config has 6',
+        ),
+        (lambda state: state['optimizer']['state'].update({0: 'x'}), 'whose state of parameter 0 is a str'),
+        (
+            lambda state: state['optimizer']['state'][2].update(exp_avg=torch.zeros(1)),
+            'an optimizer whose exp_avg of parameter 2 has another shape',
+        ),
+        (
+            lambda state: state.update(
+                optimizer=torch.optim.SGD(network(head=7).parameters(), lr=1, momentum=0.9).state_dict()
+            ),
+            r'another optimizer than the Adam of this config \(betas\)',
+        ),
+        (lambda state: state.update(meta={}), r"meta\['epoch'\] = None, which is no number of epochs"),
+        (
+            lambda state: state['meta'].update(epoch='x'),
+            r"meta\['epoch'\] = 'x', which is no number of epochs",
+        ),
+        (lambda state: state['meta'].update(iter=-1), r"meta\['iter'\] = -1, which is no number of iters"),
+        (lambda state: state['meta'].update(epoch=True), r"meta\['epoch'\] = True"),
+        (lambda state: state['meta'].update(seed='x'), r"meta\['seed'\] = 'x', which is no number"),
+        (lambda state: state.update(param_schedulers=5), 'param_schedulers that are no list of states'),
+        (lambda state: state.update(param_schedulers=[5]), 'param_schedulers that are no list of states'),
+        (lambda state: state['param_schedulers'][0].update(last_step='x'), 'last_step is no number'),
+        (lambda state: state.pop('message_hub'), 'no log of the run'),
+        (lambda state: state.update(message_hub={'log_scalars': 5}), 'no log of the run'),
+    ],
+)
+def test_resuming_needs_a_state_that_fits(tmp_path, change, found):
+    model = network(head=7)
+    runner = make_runner(tmp_path, model=model, _resume=True, optim_wrapper=adam(model))
+    state = training_state(model, adam(model))
+    CheckpointCheckHook().after_load_checkpoint(runner, state)
+    change(state)
+    with pytest.raises(UserInputError, match=f'some.pth: found .*{found}'):
+        CheckpointCheckHook().after_load_checkpoint(runner, state)
+
+
+@pytest.mark.parametrize('training', [True, False])
+@pytest.mark.parametrize(
+    ('value', 'key', 'refused'),
+    [
+        (float('nan'), '1.weight', True),
+        (float('inf'), '1.weight', True),
+        (float('nan'), '1.mean', True),
+        (float('-inf'), '1.mean', False),
+        (1.0, '1.weight', False),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(tmp_path, training, value, key, refused):
+    """A buffer may be infinite on purpose, as masks of an attention are."""
+    model = network(head=7)
+    model[1].register_buffer('mean', torch.zeros(3))
+    loop = object() if training else {'type': 'EpochBasedTrainLoop'}
+    runner = make_runner(tmp_path, model=model, _train_loop=loop)
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    state[key].view(-1)[2] = value
+    if not refused:
+        CheckpointCheckHook().after_load_checkpoint(runner, {'state_dict': state})
+        return
+    found = rf'some.pth: found NaN or infinite weights in 1 of 7 tensors \(the first is {key}\)'
+    for prefix in ('', 'module.'):
+        named = {f'{prefix}{name}': tensor for name, tensor in state.items()}
+        with pytest.raises(UserInputError, match=found):
+            CheckpointCheckHook().after_load_checkpoint(runner, {'state_dict': named})
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_a_loss_that_is_no_number_ends_the_training(tmp_path, value):
+    wrapper = adam(network(head=7))
+    runner = make_runner(tmp_path, epoch=1, iter=6, optim_wrapper=wrapper)
+    FiniteLossHook().after_train_iter(runner, 0, outputs={'loss': torch.tensor(1.0), 'grad_norm': value})
+    losses = {'loss': torch.tensor(value), 'loss_box': torch.tensor(1.0), 'loss_mask': torch.tensor(value)}
+    sentence = f'^epoch 2, step 7: found loss_mask = {value}, expected a finite number; lower .*up to 0.1'
+    with pytest.raises(UserInputError, match=sentence):
+        FiniteLossHook().after_train_iter(runner, 0, outputs=losses)
 
 
 def test_seed_everything_depends_on_every_number():

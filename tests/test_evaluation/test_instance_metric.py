@@ -5,14 +5,21 @@ import json
 import numpy as np
 import pytest
 import torch
+from coco_files import HEIGHT, WIDTH, changed, sound_file
 from mmdet.evaluation import CocoMetric
+from mmengine.logging import MMLogger
 from pycocotools import mask as coco_mask
 from rich.console import Console
 
 from mmrefseg.evaluation.functional.instances import COLUMNS, average_precision
 from mmrefseg.evaluation.metrics.instance_metric import InstanceMetric
 from mmrefseg.evaluation.tables import precision_tables
+<<<<<<< HEAD
+from mmrefseg.structures.masks import to_bitmap
 from mmrefseg.utils import UserInputError
+=======
+from mmrefseg.utils import UserInputError, plain_console
+>>>>>>> aba096b918d8d0616aecd68832cd6523f27cd3d7
 
 
 @pytest.fixture(scope='module')
@@ -174,3 +181,129 @@ def test_wrong_input(ann_file, samples, classes, tmp_path):
     del boxes_only[0]['pred_instances']['masks']
     with pytest.raises(UserInputError, match="set metric='bbox'"):
         evaluate(InstanceMetric(ann_file), boxes_only, classes)
+
+
+<<<<<<< HEAD
+def perfect(content, tmp_path, shape=(HEIGHT, WIDTH), **settings):
+    """The numbers of a file whose objects are the sound one's, for predictions that are these objects."""
+    (tmp_path / 'mine.json').write_text(json.dumps(content))
+    metric = InstanceMetric(str(tmp_path / 'mine.json'), **settings)
+    samples = []
+    for number, image in enumerate(content['images'], 1):
+        objects = [a for a in sound_file()['annotations'] if a['image_id'] == number]
+        masks = np.array([to_bitmap(a['segmentation'], HEIGHT, WIDTH) for a in objects])
+        boxes = [[x, y, x + w, y + h] for x, y, w, h in (a['bbox'] for a in objects)]
+        found = dict(
+            bboxes=torch.tensor(boxes).float(),
+            scores=torch.tensor([0.9, 0.8]),
+            labels=torch.tensor([0, 1]),
+            masks=torch.from_numpy(masks),
+        )
+        samples.append(dict(img_id=image['id'], ori_shape=shape, pred_instances=found))
+    return evaluate(metric, samples, ('bolt', 'nut'))
+
+
+def with_ids(images=lambda id_: id_, categories=lambda id_: id_, annotations=lambda id_: id_):
+    content = sound_file()
+    for image in content['images']:
+        image['id'] = images(image['id'])
+    for category in content['categories']:
+        category['id'] = categories(category['id'])
+    for a in content['annotations']:
+        a.update(
+            id=annotations(a['id']), image_id=images(a['image_id']), category_id=categories(a['category_id'])
+        )
+    return content
+
+
+IDS = {
+    'from 0': lambda id_: id_ - 1,
+    'negative': lambda id_: -id_,
+    'text': lambda id_: f'IMG_{id_:05}',
+    'digits': str,
+    'huge': lambda id_: 10**30 + id_,
+    'mixed': lambda id_: id_ if id_ % 2 else f'x{id_}',
+}
+BACKENDS = ['pycocotools', 'faster-coco-eval']
+
+
+@pytest.mark.parametrize('of', ['annotations', 'images', 'categories'])
+@pytest.mark.parametrize('kind', IDS)
+def test_perfect_whatever_the_ids(kind, of, tmp_path):
+    numbers = perfect(with_ids(**{of: IDS[kind]}), tmp_path)
+    assert numbers['coco/bbox_mAP'] == numbers['coco/segm_mAP'] == 1.0
+    assert numbers['coco/segm_mAP_m'] == 1.0
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_perfect_with_repeated_ids_and_with_none(backend, tmp_path):
+    for ids in (lambda id_: id_ // 3, lambda _: None):
+        numbers = perfect(with_ids(annotations=ids), tmp_path, backend=backend)
+        assert numbers['coco/bbox_mAP'] == numbers['coco/segm_mAP'] == 1.0
+
+
+def test_result_files_have_the_ids_of_the_file(tmp_path):
+    content = with_ids(images=lambda id_: f'IMG_{id_}', categories=lambda id_: f'kind {id_}')
+    perfect(content, tmp_path, outfile_prefix=str(tmp_path / 'out'))
+    lines = json.loads((tmp_path / 'out.segm.json').read_text())
+    assert [line['image_id'] for line in lines] == [f'IMG_{1 + k // 2}' for k in range(8)]
+    assert {line['category_id'] for line in lines} == {'kind 1', 'kind 2'}
+
+
+PEOPLES = {
+    'no area': lambda a: a.pop('area'),
+    'no iscrowd': lambda a: a.pop('iscrowd'),
+    'no box': lambda a: a.pop('bbox'),
+    'corners': lambda a: a.update(bbox=[a['bbox'][0], a['bbox'][1], a['bbox'][0] + 40, a['bbox'][1] + 44]),
+    'flat polygon': lambda a: a.update(segmentation=a['segmentation'][0]),
+    'two names': lambda a: a.update(
+        category_id=3 if a['category_id'] == 2 and a['image_id'] > 2 else a['category_id']
+    ),
+}
+
+
+@pytest.mark.parametrize('kind', PEOPLES)
+def test_perfect_whatever_was_mended(kind, tmp_path):
+    content = changed(PEOPLES[kind])
+    content['categories'].append({'id': 3, 'name': 'nut'})
+    numbers = perfect(content, tmp_path)
+    assert numbers['coco/bbox_mAP'] == numbers['coco/segm_mAP'] == 1.0
+
+
+@pytest.mark.parametrize('size', [(None, None), (WIDTH, HEIGHT), (HEIGHT // 2, WIDTH // 2)])
+def test_sizes_are_those_that_were_tested(size, tmp_path):
+    content = changed(lambda image: image.update(height=size[0], width=size[1]), 'images')
+    numbers = perfect(content, tmp_path)
+    assert numbers['coco/bbox_mAP'] == numbers['coco/segm_mAP'] == 1.0
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_objects_without_a_mask_are_neither_found_nor_missed(backend, tmp_path):
+    """Their boxes count for boxes; for masks, what lies in them does not."""
+    content = sound_file()
+    content['annotations'][1]['segmentation'] = []
+    content['annotations'][4]['segmentation'] = [[1, 1, 2, 2]]
+    numbers = perfect(content, tmp_path, backend=backend)
+    assert numbers['coco/bbox_mAP'] == numbers['coco/segm_mAP'] == 1.0
+    with pytest.raises(UserInputError, match=r"no object with a mask, expected masks.*metric='bbox'"):
+        perfect(changed(lambda a: a.update(segmentation=[])), tmp_path)
+    boxes = perfect(changed(lambda a: a.update(segmentation=[])), tmp_path, metric='bbox')
+    assert boxes['coco/bbox_mAP'] == 1.0
+
+
+def test_nothing_to_score(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(MMLogger, 'warning', lambda _, sentence: said.append(sentence))
+    assert perfect(changed(lambda a: a.update(iscrowd=1)), tmp_path)['coco/segm_mAP'] == -1.0
+    assert 'nothing to score: 8 of 8 objects unusable: 8 marked iscrowd' in said[0]
+    with pytest.raises(UserInputError, match='8 of 8 objects unusable: 8 whose image_id no image has'):
+        perfect(changed(lambda a: a.update(image_id=9)), tmp_path)
+=======
+def test_classes_are_printed_as_they_are_called(capsys):
+    """rich would read [/red] as markup, and :cat: as an emoji."""
+    names = ['[/red]', '[bold]x', ':cat:', 'café']
+    table = precision_tables({'segm_mAP': 0.5, **{f'segm_{name}_mAP': 0.25 for name in names}})[1]
+    plain_console().print(table)
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in names) and printed.count('25.000') == 4
+>>>>>>> aba096b918d8d0616aecd68832cd6523f27cd3d7

@@ -166,3 +166,15 @@ def test_the_file_scores_the_same_to_the_last_digit(tmp_path, protocol, frame):
     pairs = pair_predictions(load_predictions(metric.outfile), annotations_of(samples), 'p', frame=size)
     offline = score_pairs(pairs, protocol).summary
     assert {key: online[f'res/{key}'] for key in KEYS} == {key: offline[key] for key in KEYS}
+
+
+def test_truth_of_masks_alone():
+    """RESMetric scores the masks, whether or not the model predicts boxes; RECMetric says what it lacks."""
+    samples = make_samples()
+    expected = evaluate(RESMetric(), samples)
+    assert expected.pop('res/acc50') > 0
+    for sample in samples:
+        del sample.gt_instances.bboxes
+    assert evaluate(RESMetric(), samples) == expected
+    with pytest.raises(UserInputError, match=r'RECMetric, image 1000.*: found no true boxes'):
+        evaluate(RECMetric(), samples)

@@ -4,11 +4,13 @@ import copy
 import json
 
 import pytest
-from metric_samples import annotations_of, evaluate, make_samples
+from metric_samples import HEIGHT, WIDTH, annotations_of, evaluate, make_samples
 
+from mmrefseg.evaluation.functional.generalized import summarise_generalized
 from mmrefseg.evaluation.functional.protocols import score_pairs
 from mmrefseg.evaluation.metrics.ref_metrics import RECMetric, RESMetric
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
+from mmrefseg.structures.rle import areas, intersection_areas
 from mmrefseg.utils import UserInputError
 
 
@@ -133,8 +135,30 @@ def test_no_target_expressions_are_empty_targets(case):
     assert score_pairs(pairs).rows[0]['iou'] == 0.0 and all(pair.box is None for pair in pairs)
 
 
+@pytest.mark.parametrize('nothing', [None, [], {'size': [HEIGHT, WIDTH], 'counts': [HEIGHT * WIDTH]}])
+def test_null_is_an_empty_mask_where_there_may_be_no_target(case, nothing):
+    """Right for an expression without a target, wrong for one that has one; null boxes count for nothing."""
+    objects, predictions = copy.deepcopy(case)
+    objects[0] = {**objects[0], 'no_target': True}
+    for prediction in predictions:
+        if prediction['ref_id'] in (0, 1):
+            prediction.update(segmentation=nothing, bbox=None)
+    pairs = pair_predictions(predictions, objects, 'p')
+    predicted, targets = [pair.prediction for pair in pairs], [pair.target for pair in pairs]
+    both = intersection_areas(predicted, targets)
+    found = summarise_generalized(both, areas(predicted), areas(targets))
+    with_target = [pair for pair in pairs if pair.ref_id != 0]
+    empty = [pair for pair in with_target if pair.ref_id == 1]
+    assert found['n_acc'] == 100 and len(empty) == len(objects[1]['sent_ids'])
+    assert found['t_acc'] == pytest.approx(100 * (1 - len(empty) / len(with_target)))
+    del predictions[0]['segmentation']
+    with pytest.raises(UserInputError, match=r"1 of .* predictions without 'segmentation'"):
+        pair_predictions(predictions, objects, 'p')
+
+
 def test_frame_sizes():
     assert Frame().size_of(30, 44) == (30, 44)
     assert Frame(640, 640).size_of(427, 640) == (427, 640)
     assert Frame(640, 640).size_of(500, 375) == (640, 480)
+    assert Frame(128, 128).size_of(10, 20000) == (1, 128)
     assert Frame(480, 480, keep_ratio=False).size_of(427, 640) == (480, 480)

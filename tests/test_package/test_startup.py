@@ -99,7 +99,7 @@ LIGHT_ROOMS = [
     'structures.masks', 'structures.boxes', 'datasets.annotations', 'datasets.validation', 'datasets.samples',
     'datasets.fields', 'datasets.images', 'datasets.predicted_pairs', 'datasets.vocabulary',
     'datasets.word_vectors', 'datasets.converters', 'datasets.refshapes', 'datasets.refshapes.render',
-    'evaluation.functional', 'evaluation.prediction_file', 'pseudo_labels', 'utils',
+    'datasets.coco', 'evaluation.functional', 'evaluation.prediction_file', 'pseudo_labels', 'utils',
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from test_tools.conftest import Tools
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 
 STEPS = 20
+IMAGES = ('train2017', 'val2017')
 SMALL = (
     *(f'{split}_dataloader.num_workers=0' for split in ('train', 'val', 'test')),
     *(f'{split}_dataloader.persistent_workers=False' for split in ('train', 'val', 'test')),
@@ -50,8 +51,10 @@ SMALL = (
 def coco(tmp_path_factory, test_data, repo_root):
     """20 steps, and the last ten of them again, resumed from the checkpoint of the tenth."""
     folder = tmp_path_factory.mktemp('tiny_coco')
-    (folder / 'data').mkdir()
-    (folder / 'data/coco').symlink_to(test_data / 'tiny_coco')
+    for part in ('annotations/instances_train2017.json', 'annotations/instances_val2017.json', *IMAGES):
+        place = folder / 'data/coco' / part
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(test_data / 'tiny_coco' / part)
     tools = Tools(folder)
     config = str(repo_root / 'configs/mask_rcnn/mask-rcnn_r50-caffe_fpn_1x_coco.py')
     try:
@@ -93,6 +96,23 @@ def test_resuming(coco):
         assert checkpoint['meta']['iter'] == STEPS
         key = 'roi_head.mask_head.conv_logits.weight'
         assert not torch.equal(checkpoint['state_dict'][key], start[key])
+
+
+def test_objects_with_only_a_box(coco, repo_root):
+    """5 % of the masks, as the tool samples them: every step learns boxes, some learn masks."""
+    coco.tools.succeed(
+        'dataset_converters/sample_masks.py', 'data/coco/annotations/instances_train2017.json', '--ratio', '5'
+    )
+    config = str(repo_root / 'configs/mask_rcnn/mask-rcnn_r50-caffe_fpn_1x_m05_coco.py')
+    options = (
+        *SMALL, 'train_cfg.max_iters=12', 'val_dataloader.dataset.indices=1', 'log_processor.window_size=1',
+    )  # fmt: skip
+    coco.tools.succeed('train.py', config, '--seed', '0', '--work-dir', 'few', '--cfg-options', *options)
+    steps = [line for line in scalars(coco, 'few') if 'loss' in line]
+    assert [line['step'] for line in steps] == list(range(1, 13))
+    assert all(0 < line['loss_cls'] < 100 and 0 < line['loss'] < 100 for line in steps)
+    with_masks = [line['loss_mask'] > 0 for line in steps]
+    assert any(with_masks) and not all(with_masks)
 
 
 def test_evaluation(coco):

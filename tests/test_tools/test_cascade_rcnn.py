@@ -92,6 +92,26 @@ def test_one_process_writes_the_same_lines(two_gpus):
     assert one == [{key: line[key] for key in keys} for line in two if line['image_id'] in images]
 
 
+def test_two_processes_of_which_one_has_no_masks(voc):
+    """Objects with only a box: gradients are averaged over one process with masks and one without."""
+    content = json.loads((voc.folder / 'data/pascal_train.json').read_text())
+    first = content['images'][0]['id']
+    for annotation in content['annotations']:
+        if annotation['image_id'] != first:
+            del annotation['segmentation']
+    (voc.folder / 'data/pascal_train_sample_5.json').write_text(json.dumps(content))
+    log = voc.succeed(
+        *('dist_train.sh', CONFIG.replace('_tiny-voc', '_m05_tiny-voc'), '2', '--seed', '0'),
+        *('--work-dir', 'few', '--cfg-options', *REDUCED, 'train_dataloader.dataset.held_out=0'),
+        *('train_dataloader.dataset.indices=4', 'train_cfg.max_epochs=1', 'train_cfg.val_interval=2'),
+        'default_hooks.logger.interval=1',
+    ).stdout
+    losses = [float(value) for value in re.findall(r's0.loss_mask: (\S+)', log)]
+    assert len(losses) == 2 and losses[0] > 0
+    assert losses[1] == pytest.approx(losses[0] / 2, abs=1e-4), 'the mean of both steps: the second is 0'
+    assert (voc.folder / 'few/epoch_1.pth').is_file()
+
+
 def test_train_evaluate_resume(voc):
     """Twenty iterations with a stop in the middle, and the table of the model zoos."""
     options = ('--work-dir', 'single', '--cfg-options', *REDUCED)

@@ -66,6 +66,29 @@ def test_sampling_seqtrs_file_of_single_sentences(tools, mini, tmp_path):
     assert [(record['ref_id'], record['sent_ids'], record['expressions']) for record in sampled] == ids
 
 
+def test_sampling_a_coco_file(tools, test_data, tmp_path):
+    source = test_data / 'tiny_coco/annotations/instances_train2017.json'
+    full = json.loads(source.read_text())
+    objects = sum(not each['iscrowd'] for each in full['annotations'])
+    done = tools.succeed(SAMPLE, source, '--ratio', '5', '10', '--out-dir', tmp_path)
+    chosen = []
+    for ratio in (5, 10):
+        path, count = tmp_path / f'instances_train2017_sample_{ratio}.json', round(objects * ratio / 100)
+        assert f'{path}: {count} of {objects} objects have a mask' in done.stdout.replace('\n', '')
+        sampled = json.loads(path.read_text())
+        assert (sampled['images'], sampled['categories']) == (full['images'], full['categories'])
+        for annotation, before in zip(sampled['annotations'], full['annotations'], strict=True):
+            assert [annotation[key] for key in ('id', 'bbox')] == [before[key] for key in ('id', 'bbox')]
+        known = [each for each in sampled['annotations'] if 'segmentation' in each and not each['iscrowd']]
+        chosen.append({each['id'] for each in known})
+        meta = json.loads(path.with_suffix('.meta.json').read_text())
+        assert (meta['objects'], meta['masks'], meta['unit']) == (objects, count, 'object')
+        assert 'split' not in meta
+    assert chosen[0] < chosen[1]
+    sentence = tools.fail(SAMPLE, source, '--split', 'val', '--out-dir', tmp_path)
+    assert 'found a COCO file and --split val, expected no split' in sentence
+
+
 def test_verify(tools, mini, tmp_path):
     source = mini / 'refcocog' / 'seqtr_instances.json'
     done = tools.run(VERIFY, source, '--dataset', 'refcocog-umd', '--split', 'val', 'test')

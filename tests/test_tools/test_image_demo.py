@@ -12,6 +12,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmrefseg.apis import InstanceInferencer
+from mmrefseg.visualization.drawing import PREDICTION
 from mmrefseg.visualization.instance_drawing import (
     ColorTracker,
     distinct_colors,
@@ -178,6 +179,21 @@ def test_referring_model(tools, stages):
     with Image.open(tools.folder / 'referred.png') as image:
         assert image.width >= 2 * 420
     assert 'sentences' in tools.fail(DEMO, *arguments)
+
+
+def test_the_threshold_holds_for_sentences(tools, stages):
+    """Below it neither mask nor box is drawn; without it each sentence has its answer."""
+    arguments = ('--config', stages.config('m100'), '--weights', stages.best('m100'), '--input')
+    arguments += ('data/images/refshapes_small/testA_000000.png', '--text', 'the red star', '--output')
+    coloured = {}
+    for threshold in (None, '0', '0.99999'):
+        option = () if threshold is None else ('--confidence-threshold', threshold)
+        tools.succeed(DEMO, *arguments, f'at_{threshold}.png', *option)
+        with Image.open(tools.folder / f'at_{threshold}.png') as image:
+            # The legend below the panel has the colour, too.
+            panel = np.asarray(image.convert('RGB'))[:-40].astype(int)
+        coloured[threshold] = (np.abs(panel - PREDICTION).sum(axis=2) < 30).sum()
+    assert coloured[None] == coloured['0'] > 50 and coloured['0.99999'] == 0, coloured
 
 
 def test_inferencer(weights, images):

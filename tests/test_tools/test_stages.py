@@ -36,7 +36,8 @@ def test_partial_res_starts_from_the_same_comprehension(stages):
         *('train_cfg.max_iters=3', 'train_cfg.val_interval=3'),
         *('default_hooks.checkpoint.interval=3', 'default_hooks.logger.interval=1'),
     )
-    log = stages.tools.succeed('train.py', config, '--work-dir', 'plain', '--cfg-options', *few).stdout
+    command = ('train.py', config, '--work-dir', 'plain', '--load-from', stages.best('rec'))
+    log = stages.tools.succeed(*command, '--cfg-options', *few).stdout
     report = next(line for line in log.splitlines() if 'tensors of the model' in line)
     assert stages.best('rec') in report and '(1 missing, ' in report and ' 1 of another shape)' in report
     assert 'missing: head.task_prompt.weight' in log

@@ -1,6 +1,8 @@
 """Errors of the host packages as one sentence."""
 
 import errno
+import io
+import logging
 
 import pytest
 import torch
@@ -58,8 +60,51 @@ def test_error_of_the_runner(tmp_path):
 
 
 def test_full_disk():
-    with pytest.raises(UserInputError, match='/full/x cannot be written'), one_sentence():
+    sentence = '^/full/x: found a full disk, expected room; make room, or name another place$'
+    with pytest.raises(UserInputError, match=sentence), one_sentence('my.py'):
         raise OSError(errno.ENOSPC, 'No space left on device', '/full/x')
+
+
+class FullDisk(io.StringIO):
+    def write(self, _):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+
+def test_a_log_on_a_full_disk(tmp_path, monkeypatch, capsys):
+    """One sentence, and not a traceback for each line of the log."""
+    monkeypatch.setattr(logging.FileHandler, 'handleError', logging.Handler.handleError)
+    logger = logging.Logger('full')
+    logger.addHandler(logging.FileHandler(tmp_path / 'log'))
+    logger.handlers[0].setStream(FullDisk())
+
+    @tool
+    def main():
+        logger.info('a line')
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == (
+        f'error: {tmp_path / "log"}: found a full disk, expected room; make room, or name another place\n'
+    )
+
+
+class Base:
+    def __init__(self, length=1):
+        pass
+
+
+@MODELS.register_module()
+class HandsOn(Base):
+    def __init__(self, width=1, **kwargs):
+        super().__init__(**kwargs)
+
+
+def test_an_argument_that_a_base_class_does_not_know():
+    MODELS.build(dict(type='HandsOn', length=2))
+    sentence = r"^my\.py: HandsOn takes no argument 'lenght' \(did you mean length\?\); correct the config$"
+    with pytest.raises(UserInputError, match=sentence), one_sentence('my.py'):
+        MODELS.build(dict(type='HandsOn', lenght=2))
 
 
 @pytest.mark.parametrize(
@@ -129,6 +174,8 @@ def test_config_options(tmp_path):
     assert [dataset.get('seed') for dataset in config.train_dataloader.dataset.dataset.datasets] == [9, None]
     with pytest.raises(UserInputError, match='did you mean shapes'):
         load_config(str(path), {'shape': 4})
+    with pytest.raises(UserInputError, match="the config has no 'something'; correct the key"):
+        load_config(str(path), {'something.new': 5})
 
 
 def test_short_names():

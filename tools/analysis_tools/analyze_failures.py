@@ -20,7 +20,7 @@ from mmrefseg.analysis.page import ImageReader, draw_cases, render_page
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.evaluation.functional.protocols import PROTOCOLS
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
-from mmrefseg.utils import UserInputError, atomic_write, cli, load_json, plain_console, track
+from mmrefseg.utils import UserInputError, atomic_write, check_output, cli, load_json, plain_console, track
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -119,6 +119,7 @@ def print_table(study: FailureStudy) -> None:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_output(args.out, '--out', folder=True)
     objects = load_split(args.ann, args.split)
     study = read_study(args, objects)
     sections = []

@@ -18,7 +18,7 @@ from mmrefseg.evaluation.functional.generalized import summarise_generalized
 from mmrefseg.evaluation.functional.protocols import PROTOCOLS, Pair, Scores, score_pairs
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
 from mmrefseg.structures.rle import areas, intersection_areas
-from mmrefseg.utils import UserInputError, atomic_write, cli, csv_cell, dump_json, plain_console
+from mmrefseg.utils import UserInputError, atomic_write, check_output, cli, csv_cell, dump_json, plain_console
 
 KEYS = ('oiou', 'miou', 'p50', 'p60', 'p70', 'p80', 'p90', 'acc50')
 NAMES = {
@@ -88,6 +88,8 @@ def write_rows(rows: list[dict[str, Any]], path: str) -> None:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_output(args.json, '--json')
+    check_output(args.per_expression, '--per-expression')
     objects = load_split(args.ann, args.split)
     predictions = load_predictions(args.predictions)
     frame = Frame(*(args.network_size or ()), keep_ratio=not args.stretch)

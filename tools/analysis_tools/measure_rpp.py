@@ -17,7 +17,7 @@ from mmrefseg.datasets.annotations import load_split
 from mmrefseg.pseudo_labels import projection_term
 from mmrefseg.structures.masks import to_rle
 from mmrefseg.structures.rle import decode_mask, encode_mask, ious
-from mmrefseg.utils import UserInputError, cli, dump_json, plain_console, track
+from mmrefseg.utils import UserInputError, check_output, cli, dump_json, plain_console, track
 
 SHARES = (0.01, 0.02, 0.05, 0.08, 0.12, 0.16)
 MOVES = ((1, 0), (0, 1), (1, 1), (-1, -1))
@@ -114,6 +114,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument('--limit', type=int, default=1000, help='so many objects at most')
     parser.add_argument('--json', help='write the tables here')
     args = parser.parse_args(argv)
+    check_output(args.json, '--json')
     objects = [
         record for record in load_split(args.annotations, args.split) if record.get('mask') is not None
     ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.datasets.word_vectors import SOURCES, find_word_vectors, save_word_vectors
-from mmrefseg.utils import cli
+from mmrefseg.utils import UserInputError, check_output, cli
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,13 +28,20 @@ def parse_args() -> argparse.Namespace:
 @cli
 def main() -> None:
     args = parse_args()
+    for option, least in (('max_tokens', 1), ('min_count', 1)):
+        if getattr(args, option) < least:
+            name = f'--{option.replace("_", "-")}'
+            found = str(getattr(args, option))
+            raise UserInputError.of(name, found, f'at least {least}', 'change it')
+    vectors_out = args.vectors_out or Path(args.out).with_suffix('.npz')
+    check_output(args.out, '--out')
+    check_output(vectors_out if args.vectors else None, '--vectors-out')
     vocabulary = Vocabulary.build(args.ann, args.tokenizer, args.max_tokens, args.min_count, args.splits)
     found = find_word_vectors(args.vectors, vocabulary) if args.vectors else None
     vocabulary.save(args.out)
     print(f'{len(vocabulary)} words -> {args.out}')
     if found:
         table, known = found
-        vectors_out = args.vectors_out or Path(args.out).with_suffix('.npz')
         save_word_vectors(vectors_out, vocabulary, table)
         print(f'vectors of {table.shape[1]} channels, {int(known.sum())} words known -> {vectors_out}')
 

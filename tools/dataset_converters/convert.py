@@ -1,6 +1,7 @@
 """Convert annotations of referring expressions to the working format, or to refer's."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mmrefseg.datasets.converters import (
     read_simrec,
     write_refer,
 )
-from mmrefseg.utils import UserInputError, atomic_write, cli, dump_json
+from mmrefseg.utils import UserInputError, atomic_write, check_output, cli, dump_json
 
 EPILOG = """
 examples
@@ -138,6 +139,8 @@ def report(conversion: Conversion, out: Path) -> None:
         )
     if conversion.mended:
         print(f'{conversion.mended} polygons of fewer than 3 points were dropped')
+    for remark in conversion.remarks:
+        print(f'warning: {remark}', file=sys.stderr)
     if conversion.skipped:
         listing = Path(f'{out}.skipped.txt')
         with atomic_write(listing) as file:
@@ -151,6 +154,9 @@ def report(conversion: Conversion, out: Path) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Convert, report, verify."""
     args = parse_args(argv)
+    check_output(args.out, '--out', folder=args.to == 'refer')
+    if os.sep in args.by:
+        raise UserInputError.of('--by', repr(args.by), 'a part of a file name', f'leave {os.sep!r} out')
     out = Path(args.out)
     conversion = read(args)
     if args.to == 'refer':

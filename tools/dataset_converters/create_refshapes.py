@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from mmrefseg.datasets.refshapes import PRESETS, generate
-from mmrefseg.utils import UserInputError, cli
+from mmrefseg.utils import UserInputError, check_output, cli
 
 EPILOG = """
 what is written (DIR is --out, S is --size)
@@ -60,6 +60,8 @@ def main() -> None:
     args = parse_args()
     if args.workers is not None and args.workers < 1:
         raise UserInputError.of('--workers', str(args.workers), 'at least 1', 'give the number of processes')
+    check_output(args.out, '--out', folder=True)
+    check_output(args.preview, '--preview')
     result = generate(args.size, args.out, args.seed, num_workers=args.workers, overwrite=args.overwrite)
     if not result.created:
         print(f'{result.annotations}: already complete with the same parameters, left alone')

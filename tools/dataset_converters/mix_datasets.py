@@ -4,7 +4,7 @@ import argparse
 
 from mmrefseg.datasets.annotations import load_annotation_file, load_split
 from mmrefseg.datasets.converters import count_objects, mix_datasets
-from mmrefseg.utils import UserInputError, cli, dump_json
+from mmrefseg.utils import UserInputError, check_output, cli, dump_json
 
 EPILOG = """
 The other splits keep their records under names of their own: val_refcoco_unc, testA_refcoco_unc...
@@ -41,6 +41,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Mix, write, report."""
     args = parse_args(argv)
+    check_output(args.out, '--out')
     files, sources = _pairs(args.datasets), _pairs(args.source)
     datasets = {
         name: {

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from mmrefseg.runs.options import check_file
-from mmrefseg.utils import cli
+from mmrefseg.utils import check_output, cli
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -36,6 +36,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_file(args.src, 'weights of BERT')
+    check_output(args.dst, 'DST', folder=True)
     from mmrefseg.checkpoints.from_bert import make_bert_folder  # brings torch
 
     vocab = Path(args.vocab) if args.vocab else Path(args.src).parent / 'vocab.txt'

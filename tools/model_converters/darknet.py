@@ -6,7 +6,7 @@ python tools/model_converters/darknet.py darknet.weights data/weights/darknet53.
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints.converter_options import add_conversion_options
+from mmrefseg.checkpoints.converter_options import add_conversion_options, check_destination
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
@@ -21,6 +21,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     check_file(args.src, "DarkNet's weights")
+    check_destination(args.dst)
     from mmrefseg.checkpoints.conversion_report import write_checkpoint
     from mmrefseg.checkpoints.from_darknet import convert_darknet  # brings torch
 

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mmrefseg.checkpoints.converter_options import add_conversion_options
+from mmrefseg.checkpoints.converter_options import add_conversion_options, check_destination
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
@@ -57,6 +57,7 @@ def expected(checkpoint: 'Detectron2Checkpoint') -> dict[str, tuple[int, ...]]:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_file(args.src, "detectron2's weights")
+    check_destination(args.dst)
     convert(args)
 
 

@@ -11,6 +11,7 @@ import argparse
 
 from mmrefseg.runs.options import KeyValueAction, check_config, check_file
 from mmrefseg.runs.tool_errors import tool
+from mmrefseg.utils import check_output
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_config(args.config)
     check_file(args.src, 'a checkpoint')
+    check_output(args.dst, 'DST')
     from mmrefseg.experiments.export import export_weights  # brings torch
 
     provenance = export_weights(args)

@@ -10,7 +10,7 @@ the folder of tools/model_converters/bert.py for it.
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints.converter_options import REFCOCO_FAMILY, add_conversion_options
+from mmrefseg.checkpoints.converter_options import REFCOCO_FAMILY, add_conversion_options, check_destination
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
@@ -33,6 +33,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_file(args.src, "the original's checkpoint")
+    check_destination(args.dst)
     convert(args)
 
 
@@ -52,9 +53,14 @@ def convert(args: argparse.Namespace) -> None:
         config_beside(args.dst),
         f'{network.original}, weights of {Path(args.src).name}.',
         network.base_config(args.dataset),
-        dict(model=network.config_settings(), load_from='{{ fileDirname }}/' + Path(args.dst).name),
+        dict(
+            **network.dataset_settings(args.dataset),
+            model=network.config_settings(),
+            load_from='{{ fileDirname }}/' + Path(args.dst).name,
+        ),
     )
     print(f'{network.original} -> {args.dst} and {config_beside(args.dst)}')
+    print(f'run it: python tools/test.py {config_beside(args.dst)} {args.dst}')
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from mmrefseg.experiments.stages import run_stages
-from mmrefseg.utils import cli
+from mmrefseg.utils import check_output, cli
 from mmrefseg.utils.places import WEIGHTS
 
 
@@ -33,6 +33,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    check_output(args.folder, '--folder', folder=True)
+    check_output(WEIGHTS, 'weights', folder=True)
     from mmrefseg.experiments.export import shipped_stages  # brings torch
 
     stages = shipped_stages(args.folder, args.seed, WEIGHTS, tuple(args.cfg_options))

@@ -9,7 +9,7 @@ the optimizer's state.
 
 import argparse
 
-from mmrefseg.checkpoints.converter_options import add_conversion_options
+from mmrefseg.checkpoints.converter_options import add_conversion_options, check_destination
 from mmrefseg.runs.options import check_config, check_file
 from mmrefseg.utils import UserInputError, cli
 from mmrefseg.utils.places import shipped
@@ -51,6 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     config = args.config or str(shipped(CONFIG))
     check_file(args.src, 'weights of mmdet 2.x')
+    check_destination(args.dst)
     check_config(config)
     convert(args, config)
 

@@ -7,7 +7,7 @@ python tools/model_converters/seqtr.py det_best.pth checkpoints/seqtr_rec.pth \
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints.converter_options import SEQTR_DATASETS, add_conversion_options
+from mmrefseg.checkpoints.converter_options import SEQTR_DATASETS, add_conversion_options, check_destination
 from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
@@ -44,6 +44,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     check_file(args.src, "the original's checkpoint")
+    check_destination(args.dst)
     vocabulary = None
     if args.vocab:
         vocabulary = Vocabulary.load(args.vocab)

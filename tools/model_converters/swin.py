@@ -10,7 +10,7 @@ result goes with model.backbone.init_cfg=dict(type='Pretrained', checkpoint=DST)
 import argparse
 from pathlib import Path
 
-from mmrefseg.checkpoints.converter_options import add_conversion_options
+from mmrefseg.checkpoints.converter_options import add_conversion_options, check_destination
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
 
@@ -28,6 +28,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_file(args.src, 'weights of Swin')
+    check_destination(args.dst)
     import mmrefseg.registration  # noqa: F401  (brings torch, registers the models)
     from mmrefseg.checkpoints.conversion_report import write_checkpoint
     from mmrefseg.checkpoints.from_swin import convert_swin, read_swin

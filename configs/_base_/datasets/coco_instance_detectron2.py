@@ -28,11 +28,14 @@ test_pipeline = [
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(
-        data_root=data_root, filter_cfg=dict(filter_empty_gt=True, min_size=0), pipeline=train_pipeline
+        type='CocoInstanceDataset',
+        data_root=data_root,
+        filter_cfg=dict(filter_empty_gt=True, min_size=0),
+        pipeline=train_pipeline,
     ),
 )
-val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+val_dataloader = dict(dataset=dict(type='CocoInstanceDataset', data_root=data_root, pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(type='CocoInstanceDataset', data_root=data_root, pipeline=test_pipeline))
 # Exact over any number of processes, under CocoMetric's keys.
 val_evaluator = dict(type='InstanceMetric', ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = dict(type='InstanceMetric', ann_file=data_root + 'annotations/instances_val2017.json')

@@ -21,7 +21,7 @@ test_pipeline = [
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 dataset = dict(
-    type='CocoDataset',
+    type='CocoInstanceDataset',
     data_root=data_root,
     data_prefix=dict(img='images/refshapes_small/'),
     metainfo=metainfo,
@@ -29,7 +29,7 @@ dataset = dict(
 train_dataloader = dict(
     batch_size=8,
     num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=True),
+    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(**dataset, ann_file=ann_folder + 'instances_train.json', pipeline=train_pipeline),
 )
 val_dataloader = dict(

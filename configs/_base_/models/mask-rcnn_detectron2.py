@@ -32,6 +32,8 @@ model = dict(
             **extractor,
             roi_layer=dict(type='RoIAlign', output_size=14, sampling_ratio=0, aligned=True),
         ),
+        # the same where every object has a mask; others teach box and class
+        mask_head=dict(type='PartialMaskHead'),
     ),
     train_cfg=dict(
         rpn=dict(assigner=dict(type='Detectron2Assigner')),

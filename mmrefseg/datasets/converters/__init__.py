@@ -15,7 +15,7 @@ from .conversion import (
 from .json_lines import read_json_lines
 from .reasonseg import read_reasonseg
 from .refer import read_grefcoco, read_refer, write_refer
-from .training_sets import guess_source, mix_datasets, sample_masks
+from .training_sets import guess_source, mix_datasets, sample_coco_masks, sample_masks
 
 __all__ = [
     'PUBLISHED',
@@ -36,6 +36,7 @@ __all__ = [
     'read_refer',
     'read_simrec',
     'read_size',
+    'sample_coco_masks',
     'sample_masks',
     'write_refer',
 ]

@@ -4,10 +4,14 @@ import os
 from collections import Counter
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ...structures.boxes import box_union
+from ...structures.masks import bounds
 from ...structures.polygons import has_three_points
 from ...utils import UserInputError
 from ..annotations import load_annotation_file, normalize_records
+from ..coco import boxes as coco_boxes
 from ..validation import box_problem, named, validate_record
 
 
@@ -25,6 +29,7 @@ class Conversion:
         self.splits: dict[str, list[dict]] = {}
         self.skipped: list[str] = []
         self.mended = 0
+        self.remarks: list[str] = []
         self._seen: dict[str, set[int]] = {}
 
     def add(self, split: str, record: dict[str, Any], where: str) -> None:
@@ -81,6 +86,8 @@ class Conversion:
             raise UserInputError.of(where, f'no records{tail}', 'at least one', 'check the source')
         for split, records in self.splits.items():
             self.splits[split] = normalize_records(records, f'{where} [{split}]', self.skip)
+        everything = [record for records in self.splits.values() for record in records]
+        self.remarks = [f'{where}: {remark}' for remark in disagreements(everything)]
         return self
 
     def _mend(self, record: dict[str, Any]) -> None:
@@ -90,6 +97,24 @@ class Conversion:
             if parts and len(parts) < len(mask):
                 self.mended += len(mask) - len(parts)
                 record['mask'] = parts
+
+
+def disagreements(records: list[dict]) -> list[str]:
+    """What boxes and masks of sound records say against one another; nothing where they agree.
+
+    A box is taken as it is, but one of corners [x1, y1, x2, y2] passes every other check.
+    """
+    both = [record for record in records if record.get('mask') is not None and not record.get('no_target')]
+    sizes = np.array([(record['width'], record['height']) for record in both], np.float64).reshape(-1, 2)
+    outlines = [bounds(record['mask'], int(record['height']), int(record['width'])) for record in both]
+    boxes = coco_boxes.read_boxes([record['bbox'] for record in both], np.reshape(outlines, (-1, 4)), sizes)
+    if boxes.remark:
+        return [f'{boxes.remark}; they were kept as they are']
+    count, first = int(boxes.disagree.sum()), int(boxes.disagree.argmax()) if len(both) else 0
+    if not count:
+        return []
+    example = f'the first is ref_id {both[first]["ref_id"]}'
+    return [f'boxes and masks of {count} of {len(both)} objects disagree (IoU below 0.5; {example})']
 
 
 def read_boxes(box: Any, height: int, width: int, where: str) -> dict[str, Any]:

@@ -63,6 +63,58 @@ def sample_masks(
     return sampled
 
 
+def sample_coco_masks(
+    annotations: list[dict],
+    ratios: Sequence[float],
+    seed: int,
+    unit: str = 'object',
+    where: str = 'annotations',
+) -> dict[float, list[dict]]:
+    """As :func:`sample_masks`, of the annotations of a COCO file.
+
+    Regions that hold many objects (``iscrowd``) are no objects: they do not count and stay as they are.
+
+    Args:
+        annotations: With ``image_id`` and ``bbox``; those with a ``segmentation`` are drawn from.
+        ratios: See :func:`sample_masks`.
+        seed: See :func:`sample_masks`.
+        unit: See :func:`sample_masks`; images are those that have an object.
+        where: The file, for messages.
+
+    Returns:
+        For each ratio the annotations in their order; a withheld one lacks ``segmentation`` and all that
+        follows from it, and its ``area`` is its box's.
+
+    Raises:
+        UserInputError: As :func:`sample_masks`, or if an annotation has no image or no box.
+    """
+    if not isinstance(annotations, list):
+        raise UserInputError.of(where, f'a {type(annotations).__name__}', 'a list of annotations', 'mend it')
+    for annotation in annotations:
+        _check_annotation(annotation, where)
+    objects = [index for index, each in enumerate(annotations) if not each.get('iscrowd')]
+    records = [
+        {**annotations[index], 'mask': annotations[index].get('segmentation') or None} for index in objects
+    ]
+    sampled = {}
+    for ratio, sample in sample_masks(records, ratios, seed, unit, where).items():
+        sampled[ratio] = list(annotations)
+        for index, record in zip(objects, sample, strict=True):
+            if record.get('mask') is None:
+                width, height = record['bbox'][2:]
+                sampled[ratio][index] = {**_withhold(record), 'area': width * height}
+    return sampled
+
+
+def _check_annotation(annotation: Any, where: str) -> None:
+    box = annotation.get('bbox') if isinstance(annotation, dict) else None
+    numbers = isinstance(box, list) and len(box) == 4 and all(isinstance(x, int | float) for x in box)
+    if not numbers or not isinstance(annotation.get('image_id'), int | str):
+        raise UserInputError.of(
+            where, f'the annotation {str(annotation)[:80]}', 'image_id and bbox [x, y, w, h]', 'mend it'
+        )
+
+
 def _check(ratios: Sequence[float], unit: str) -> None:
     for ratio in ratios:
         if not 0 < ratio <= 100:

@@ -6,6 +6,7 @@ of a small set are those of a large one with the same rules.
 """
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import random
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from mmrefseg.utils import UserInputError, dump_json, load_json, progress_bar
+from mmrefseg.utils import UserInputError, atomic_write, dump_json, load_json, make_folder, progress_bar
 
 from . import writers
 from .expressions import VOCABULARY, describe_scene
@@ -160,7 +161,7 @@ def _locked(part: Path, parameters: dict) -> Iterator[None]:
     """Hold the folder of unfinished work; empty it first if it has other parameters."""
     import fcntl
 
-    part.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(part.parent)
     with open(part.with_suffix('.lock'), 'w') as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,8 +228,10 @@ def _make_chunk(preset: Preset, seed: int, part: Path, split: str, start: int, s
     for index in range(start, stop):
         pixels, image = make_image(seed, split, index, preset)
         path = part / 'images' / image['file_name']
-        if not cv2.imwrite(str(path), np.ascontiguousarray(pixels[..., ::-1]), PNG_LEVEL):
-            raise OSError(f'{path}: the image could not be written; is the disk full?')
+        # not cv2.imwrite, which does not say why it fails
+        _, content = cv2.imencode('.png', np.ascontiguousarray(pixels[..., ::-1]), PNG_LEVEL)
+        with atomic_write(path, 'wb') as file:
+            file.write(content)
         images.append(image)
     dump_json(images, _chunk_file(part, split, start))
     return stop - start
@@ -255,13 +258,22 @@ def _write_annotations(preset: Preset, parameters: dict, part: Path) -> dict[str
 
 
 def _move(source: Path, target: Path) -> None:
-    """Put a folder in place of another, if there is one."""
+    """Put a folder in place of another, if there is one; a symbolic link stays, also to another disk."""
     if not source.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    old = target.with_name(f'.{target.name}.old')
-    shutil.rmtree(old, ignore_errors=True)
+    target = Path(os.path.realpath(target))
+    make_folder(target.parent)
+    old, new = (target.with_name(f'.{target.name}.{word}') for word in ('old', 'new'))
+    for folder in (old, new):
+        shutil.rmtree(folder, ignore_errors=True)
+    try:
+        source.rename(new)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        shutil.copytree(source, new)
     if target.exists():
         target.rename(old)
-    source.rename(target)
+    new.rename(target)
+    shutil.rmtree(source, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)

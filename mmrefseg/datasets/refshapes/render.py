@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from mmrefseg.structures.masks import to_bitmap
-from mmrefseg.utils import UserInputError, load_json
+from mmrefseg.utils import UserInputError, atomic_write, load_json
 
 from .scene import Scene, SceneObject
 from .shapes import COLORS
@@ -163,9 +163,9 @@ def draw_preview(
         axes = figure.add_axes(box)
         axes.set_title(name, fontsize=9, color='0.4', pad=3)
         _draw_image(axes, cv2.imread(str(image_dir / name))[..., ::-1], records)
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        figure.savefig(target)
+        with atomic_write(target, 'wb') as file:
+            figure.savefig(file, format=target.suffix[1:] or 'png')
     except ValueError as error:
         raise UserInputError.of(str(target), str(error), 'an image file', 'end its name in .png') from None
 

@@ -4,6 +4,7 @@ from ... import compat  # noqa: F401  isort: skip  (before anything imports mmde
 from .formatting import EncodeContour, PackRefInputs
 from .geometry import LargeScaleJitter, RefFlip, RefResize
 from .loading import DrawExpression, LoadRefAnnotations, LoadRefImage
+from .orientation import MatchRecordedSize
 
 __all__ = [
     'DrawExpression',
@@ -11,6 +12,7 @@ __all__ = [
     'LargeScaleJitter',
     'LoadRefAnnotations',
     'LoadRefImage',
+    'MatchRecordedSize',
     'PackRefInputs',
     'RefFlip',
     'RefResize',

@@ -6,8 +6,10 @@ from .checkpoint_hooks import (
     begin_metrics,
     compare_state_dicts,
     link_file,
+    refuse_broken_weights,
 )
 from .epoch_hooks import DatasetEpochHook, EpochSeedHook, seed_everything, set_dataset_epoch
+from .finite_loss_hook import FiniteLossHook
 from .rich_progress_hook import RichProgressHook
 from .train_only_hook import TrainOnlyHook
 from .visualization_hook import RefVisualizationHook
@@ -17,6 +19,7 @@ __all__ = [
     'CheckpointLinkHook',
     'DatasetEpochHook',
     'EpochSeedHook',
+    'FiniteLossHook',
     'KeyReport',
     'NameCheckpointHook',
     'RefVisualizationHook',
@@ -25,6 +28,7 @@ __all__ = [
     'begin_metrics',
     'compare_state_dicts',
     'link_file',
+    'refuse_broken_weights',
     'seed_everything',
     'set_dataset_epoch',
 ]

@@ -15,8 +15,10 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
+from ...compat.checkpoint import without_number
 from ...utils import UserInputError, file_sha256
 from ...utils.places import is_shipped, shipped_weights
+from .resume_checks import resume_problem
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,8 @@ class CheckpointCheckHook(Hook):
         training = runner._train_loop is not None and not isinstance(runner._train_loop, dict)
         resuming = training and bool(runner._resume)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        report = compare_state_dicts(model.state_dict(), checkpoint.get('state_dict', checkpoint))
+        state = checkpoint.get('state_dict', checkpoint)
+        report = compare_state_dicts(model.state_dict(), state)
         if training and not resuming:
             share, limit = max(report.model_share, report.checkpoint_share), self.train_share
         else:
@@ -135,13 +138,10 @@ class CheckpointCheckHook(Hook):
                 f'config; expected at least {limit:.0%} to fit; give the checkpoint that belongs to the '
                 f'config ({_first_misfit(report)})'
             )
-        if resuming and 'optimizer' not in checkpoint:
-            raise UserInputError.of(
-                where,
-                'weights without the state of the optimizer',
-                'a checkpoint that training can resume from',
-                'resume from latest.pth, or start anew from these weights with --load-from',
-            )
+        problem = resume_problem(runner, checkpoint) if resuming else None
+        if problem:
+            raise UserInputError.of(where, *problem)
+        refuse_broken_weights(model, state, where)
         if runner.rank == 0:
             details = report.details()
             runner.logger.info(f'{where}: {report}' + (f'\n{details}' if details else ''))
@@ -151,6 +151,30 @@ class CheckpointCheckHook(Hook):
                     f'{where}: its weights were trained with other conventions than those of this config and '
                     f'will not give what they gave; set {" ".join(broken)}'
                 )
+
+
+def refuse_broken_weights(model: torch.nn.Module, state: Mapping, where: str) -> None:
+    """See that the weights that a model takes are numbers.
+
+    Args:
+        model: The model that loads them.
+        state: Name -> tensor; a leading ``module.`` is dropped.
+        where: The file, for the message.
+
+    Raises:
+        UserInputError: If one is NaN, or a parameter infinite.
+    """
+    parameters = {name for name, _ in model.named_parameters()}
+    taken = {key.removeprefix('module.'): value for key, value in state.items()}
+    taken = {key: taken[key] for key in model.state_dict() if key in taken}
+    broken = without_number(taken, parameters)
+    if broken:
+        raise UserInputError.of(
+            where,
+            f'NaN or infinite weights in {len(broken)} of {len(taken)} tensors (the first is {broken[0]})',
+            'numbers',
+            'use an earlier checkpoint: its training had failed when it was written',
+        )
 
 
 def broken_conventions(model: torch.nn.Module, conventions: Mapping[str, object]) -> list[str]:
@@ -264,7 +288,7 @@ def link_file(target: Path, name: Path) -> bool:
     """
     if name.exists() and (name.samefile(target) or _is_copy(name, target)):
         return False
-    temporary = name.with_name(f'.{name.name}.{os.getpid()}')
+    temporary = name.with_name(f'.{name.name}.tmp')  # one name: what a killed run has left goes here
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
     try:

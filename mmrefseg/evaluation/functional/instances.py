@@ -31,6 +31,7 @@ BACKENDS = {
     'faster-coco-eval': ('faster_coco_eval', 'faster_coco_eval', 'COCOeval_faster'),
 }
 IOU_TYPES = ('bbox', 'segm')
+Id = int | str
 
 
 @dataclass(frozen=True)
@@ -44,21 +45,25 @@ class AveragePrecision:
     """
 
     columns: dict[str, float]
-    per_category: dict[int, float]
+    per_category: dict[Id, float]
 
 
 def average_precision(
     truth: Mapping[str, Any],
     detections: Sequence[Mapping[str, Any]],
     iou_type: str,
-    image_ids: Iterable[int] | None = None,
-    category_ids: Iterable[int] | None = None,
+    image_ids: Iterable[Id] | None = None,
+    category_ids: Iterable[Id] | None = None,
     backend: str = 'pycocotools',
 ) -> AveragePrecision:
     """Score detections against the annotations of a COCO file.
 
+    Ids may be any numbers or text (pycocotools, for one, takes an annotation with id 0 for a miss).
+
     Args:
-        truth: Content of the annotation file: ``images, annotations, categories``.
+        truth: Content of the annotation file: ``images, annotations, categories``. For ``'segm'``, an
+            annotation without a ``segmentation`` is neither to be found nor to be missed: a detection inside
+            its box does not count.
         detections: ``{image_id, category_id, score, bbox or segmentation}`` each; ``bbox`` is xywh in pixels,
             ``segmentation`` an RLE. The hundred best of an image and category count.
         iou_type: ``'bbox'`` or ``'segm'``, by which the size of a detection is its mask's too.
@@ -70,33 +75,61 @@ def average_precision(
         UserInputError: For another backend or one that is not installed, or a detection on an unknown image.
     """
     coco_module, evaluator = _load_backend(backend)
-    images = {image['id'] for image in truth['images']}
-    chosen = sorted(images if image_ids is None else image_ids)
-    strangers = {detection['image_id'] for detection in detections} - images
+    images = _numbered(image['id'] for image in truth['images'])
+    categories = _numbered(category['id'] for category in truth['categories'])
+    strangers = {detection['image_id'] for detection in detections} - images.keys()
     if strangers:
         raise UserInputError.of(
             'detections',
-            f'image_id {min(strangers)}',
+            f'image_id {next(iter(_numbered(strangers)))}',
             'the images of the annotation file',
             'check that both belong to the same data',
         )
-    names = [category['id'] for category in truth['categories']]
-    categories = sorted(names if category_ids is None else category_ids)
-    scored = _stripped(iou_type, detections)
+    chosen = sorted(images.values() if image_ids is None else [images[id_] for id_ in image_ids])
+    wanted = _numbered(categories if category_ids is None else category_ids)
+    numbered = _renumbered(truth, images, categories, iou_type)
+    scored = [_stripped(detection, images, categories, iou_type) for detection in detections]
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        targets = _coco(coco_module, truth)
-        found = targets.loadRes(scored) if scored else _coco(coco_module, {**truth, 'annotations': []})
+        targets = _coco(coco_module, numbered)
+        found = targets.loadRes(scored) if scored else _coco(coco_module, {**numbered, 'annotations': []})
         run = evaluator(targets, found, iou_type)
         run.params.imgIds = chosen
-        run.params.catIds = categories
+        run.params.catIds = [categories[id_] for id_ in wanted]
         run.evaluate()
         run.accumulate()
     # thresholds x recalls x categories x sizes, at the last limit (a hundred detections). pycocotools adds
     # 2.2e-16 to a number of detections before it divides, faster-coco-eval does not: rounded, both are equal.
     precision = np.round(np.ascontiguousarray(run.eval['precision'][..., -1]), 14)
     summary = {name: _mean(precision[rows, :, :, size]) for name, (rows, size) in COLUMNS.items()}
-    per_category = {id_: _mean(precision[:, :, place, 0]) for place, id_ in enumerate(categories)}
+    per_category = {id_: _mean(precision[:, :, place, 0]) for place, id_ in enumerate(wanted)}
     return AveragePrecision(summary, per_category)
+
+
+def _numbered(ids: Iterable[Id]) -> dict[Id, int]:
+    """Each id's number from 1 on: numbers in their order, then text."""
+    ordered = sorted(set(ids), key=lambda id_: (isinstance(id_, str), id_))
+    return {id_: number for number, id_ in enumerate(ordered, 1)}
+
+
+def _renumbered(
+    truth: Mapping[str, Any], images: Mapping[Id, int], categories: Mapping[Id, int], iou_type: str
+) -> dict[str, Any]:
+    """The ground truth with ids that every backend takes; the evaluation may add keys to its entries."""
+    annotations = []
+    for annotation in truth.get('annotations', ()):
+        image, category = images.get(annotation['image_id']), categories.get(annotation['category_id'])
+        if image is None or category is None:
+            continue
+        mine = {**annotation, 'id': len(annotations) + 1, 'image_id': image, 'category_id': category}
+        if iou_type == 'segm' and not mine.get('segmentation'):
+            x, y, w, h = mine['bbox']
+            mine |= {'segmentation': [[x, y, x + w, y, x + w, y + h, x, y + h]], 'iscrowd': 1}
+        annotations.append(mine)
+    return {
+        'images': [{**image, 'id': images[image['id']]} for image in truth['images']],
+        'categories': [{**category, 'id': categories[category['id']]} for category in truth['categories']],
+        'annotations': annotations,
+    }
 
 
 def _load_backend(name: str) -> tuple[ModuleType, type]:
@@ -117,18 +150,24 @@ def _load_backend(name: str) -> tuple[ModuleType, type]:
 
 
 def _coco(module: ModuleType, content: Mapping[str, Any]) -> Any:
-    """A COCO object of what a file holds; the evaluation adds keys to the annotations of its own copy."""
+    """A COCO object of what a file holds."""
     coco = module.COCO()
-    coco.dataset = {**content, 'annotations': copy.deepcopy(content.get('annotations', []))}
+    coco.dataset = content
     coco.createIndex()
     return coco
 
 
-def _stripped(iou_type: str, detections: Sequence[Mapping[str, Any]]) -> list[dict]:
-    """Copies with what ``iou_type`` is about: a box beside a mask would decide about its size."""
+def _stripped(
+    detection: Mapping[str, Any], images: Mapping[Id, int], categories: Mapping[Id, int], iou_type: str
+) -> dict:
+    """A copy with what ``iou_type`` is about: a box beside a mask would decide about its size."""
     shape = 'segmentation' if iou_type == 'segm' else 'bbox'
-    keys = ('image_id', 'category_id', 'score', shape)
-    return [{key: copy.copy(detection[key]) for key in keys} for detection in detections]
+    return {
+        'image_id': images[detection['image_id']],
+        'category_id': categories[detection['category_id']],
+        'score': detection['score'],
+        shape: copy.copy(detection[shape]),
+    }
 
 
 def _mean(precision: np.ndarray) -> float:

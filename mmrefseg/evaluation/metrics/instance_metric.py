@@ -9,6 +9,8 @@ from mmdet.structures.mask import encode_mask_results
 from mmengine.fileio import get_local_path
 from mmengine.logging import MMLogger
 
+from ...datasets.coco import CheckedCoco, check_coco
+from ...datasets.coco.tables import check_layout
 from ...utils import UserInputError, load_json
 from ..functional.instances import IOU_TYPES, average_precision
 from ..submission import check_keys, result_records, write_results
@@ -21,9 +23,10 @@ class InstanceMetric(UncutMetric):
 
     Keys: ``coco/bbox_mAP coco/bbox_mAP_50 coco/bbox_mAP_75 coco/bbox_mAP_s coco/bbox_mAP_m coco/bbox_mAP_l``
     and the same with ``segm``; with ``classwise`` also ``coco/segm_<name of the class>_mAP``. It takes the
-    place of mmdet's CocoMetric and differs in five ways: numbers are not rounded; every image counts once,
+    place of mmdet's CocoMetric and differs in six ways: numbers are not rounded; every image counts once,
     whatever a sampler pads; only images that were tested count, so that the dataset may be a part of the
-    annotation file; ids of categories are found by name; files are sorted, free of repetitions and atomic.
+    annotation file; ids of categories are found by name; files are sorted, free of repetitions and atomic;
+    the annotation file is checked, mended and counted as :class:`CocoInstanceDataset` does it.
 
     Args:
         ann_file: COCO annotation file. With ``format_only`` it needs no annotations.
@@ -39,7 +42,8 @@ class InstanceMetric(UncutMetric):
         **kwargs: ``collect_device``, ``collect_dir``, ``prefix`` of mmengine's BaseMetric.
 
     Raises:
-        UserInputError: For arguments that do not fit, or an annotation file without what is needed.
+        UserInputError: For arguments that do not fit, or an annotation file without what is needed, or of
+            which no object can be used.
     """
 
     default_prefix = 'coco'
@@ -79,19 +83,24 @@ class InstanceMetric(UncutMetric):
         self.backend = backend
         self.ann_file = ann_file
         with get_local_path(ann_file, backend_args=backend_args) as path:
-            self.truth = load_json(path)
-        self._check_truth()
+            self._content = load_json(path)
+        todo = 'use --format-only, or a file with ground truth'
+        check_layout(self._content, ann_file, None if format_only else todo)
+        self._sizes: dict[int | str, tuple[int, int]] = {}
+        self.truth = self._checked_truth().content
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the predictions of one batch, one item per image, masks as run lengths."""
         for sample in data_samples:
             found = sample['pred_instances']
             masks = found.get('masks')
+            size = sample.get('ori_shape')
             if masks is not None:
                 masks = encode_mask_results(masks.detach().cpu().numpy())
             scores = found['scores'].cpu().numpy()
             item = dict(
                 image_id=sample['img_id'],
+                size=None if size is None else tuple(map(int, size[:2])),
                 boxes=found['bboxes'].cpu().numpy(),
                 scores=scores,
                 labels=found['labels'].cpu().numpy(),
@@ -104,13 +113,15 @@ class InstanceMetric(UncutMetric):
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
         """Collected items -> the columns; writes the result files if they are wanted."""
         images = {item['image_id']: item for item in results}  # a sampler's padding repeats images
-        items = [images[image_id] for image_id in sorted(images)]
+        items = [images[id_] for id_ in sorted(images, key=lambda id_: (isinstance(id_, str), id_))]
         ids = self.category_ids()
         lines = {'bbox': self._records(items, ids, masks=False)}
         if items and all(item['masks'] is not None for item in items):
             lines['segm'] = self._records(items, ids, masks=True)
         if self.outfile_prefix is not None:
             self._write(lines)
+        if not self.format_only:
+            self._take_sizes(items)
         metrics: dict[str, float] = {}
         for kind in () if self.format_only else self.metrics:
             if kind not in lines:
@@ -141,17 +152,42 @@ class InstanceMetric(UncutMetric):
             )
         return [by_name[name] for name in self.dataset_meta['classes']]
 
-    def _check_truth(self) -> None:
-        content = self.truth if isinstance(self.truth, dict) else {}
-        for key, todo in (
-            ('images', 'check the path'),
-            ('categories', 'check the path'),
-            ('annotations', 'use --format-only, or a file with ground truth'),
-        ):
-            if key not in content and not (self.format_only and key == 'annotations'):
+    def _checked_truth(self) -> CheckedCoco:
+        """The annotation file, mended; what is unusable is said, and an error if it is everything."""
+        checked = check_coco(self._content, self.ann_file, sizes=self._sizes)
+        if self.format_only or (checked.unsized and not self._sizes):
+            return checked  # nothing is scored; or the sizes come with the predictions
+        logger = MMLogger.get_current_instance()
+        for sentence in checked.sentences():
+            logger.warning(sentence)
+        if checked.num_objects and checked.num_crowds == len(checked.annotations):
+            sentence = f'nothing to score: {checked.unusable_sentence()}'
+            if not checked.annotations:
                 raise UserInputError.of(
-                    self.ann_file, f'no {key!r}', 'a COCO annotation file with them', todo
+                    self.ann_file, sentence, 'objects with a box', 'look at the report of verify_coco.py'
                 )
+            logger.warning(f'{self.ann_file}: {sentence}; AP is -1')
+        if (
+            'segm' in self.metrics
+            and checked.annotations
+            and checked.without_mask.total == len(checked.annotations)
+        ):
+            raise UserInputError.of(
+                self.ann_file, 'no object with a mask', 'masks to score', "set the metric's metric='bbox'"
+            )
+        return checked
+
+    def _take_sizes(self, items: list[dict]) -> None:
+        """Draw the ground truth at the sizes that images were tested at, where the file says otherwise."""
+        tested = {}
+        for item in items:
+            size = tuple(item['masks'][0]['size']) if item['masks'] else item.get('size')
+            if size is not None:
+                tested[item['image_id']] = size
+        known = {image['id']: (image['height'], image['width']) for image in self.truth['images']}
+        if any(known.get(id_) != size for id_, size in tested.items()):
+            self._sizes = tested
+            self.truth = self._checked_truth().content
 
     def _records(self, items: list[dict], category_ids: list[int], masks: bool) -> list[dict]:
         return [

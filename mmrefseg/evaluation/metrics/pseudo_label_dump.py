@@ -103,8 +103,12 @@ class PseudoLabelDump(UncutMetric):
                 record.update(self._checkpoint._asdict())
                 lines.append(json.dumps(record) + '\n')
             self.results.append(sample_ids(sample))
-        file.write(''.join(lines))
-        file.flush()
+        try:
+            file.write(''.join(lines))
+            file.flush()
+        except OSError as error:
+            error.filename = self.outfile  # a full disk names none
+            raise
 
     def compute_metrics(self, results: list) -> dict[str, int]:
         """How many pairs this run has predicted."""

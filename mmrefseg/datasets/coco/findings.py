@@ -1,0 +1,59 @@
+"""What a check has found: counts by reason, with the first places of each."""
+
+from collections.abc import Iterable
+from typing import Any
+
+_NAMED = 3
+_LONGEST_NAME = 40
+
+
+class Findings:
+    """Counts by reason, and the first places where each was found."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._places: dict[str, list[str]] = {}
+
+    def add(self, reason: str, place: Any, count: int = 1) -> None:
+        """Count one more (or ``count`` more), found at ``place`` (an id or a name)."""
+        self.counts[reason] = self.counts.get(reason, 0) + count
+        places = self._places.setdefault(reason, [])
+        if len(places) < _NAMED:
+            places.append(short(place))
+
+    def __bool__(self) -> bool:
+        return bool(self.counts)
+
+    @property
+    def total(self) -> int:
+        """All that was counted."""
+        return sum(self.counts.values())
+
+    def lines(self) -> list[str]:
+        """``3 without a box (7, 9, 12, ...)``, the most frequent first."""
+        ordered = sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        return [f'{count} {reason} ({self._examples(reason, count)})' for reason, count in ordered]
+
+    def __str__(self) -> str:
+        return ', '.join(self.lines())
+
+    def _examples(self, reason: str, count: int) -> str:
+        places = self._places[reason]
+        return ', '.join([*places, '...'] if count > len(places) else places)
+
+
+def short(value: Any) -> str:
+    """A value for a sentence: one line, and not a long one (an id may have thousands of digits)."""
+    if isinstance(value, int) and abs(value) >= 10**_LONGEST_NAME:
+        return 'a number of more than 40 digits'
+    try:
+        text = ' '.join(str(value).split())
+    except (ValueError, RecursionError):  # a long number, or a deep list, within the value
+        return f'a {type(value).__name__}'
+    return text if len(text) <= _LONGEST_NAME else f'{text[: _LONGEST_NAME - 3]}...'
+
+
+def listed(names: Iterable[Any]) -> str:
+    """The first few names with commas."""
+    names = list(names)
+    return ', '.join([*map(short, names[:_NAMED]), *(['...'] if len(names) > _NAMED else [])])
