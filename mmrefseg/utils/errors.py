@@ -150,7 +150,7 @@ class _Brief(reprlib.Repr):
         self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 6
 
     def repr_int(self, value: int, level: int) -> str:
-        # Beyond some thousands of digits Python refuses to write them, as it takes the square of their number.
+        # Beyond some thousands of digits Python refuses to write them: it takes the square of their number.
         bits = value.bit_length()
         return super().repr_int(value, level) if bits < 10_000 else f'a number of {bits} bits'
 
