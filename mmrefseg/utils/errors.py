@@ -150,8 +150,9 @@ class _Brief(reprlib.Repr):
         self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = 6
 
     def repr_int(self, value: int, level: int) -> str:
-        # Python takes the square of their digits for one, and refuses beyond some thousands.
-        return repr(value) if value.bit_length() < 200 else f'a number of {value.bit_length()} bits'
+        # Beyond some thousands of digits Python refuses to write them: it takes the square of their number.
+        bits = value.bit_length()
+        return super().repr_int(value, level) if bits < 10_000 else f'a number of {bits} bits'
 
 
 _BRIEF = _Brief()

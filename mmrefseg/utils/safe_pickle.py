@@ -7,10 +7,12 @@ and refuses everything else before anything is called.
 """
 
 import _codecs
+import contextlib
 import os
 import pickle
+import resource
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +20,9 @@ import numpy as np
 
 from .errors import UserInputError
 
+# An empty dict is one byte of a pickle and 64 of memory; names and numbers take less.
+_BYTES_PER_BYTE = 200
+_SPARE = 1 << 30
 _BUILTINS = {'set': set, 'frozenset': frozenset, 'bytearray': bytearray, 'complex': complex}
 
 
@@ -40,12 +45,12 @@ def load_pickle(path: str | os.PathLike, arrays: bool = False, as_lists: bool = 
     """
     expected = 'plain containers, numbers and text' + (' and arrays' if arrays else '')
     try:
-        with open(path, 'rb') as file:
+        with open(path, 'rb') as file, _bounded_memory(os.fstat(file.fileno()).st_size):
             # Protocols below 3 may come from Python 2, whose str is bytes.
             python2 = not (head := file.read(2)).startswith(b'\x80') or head[1:] < b'\x03'
             file.seek(0)
             data = _PlainUnpickler(file, arrays, encoding='bytes' if python2 else 'ASCII').load()
-        return _Finish(python2, as_lists).finish(data) if python2 or arrays else data
+            return _Finish(python2, as_lists).finish(data) if python2 or arrays else data
     except FileNotFoundError:
         raise UserInputError.of(str(path), 'no such file', 'a pickle', 'check the path') from None
     except IsADirectoryError:
@@ -60,6 +65,29 @@ def load_pickle(path: str | os.PathLike, arrays: bool = False, as_lists: bool = 
     except Exception as error:
         found = f'no readable pickle ({type(error).__name__}: {error})'
         raise UserInputError.of(str(path), found, expected, f'get {Path(path).name} again') from None
+
+
+@contextlib.contextmanager
+def _bounded_memory(size: int) -> Iterator[None]:
+    """Let this process take no more memory than a sound pickle of ``size`` bytes needs.
+
+    Ten bytes of a pickle can ask for gigabytes (a memo's place far away, a bytearray of zeros), and Linux
+    would end the process for it; like this it is a MemoryError. Other systems set no such limit.
+    """
+    try:
+        used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+    except OSError:  # another system than Linux
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = used + _SPARE + _BYTES_PER_BYTE * size
+    resource.setrlimit(
+        resource.RLIMIT_AS, (limit if soft == resource.RLIM_INFINITY else min(soft, limit), hard)
+    )
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 class _RefusedError(Exception):
@@ -154,7 +182,9 @@ def _scalar(dtype: _Dtype, data: bytes = b'') -> Any:
 def _array_of_buffer(data: Any, dtype: _Dtype, shape: tuple, order: str) -> np.ndarray:
     if not isinstance(dtype, _Dtype):
         raise _RefusedError('numpy without a dtype')
-    if not dtype.value.itemsize or 0 in shape:
+    if not dtype.value.itemsize:
+        raise _RefusedError('numpy with values of no size')
+    if 0 in shape:
         return np.zeros(shape, dtype.value)
     return np.frombuffer(data, dtype.value).reshape(shape, order=order).copy(order)
 

@@ -4,6 +4,7 @@ import base64
 import collections
 import os
 import pickle
+import resource
 
 import numpy as np
 import pytest
@@ -178,6 +179,29 @@ def test_no_whole_pickle(tmp_path, content):
     with pytest.raises(UserInputError, match=r'x\.p: found no readable pickle') as error:
         load(tmp_path, content)
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'\x80\x04]r\xff\xff\xff\x7f.',  # a list kept at place 2,147,483,647 of the memo
+        b'(lp4000000000\n.',
+        b'\x80\x04\x8c\x08builtins\x8c\x09bytearray\x93J\xff\xff\xff\x7f\x85R.',
+    ],
+    ids=['memo', 'memo as text', 'bytearray'],
+)
+def test_few_bytes_cannot_take_all_memory(tmp_path, content):
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    with pytest.raises(UserInputError, match=r'x\.p: found no readable pickle \(MemoryError'):
+        load(tmp_path, content)
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_arrays_as_lists(tmp_path):
+    content = pickle.dumps({'a': np.arange(6.0).reshape(2, 3), 'b': [np.float32(0.5), np.str_('é')]}, 2)
+    loaded = load(tmp_path, content, arrays=True, as_lists=True)
+    assert loaded == {'a': [[0, 1, 2], [3, 4, 5]], 'b': [0.5, 'é']}
+    assert [type(value) for value in loaded['b']] == [float, str]
 
 
 def test_no_file(tmp_path):
