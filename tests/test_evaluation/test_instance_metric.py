@@ -14,12 +14,8 @@ from rich.console import Console
 from mmrefseg.evaluation.functional.instances import COLUMNS, average_precision
 from mmrefseg.evaluation.metrics.instance_metric import InstanceMetric
 from mmrefseg.evaluation.tables import precision_tables
-<<<<<<< HEAD
 from mmrefseg.structures.masks import to_bitmap
-from mmrefseg.utils import UserInputError
-=======
 from mmrefseg.utils import UserInputError, plain_console
->>>>>>> aba096b918d8d0616aecd68832cd6523f27cd3d7
 
 
 @pytest.fixture(scope='module')
@@ -183,7 +179,6 @@ def test_wrong_input(ann_file, samples, classes, tmp_path):
         evaluate(InstanceMetric(ann_file), boxes_only, classes)
 
 
-<<<<<<< HEAD
 def perfect(content, tmp_path, shape=(HEIGHT, WIDTH), **settings):
     """The numbers of a file whose objects are the sound one's, for predictions that are these objects."""
     (tmp_path / 'mine.json').write_text(json.dumps(content))
@@ -298,7 +293,8 @@ def test_nothing_to_score(tmp_path, monkeypatch):
     assert 'nothing to score: 8 of 8 objects unusable: 8 marked iscrowd' in said[0]
     with pytest.raises(UserInputError, match='8 of 8 objects unusable: 8 whose image_id no image has'):
         perfect(changed(lambda a: a.update(image_id=9)), tmp_path)
-=======
+
+
 def test_classes_are_printed_as_they_are_called(capsys):
     """rich would read [/red] as markup, and :cat: as an emoji."""
     names = ['[/red]', '[bold]x', ':cat:', 'café']
@@ -306,4 +302,3 @@ def test_classes_are_printed_as_they_are_called(capsys):
     plain_console().print(table)
     printed = capsys.readouterr().out
     assert all(name in printed for name in names) and printed.count('25.000') == 4
->>>>>>> aba096b918d8d0616aecd68832cd6523f27cd3d7

@@ -77,17 +77,14 @@ def read_categories(
             numbered.add(id_)
             mended.add('categories without an id, numbered', name)
         if not isinstance(name, str) or not name:
-            name = str(id_) if name in (None, '') else short(name)
+            name = short(name or id_)
             mended.add('categories whose name is no text', name)
         if id_ in means:
             if of_name.get(name) == means[id_]:
                 continue
-            raise UserInputError.of(
-                where,
-                f'categories {kept[means[id_]]["name"]!r} and {name!r} with one id {short(id_)}',
-                'an id for each',
-                'number the categories and write the annotations again',
-            )
+            found = f'categories {kept[means[id_]]["name"]!r} and {name!r} with one id {short(id_)}'
+            todo = 'number the categories and write the annotations again'
+            raise UserInputError.of(where, found, 'an id for each', todo)
         means[id_] = of_name.setdefault(name, id_)
         if means[id_] != id_:
             mended.add('categories of the same name as others, taken together', name)

@@ -74,7 +74,7 @@ def average_precision(
     Raises:
         UserInputError: For another backend or one that is not installed, or a detection on an unknown image.
     """
-    coco_module, evaluator = _load_backend(backend)
+    coco_and_evaluator = _load_backend(backend)
     images = _numbered(image['id'] for image in truth['images'])
     categories = _numbered(category['id'] for category in truth['categories'])
     strangers = {detection['image_id'] for detection in detections} - images.keys()
@@ -85,24 +85,40 @@ def average_precision(
             'the images of the annotation file',
             'check that both belong to the same data',
         )
-    chosen = sorted(images.values() if image_ids is None else [images[id_] for id_ in image_ids])
+    chosen = sorted(images[id_] for id_ in (images if image_ids is None else image_ids) if id_ in images)
     wanted = _numbered(categories if category_ids is None else category_ids)
     numbered = _renumbered(truth, images, categories, iou_type)
     scored = [_stripped(detection, images, categories, iou_type) for detection in detections]
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        targets = _coco(coco_module, numbered)
-        found = targets.loadRes(scored) if scored else _coco(coco_module, {**numbered, 'annotations': []})
-        run = evaluator(targets, found, iou_type)
-        run.params.imgIds = chosen
-        run.params.catIds = [categories[id_] for id_ in wanted]
-        run.evaluate()
-        run.accumulate()
-    # thresholds x recalls x categories x sizes, at the last limit (a hundred detections). pycocotools adds
-    # 2.2e-16 to a number of detections before it divides, faster-coco-eval does not: rounded, both are equal.
-    precision = np.round(np.ascontiguousarray(run.eval['precision'][..., -1]), 14)
+    chosen_categories = [categories[id_] for id_ in wanted]
+    precision = _precision(coco_and_evaluator, numbered, scored, iou_type, chosen, chosen_categories)
     summary = {name: _mean(precision[rows, :, :, size]) for name, (rows, size) in COLUMNS.items()}
     per_category = {id_: _mean(precision[:, :, place, 0]) for place, id_ in enumerate(wanted)}
     return AveragePrecision(summary, per_category)
+
+
+def _precision(
+    backend: tuple[ModuleType, type],
+    truth: dict[str, Any],
+    detections: list[dict],
+    iou_type: str,
+    image_ids: list[int],
+    category_ids: list[int],
+) -> np.ndarray:
+    """(thresholds, recalls, categories, sizes) precision at the last limit, a hundred detections."""
+    coco_module, evaluator = backend
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+        targets = _coco(coco_module, truth)
+        found = (
+            targets.loadRes(detections) if detections else _coco(coco_module, {**truth, 'annotations': []})
+        )
+        run = evaluator(targets, found, iou_type)
+        run.params.imgIds = image_ids
+        run.params.catIds = category_ids
+        run.evaluate()
+        run.accumulate()
+    # pycocotools adds 2.2e-16 to a number of detections before it divides, faster-coco-eval does not: rounded
+    # both are equal.
+    return np.round(np.ascontiguousarray(run.eval['precision'][..., -1]), 14)
 
 
 def _numbered(ids: Iterable[Id]) -> dict[Id, int]:
