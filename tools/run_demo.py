@@ -64,8 +64,9 @@ def main(argv: list[str] | None = None) -> None:
     seconds = run_stages(demo_stages(study, args.ratio), study.folder / 'stages')
     summary = demo_summary(study, args.ratio, seconds)
     dump_json(summary, args.folder / 'summary.json', indent=2)
-    readout = summary['best_readout']['rpp']
-    drawn = draw_predictions(study, Variant(args.ratio, 'rpp'), readout, pictures, args.pictures)
+    # of the stage that val has found better for every network (docs/experiment.md)
+    readout = summary['best_readout']['few_masks']
+    drawn = draw_predictions(study, Variant(args.ratio), readout, pictures, args.pictures)
     console.print(demo_table(summary, args.ratio))
     console.print(f'summary: {args.folder / "summary.json"}\npictures: {drawn}', soft_wrap=True)
 
