@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
-import cv2
 import numpy as np
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
-from ..datasets.images import ImagePaths
+from ..datasets.images import ImagePaths, read_image
 from ..structures.rle import decode_mask
 from ..utils import UserInputError
 from ..visualization.drawing import PREDICTION, TRUTH, draw_overlay
@@ -47,10 +46,11 @@ class ImageReader:
             UserInputError: If the file is missing, cannot be decoded, or has another size than the masks.
         """
         path = self.path(case)
-        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-        if image is None:
-            found = 'a file that cannot be decoded' if path.exists() else 'no such file'
-            raise UserInputError.of(str(path), found, 'an image', 'check --images and --img-template')
+        if not path.exists():
+            raise UserInputError.of(
+                str(path), 'no such file', 'an image', 'check --images and --img-template'
+            )
+        image = read_image(path)
         if list(image.shape[:2]) != list(case.truth['size']):
             raise UserInputError.of(
                 str(path),

@@ -182,6 +182,14 @@ def test_boxes_only(project):
     assert 'no masks' in sentence
 
 
+def test_scores_are_numbers(project):
+    for score in ('high', [0.5], True):
+        wrong = [{**project.predictions[0], 'score': score}, *project.predictions[1:]]
+        (project.folder / 'wrong.json').write_text(json.dumps(wrong))
+        sentence = project.fail(TOOL, 'wrong.json', '--ann', project.ann, '--split', 'testA', '--out', 'bad')
+        assert f'score {str(score)!r}, expected a number' in sentence
+
+
 def test_overlay():
     """Half of the colour inside, the image outside, a line between."""
     image = np.full((40, 60, 3), 100, np.uint8)

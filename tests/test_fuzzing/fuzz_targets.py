@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import logging
 import pickle
 import signal
 import traceback
@@ -19,6 +20,7 @@ from fuzz_strategies import (
     RECORD,
     WIDTH,
     bent,
+    coco_files,
     csv_rows,
     files_of_splits,
     json_bytes,
@@ -40,6 +42,8 @@ from pycocotools import mask as coco_mask
 import mmrefseg.registration
 from mmrefseg.analysis.cases import collect_cases
 from mmrefseg.datasets.annotations import load_split
+from mmrefseg.datasets.coco import CheckedCoco, check_coco, read_coco
+from mmrefseg.datasets.coco_instance_dataset import CocoInstanceDataset
 from mmrefseg.datasets.converters import (
     Conversion,
     ImageSizes,
@@ -58,11 +62,12 @@ from mmrefseg.datasets.predicted_pairs import read_predicted_pairs
 from mmrefseg.datasets.ref_seg_dataset import RefSegDataset
 from mmrefseg.datasets.transforms import DrawExpression, LoadRefAnnotations, LoadRefImage
 from mmrefseg.datasets.vocabulary import Vocabulary
+from mmrefseg.evaluation.functional.instances import average_precision
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
 from mmrefseg.evaluation.submission import SubmissionChecker
 from mmrefseg.pseudo_labels import PredictionStore, Selector, select, summarise_selection
 from mmrefseg.structures import rle as rle_codes
-from mmrefseg.structures.masks import form_problem, mask_problem, to_bitmap, union
+from mmrefseg.structures.masks import form_problem, mask_problem, to_bitmap, to_rle, union
 from mmrefseg.utils import UserInputError, dump_json
 from mmrefseg.utils.safe_pickle import load_pickle
 
@@ -256,6 +261,50 @@ def grefcoco(folder: Path, files: tuple) -> None:
     _use(read_grefcoco(_write(folder, 'g.json', refs), _write(folder, 'c.json', coco)), folder)
 
 
+COCO_STEPS = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='mmdet.PackDetInputs', meta_keys=('img_id',)),
+]
+
+
+def coco_instances(folder: Path, content: Any) -> None:
+    """A mended file is sound; what is left can be trained on and scored: found as it is, it gives AP 1."""
+    path = _write(folder, 'instances.json', content)
+    checked = read_coco(path, folder / 'img')
+    again = check_coco(json.loads(json.dumps(checked.content)))
+    if again.mended or again.unusable:
+        raise Unusable(f'{checked.sentences()} once more: {again.sentences()}')
+    for kind, field in (('bbox', 'bbox'), ('segm', 'segmentation')):
+        found = [_as_found(each, field, checked) for each in checked.annotations if not each['iscrowd']]
+        ap = average_precision(checked.content, [each for each in found if each[field]], kind).columns['mAP']
+        if ap not in (-1, 1):
+            raise Unusable(f'perfect predictions have {kind} AP {ap}')
+    names = tuple(category['name'] for category in checked.content['categories'])
+    logging.disable(logging.WARNING)  # thousands of sentences
+    try:
+        dataset = CocoInstanceDataset(
+            ann_file=path,
+            data_prefix=dict(img=f'{folder / "img"}/'),
+            metainfo=dict(classes=names),
+            pipeline=COCO_STEPS,
+        )
+        for position in range(len(dataset)):
+            dataset[position]
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _as_found(annotation: dict, field: str, checked: CheckedCoco) -> dict:
+    """A prediction of just what is annotated."""
+    value = annotation.get(field)
+    if value and field == 'segmentation':
+        image = next(each for each in checked.content['images'] if each['id'] == annotation['image_id'])
+        value = to_rle(value, image['height'], image['width'])
+    names = ('image_id', 'category_id')
+    return {**{name: annotation[name] for name in names}, 'score': 0.5, field: value}
+
+
 def simrec(folder: Path, content: Any) -> None:
     path = _write(folder, 's.json', content)
     _use(read_simrec(path, ImageSizes(folder / 'img', None, '{}.png')), folder)
@@ -369,6 +418,7 @@ TARGETS = {
     'csv': Target(csv_rows, csv_files),
     'refer': Target(refer_files, refer, 2),
     'gRefCOCO': Target(refer_files, grefcoco, 2),
+    'COCO instances': Target(coco_files(), coco_instances, 1.5),
     'image sizes': Target(refer_files, image_sizes, 0.5),
     'SimREC': Target(simrec_files, simrec),
     'ReasonSeg': Target(labelme_files, reasonseg, 1.5),

@@ -63,7 +63,7 @@ def read_study(args: argparse.Namespace, objects: list[dict]) -> FailureStudy:
             'use a model that predicts masks',
         )
     instances = read_instances(args.instances) if args.instances else None
-    scores = {(p['ref_id'], p.get('sent_id')): p['score'] for p in predictions if p.get('score') is not None}
+    scores = read_scores(predictions, args.predictions)
     cases = collect_cases(pairs, objects, args.protocol, args.threshold, instances, scores)
     if not cases:
         raise UserInputError.of(args.ann, 'only expressions without a target', 'objects', 'use another split')
@@ -76,6 +76,20 @@ def read_study(args: argparse.Namespace, objects: list[dict]) -> FailureStudy:
     }
     categories = {c['id']: str(c['name']) for c in instances['categories']} if instances else None
     return FailureStudy(cases, args.threshold, args.low, args.high, categories, about)
+
+
+def read_scores(predictions: list[dict], where: str) -> dict[tuple, float]:
+    """The models' scores by (ref_id, sent_id), where there are some."""
+    scores = {(p['ref_id'], p.get('sent_id')): p['score'] for p in predictions if p.get('score') is not None}
+    for (ref_id, sent_id), score in scores.items():
+        if isinstance(score, bool) or not isinstance(score, int | float):
+            raise UserInputError.of(
+                f'{where}, ref_id {ref_id}, sent_id {sent_id}',
+                f'score {str(score)[:60]!r}',
+                'a number',
+                'predict again, or leave the scores out',
+            )
+    return scores
 
 
 def read_instances(path: str) -> dict:
