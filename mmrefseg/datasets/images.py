@@ -299,12 +299,22 @@ def is_truncated(content: bytes) -> bool:
     """Whether a JPEG or PNG file lacks its end. What follows the end is no part of the image.
 
     A JPEG has an end marker behind its last start of scan (one before it belongs to a thumbnail), a PNG an
-    IEND chunk behind its last IDAT. Other formats are left to the decoder.
+    IEND chunk, which the chunks before it lead to. Other formats are left to the decoder.
     """
     if content.startswith(b'\xff\xd8'):
         return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
     if content.startswith(b'\x89PNG'):
-        return content.rfind(b'IEND\xaeB`\x82') < content.rfind(b'IDAT')
+        return not _has_end(content)
+    return False
+
+
+def _has_end(png: bytes) -> bool:
+    """Whether a PNG's chunks (length, name, data, checksum) go on to a whole IEND."""
+    start = 8
+    while start + 12 <= len(png):
+        if png[start + 4 : start + 8] == b'IEND':
+            return True
+        start += 12 + int.from_bytes(png[start : start + 4], 'big')
     return False
 
 

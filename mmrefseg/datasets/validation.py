@@ -18,8 +18,8 @@ from ..utils.errors import Problem, short
 
 # Pillow's limit as well; 13,377 x 13,377. More is refused before it is decoded or drawn on.
 MAX_PIXELS = 178_956_970
-# Ids become 64-bit integers on their way to a metric; what has none is numbered above the largest.
-MOST_BITS = 62
+# Ids become 64-bit integers on their way to a metric.
+MOST_BITS = 63
 # Half of a pair of UTF-16: json can hold it (a text cut within an emoji), no file and no tokeniser can.
 SURROGATE = re.compile('[\ud800-\udfff]')
 GIVE_A_SENTENCE = 'give the object a sentence or remove it'
@@ -37,13 +37,13 @@ class Kind(NamedTuple):
     expected: str
 
 
-def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number that fits into 64 bits."""
+def is_whole(value: Any, bits: int = MOST_BITS) -> bool:
+    """Whether a value is a whole number that fits into 64 bits, or so many and a sign."""
     if type(value) is not int:  # of which nearly all are
         if isinstance(value, bool) or not isinstance(value, Integral):
             return False
         value = int(value)
-    return value.bit_length() <= MOST_BITS
+    return value.bit_length() <= bits
 
 
 def is_id(value: Any) -> bool:
@@ -55,7 +55,13 @@ def _are_dicts(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(each, dict) for each in value)
 
 
+def _is_number(value: Any) -> bool:
+    # What has no number gets one above the largest, which must fit, too.
+    return is_whole(value, MOST_BITS - 1)
+
+
 WHOLE = Kind(is_whole, 'a whole number')
+NUMBER = Kind(_is_number, 'a whole number')
 ID = Kind(is_id, 'a whole number or a string')
 TEXT = Kind(lambda value: isinstance(value, str), 'a text')
 FLAG = Kind(lambda value: isinstance(value, int) and value in (0, 1), 'true or false')
@@ -68,7 +74,7 @@ TEXTS = Kind(
 
 # What a record may have beside what every record must have.
 _OPTIONAL = {
-    'ref_id': WHOLE,
+    'ref_id': NUMBER,
     'category_id': WHOLE,
     'ann_id': ID,
     'data_source': TEXT,
@@ -205,7 +211,7 @@ def _sentences_problem(record: dict) -> Problem | None:
     problem = expressions_problem(expressions)
     if problem:
         return problem
-    if sent_ids is not None and not (isinstance(sent_ids, list) and all(map(is_whole, sent_ids))):
+    if sent_ids is not None and not (isinstance(sent_ids, list) and all(map(_is_number, sent_ids))):
         return Problem(_have('sent_ids', sent_ids), 'a list of whole numbers', 'number the sentences')
     for key in ('sent_ids', 'kinds'):
         if record.get(key) is not None and len(record[key]) != len(expressions):

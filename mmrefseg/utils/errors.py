@@ -28,17 +28,17 @@ class UserInputError(ValueError):
 
     The message is one sentence that says where (file, id), what was found,
     what was expected and what to do. A tool prints it without a traceback
-    and ends with exit code 2 (see :func:`cli`). What would break its line, in a name from a file for
-    instance, is written as an escape.
+    and ends with exit code 2 (see :func:`cli`).
     """
-
-    def __init__(self, sentence: str) -> None:
-        super().__init__(_UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], sentence))
 
     @classmethod
     def of(cls, where: str, found: str, expected: str, todo: str) -> 'UserInputError':
-        """The house form: ``where: found ..., expected ...; todo``."""
-        return cls(f'{where}: found {found}, expected {expected}; {todo}')
+        """The house form: ``where: found ..., expected ...; todo``.
+
+        What would break its line, in a name from a file for instance, is written as an escape.
+        """
+        sentence = f'{where}: found {found}, expected {expected}; {todo}'
+        return cls(_UNPRINTABLE.sub(lambda letter: ascii(letter[0])[1:-1], sentence))
 
 
 _PERMISSION = Problem('no permission', 'a file and a folder that you may use', 'change it, or name another')

@@ -363,11 +363,11 @@ def prediction_stores(folder: Path, content: Any) -> None:
                 objects = load_split(folder / 'boxes.json', 'train')
                 outcomes = list(select(objects, store, selector))
             summarise_selection(outcomes, selector)
-            picked = _write(folder, 'picked.json', {'train': [outcome.record for outcome in outcomes]})
-            try:
-                _train_on(picked, folder)
-            except UserInputError as error:
-                raise Unusable(f'{error}') from error
+    picked = _write(folder, 'picked.json', {'train': [outcome.record for outcome in outcomes]})
+    try:
+        _train_on(picked, folder)
+    except UserInputError as error:
+        raise Unusable(f'{error}') from error
 
 
 def submissions(folder: Path, entry: Any) -> None:
@@ -425,7 +425,7 @@ TARGETS = {
     'run lengths': Target(small_rles, run_lengths, 2),
     'masks': Target(masks, mask_forms, 2),
     'predictions': Target(prediction_files, predictions, 2),
-    'prediction stores': Target(prediction_files, prediction_stores),
+    'prediction stores': Target(prediction_files, prediction_stores, 0.5),
     'submissions': Target(results, submissions, 1.5),
     'pickles': Target(bent(PICKLES), pickles, 1.5),
     'vocabularies': Target(vocabularies, vocabulary_files),
