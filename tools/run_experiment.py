@@ -15,7 +15,7 @@ import argparse
 from rich.markdown import Markdown
 
 from mmrefseg.experiments.ablation import Ablation
-from mmrefseg.experiments.arguments import positive, tool_parser
+from mmrefseg.experiments.arguments import positive, seed, tool_parser
 from mmrefseg.experiments.experiment_tables import LABELS, markdown_table, write_experiment_report
 from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
 from mmrefseg.experiments.stages import run_stages
@@ -26,7 +26,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser = tool_parser(__doc__, 'work_dirs/experiment')
     parser.add_argument(
         '--seeds',
-        type=int,
+        type=seed,
         nargs='+',
         default=[0, 1, 2],
         help='the table shows their mean and spread (default: 0 1 2); --ablation takes the first',
@@ -70,7 +70,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar='N',
         help="with --ablation: epochs of the trainings from boxes only (default: the configs')",
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.rec_epochs and not args.ablation:
+        parser.error(
+            '--rec-epochs: found no --ablation, which it belongs to; add it, or leave --rec-epochs out'
+        )
+    return args
 
 
 def make_study(args: argparse.Namespace, seed: int, network: str) -> PartialStudy:

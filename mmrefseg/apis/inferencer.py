@@ -134,7 +134,7 @@ def _config_for(config: str | os.PathLike | Config | None, checkpoint: str | os.
     if config is None:
         config = load_config(shipped(known.config))
     elif not isinstance(config, Config):
-        config = Config.fromfile(config)
+        config = load_config(os.fspath(config))
     if known is not None:
         config.model.language_model.vocabulary = dict(file=str(checkpoint))
     return config

@@ -15,6 +15,7 @@ from PIL import Image
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.images import as_bgr
 from ..models.acceleration import accelerate
+from ..runs.config import load_config
 from .loading import choose_device, load_weights
 
 # What needs annotations has no place in inference; images are loaded with one-sentence errors.
@@ -49,7 +50,7 @@ class InstanceInferencer:
         score_threshold: float | None = None,
         accelerated: bool = True,
     ) -> None:
-        self.config = config if isinstance(config, Config) else Config.fromfile(config)
+        self.config = config if isinstance(config, Config) else load_config(os.fspath(config))
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         self.score_threshold = score_threshold
         if score_threshold is not None:

@@ -17,7 +17,7 @@ def tool_parser(description: str, folder: str) -> argparse.ArgumentParser:
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        '--folder', type=Path, default=Path(folder), help='where results go (default: %(default)s)'
+        '--folder', type=named_folder, default=Path(folder), help='where results go (default: %(default)s)'
     )
     parser.add_argument(
         '--size', default='small', choices=list(PRESETS), help='RefShapes size (default: %(default)s)'
@@ -38,7 +38,7 @@ def demo_parser(description: str, folder: str, pictures: int) -> argparse.Argume
     """
     parser = tool_parser(description, folder)
     parser.add_argument(
-        '--seed', type=int, default=0, help='of what is sampled and trained (default: %(default)s)'
+        '--seed', type=seed, default=0, help='of what is sampled and trained (default: %(default)s)'
     )
     parser.add_argument(
         '--split',
@@ -54,6 +54,24 @@ def demo_parser(description: str, folder: str, pictures: int) -> argparse.Argume
         help='how many are drawn (default: %(default)s)',
     )
     return parser
+
+
+def named_folder(text: str) -> Path:
+    """A folder that has a name, as a type of argparse: an empty one would be the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError('found an empty name, expected a folder for results')
+    return Path(text)
+
+
+def seed(text: str) -> int:
+    """A seed that numpy takes, as a type of argparse."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 2**32:
+        raise argparse.ArgumentTypeError(f'found {text!r}, expected a whole number from 0 to 2**32 - 1')
+    return number
 
 
 def positive(text: str) -> int:

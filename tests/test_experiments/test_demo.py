@@ -80,3 +80,19 @@ def test_the_first_line_says_network_start_and_time(tmp_path, options, words):
     assert ('minutes' in line) == (options.get('size') != 'tiny')
     trained = opening_line(PartialStudy(tmp_path, 0))
     assert trained != opening_line(PartialStudy(tmp_path, 0, rec=SHIPPED_REC))
+
+
+@pytest.mark.parametrize(
+    ('command', 'words'),
+    [
+        (('run_demo.py', '--folder', ''), 'found an empty name'),
+        (('run_demo.py', '--seed', '-1'), "found '-1', expected a whole number from 0"),
+        (('run_experiment.py', '--seeds', '0', '99999999999'), "found '99999999999'"),
+        (('run_experiment.py', '--rec-epochs', '3'), 'found no --ablation'),
+    ],
+)
+def test_what_cannot_run_is_said_before_anything_is_made(repo_root, tmp_path, command, words):
+    script, *options = command
+    run = [sys.executable, str(repo_root / 'tools' / script), *options]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and words in done.stderr and not list(tmp_path.iterdir())

@@ -51,10 +51,9 @@ def main(argv: list[str] | None = None) -> int:
     check_output(args.mend, '--mend')
     checked = read_coco(args.ann_file, args.image_folder)
     print(report(checked))
-    if checked.num_objects and not checked.annotations:
-        raise UserInputError.of(
-            args.ann_file, checked.unusable_sentence(), 'objects that can be used', 'export the file again'
-        )
+    if not checked.annotations:
+        found = checked.unusable_sentence() if checked.num_objects else 'no objects'
+        raise UserInputError.of(args.ann_file, found, 'objects that can be used', 'export the file again')
     if args.mend is None:
         return int(bool(checked.sentences()))
     content = as_objects(checked.content) if args.no_crowds else checked.content
