@@ -115,7 +115,7 @@ class Chunk:
         try:
             test()
         except _NewFinding:
-            pass
+            pass  # noted when it was raised, in self.found
         except hypothesis.errors.Flaky:
             log.info('the finding %s at %s does not come each time', *chosen[0])
         return chosen[0] if chosen else None

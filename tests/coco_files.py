@@ -4,7 +4,11 @@ import copy
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from mmrefseg.structures.masks import to_rle
+from mmrefseg.structures.rle import decode_mask
 
 HEIGHT, WIDTH = 96, 128
 NUM_IMAGES = 4
@@ -59,3 +63,21 @@ def write_images(folder, height: int = HEIGHT, width: int = WIDTH, suffix: str =
         pixels = rng.integers(0, 255, (height, width, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f'p{number}.{suffix}', exif=exif)
     return folder
+
+
+def rle_of(annotation, height=HEIGHT, width=WIDTH):
+    """The mask of a sound annotation."""
+    return to_rle(annotation['segmentation'], height, width)
+
+
+def same_objects(checked):
+    """Assert that masks, boxes and areas are those of the sound file."""
+    for mine, true in zip(checked.annotations, sound_file()['annotations'], strict=True):
+        assert mine['bbox'] == pytest.approx(true['bbox'], abs=0.01)
+        assert mine['area'] == pytest.approx(AREA, rel=0.1)
+        assert mine['iscrowd'] == 0
+        assert (
+            decode_mask(to_rle(mine['segmentation'], HEIGHT, WIDTH)).tolist()
+            == decode_mask(rle_of(true)).tolist()
+        )
+    assert len({annotation['id'] for annotation in checked.annotations}) == 8

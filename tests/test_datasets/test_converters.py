@@ -477,26 +477,3 @@ def test_published_counts_equal_the_official_sentences(test_data):
         assert all(row.equal for row in compare_counts(splits, dataset, [split])), path
         checked += 1
     assert checked == 9
-
-
-def test_boxes_that_disagree_with_their_masks_are_said(tmp_path):
-    """A box of corners is a sound box, too; only the mask tells."""
-    polygon = [10, 10, 60, 12, 58, 70, 12, 66]
-    lines = [
-        {'image': f'{k}.jpg', 'expression': 'left cup', 'mask': [polygon], 'height': 96, 'width': 128}
-        for k in range(4)
-    ]
-    path = tmp_path / 'mine.jsonl'
-    corners = 'boxes and masks disagree (mean IoU 0.71) until boxes are read as x1, y1, x2, y2'
-    for box, said in (
-        ([10, 10, 50, 60], []),
-        ([10, 10, 60, 70], [f'{path}: {corners}; they were kept as they are']),
-    ):
-        path.write_text(''.join(f'{json.dumps({**line, "bbox": box})}\n' for line in lines))
-        conversion = read_json_lines(path)
-        assert conversion.splits['train'][0]['bbox'] == box and conversion.remarks == said
-    lines[3]['bbox'] = [70, 5, 50, 80]
-    path.write_text(''.join(f'{json.dumps(line)}\n' for line in lines))
-    assert read_json_lines(path).remarks == [
-        f'{path}: boxes and masks of 1 of 4 objects disagree (IoU below 0.5; the first is ref_id 3)'
-    ]

@@ -19,7 +19,7 @@ class Findings:
         self.counts[reason] = self.counts.get(reason, 0) + count
         places = self._places.setdefault(reason, [])
         if len(places) < _NAMED:
-            places.append(short(place))
+            places.append(as_named(place))
 
     def __bool__(self) -> bool:
         return bool(self.counts)
@@ -42,8 +42,8 @@ class Findings:
         return ', '.join([*places, '...'] if count > len(places) else places)
 
 
-def short(value: Any) -> str:
-    """A value for a sentence: one line, and not a long one (an id may have thousands of digits)."""
+def as_named(value: Any) -> str:
+    """A file's own name for a thing, as lists of examples have it: without quotes, on one short line."""
     if isinstance(value, int) and abs(value) >= 10**_LONGEST_NAME:
         return 'a number of more than 40 digits'
     try:
@@ -56,4 +56,4 @@ def short(value: Any) -> str:
 def listed(names: Iterable[Any]) -> str:
     """The first few names with commas."""
     names = list(names)
-    return ', '.join([*map(short, names[:_NAMED]), *(['...'] if len(names) > _NAMED else [])])
+    return ', '.join([*map(as_named, names[:_NAMED]), *(['...'] if len(names) > _NAMED else [])])

@@ -128,7 +128,7 @@ class ImageFolder:
                 for entry in os.listdir(os.path.join(self.path, folder)):
                     names.setdefault(entry.lower(), []).append(entry)
             except OSError:
-                pass
+                pass  # no such folder: none of its files is there, which is what the caller counts
             self._by_lower[folder] = {lower: same[0] for lower, same in names.items() if len(same) == 1}
         return self._by_lower[folder]
 

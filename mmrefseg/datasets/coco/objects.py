@@ -9,7 +9,7 @@ import numpy as np
 from ...structures.masks import Mask, bounds, to_rle
 from ...structures.rle import areas
 from .boxes import Boxes, four_numbers, read_boxes
-from .findings import Findings, short
+from .findings import Findings, as_named
 from .image_table import Size
 from .numbers import Id, Lookup, as_number, is_plain
 from .segmentation import read_segmentation
@@ -65,7 +65,7 @@ def read_owners(
         if not isinstance(annotation, dict):
             unusable.add('that are no dicts', f'place {place}')
             continue
-        name = short(annotation.get('id', f'place {place}'))
+        name = as_named(annotation.get('id', f'place {place}'))
         image_id = image_of(annotation.get('image_id'))
         category_id = category_of(annotation.get('category_id'))
         if image_id is None:

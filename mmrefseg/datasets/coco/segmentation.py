@@ -71,7 +71,7 @@ def _reach(polygon: Sequence) -> tuple[float, float]:
         if math.isfinite(right + bottom):
             return right, bottom
     except (TypeError, ValueError, OverflowError):
-        pass
+        pass  # some value is no number: those that are, one by one
     xs = [x for x in map(as_number, polygon[0::2]) if x is not None]
     ys = [y for y in map(as_number, polygon[1::2]) if y is not None]
     return max([0.0, *xs]), max([0.0, *ys])

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ...utils import UserInputError
-from .findings import Findings, short
+from .findings import Findings, as_named
 from .numbers import Id, Lookup, as_id, is_plain
 
 LISTS = ('images', 'annotations', 'categories')
@@ -77,12 +77,12 @@ def read_categories(
             numbered.add(id_)
             mended.add('categories without an id, numbered', name)
         if not isinstance(name, str) or not name:
-            name = short(name or id_)
+            name = as_named(name or id_)
             mended.add('categories whose name is no text', name)
         if id_ in means:
             if of_name.get(name) == means[id_]:
                 continue
-            found = f'categories {kept[means[id_]]["name"]!r} and {name!r} with one id {short(id_)}'
+            found = f'categories {kept[means[id_]]["name"]!r} and {name!r} with one id {as_named(id_)}'
             todo = 'number the categories and write the annotations again'
             raise UserInputError.of(where, found, 'an id for each', todo)
         means[id_] = of_name.setdefault(name, id_)
