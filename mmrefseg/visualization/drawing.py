@@ -156,8 +156,12 @@ def trace_outlines(mask: np.ndarray, tolerance: float = 0.6) -> list[np.ndarray]
     scale = 4
     fine = np.kron(np.asarray(mask, dtype=np.uint8), np.ones((scale, scale), np.uint8))
     found, _ = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    borders = [cv2.approxPolyDP(border, tolerance * scale, True)[:, 0] for border in found]
-    return [(border + 0.5) / scale for border in borders if len(border) >= 3]
+    borders = []
+    for border in found:
+        simple = cv2.approxPolyDP(border, tolerance * scale, True)
+        # One pixel would become a line.
+        borders.append((simple if len(simple) >= 3 else border)[:, 0])
+    return [(border + 0.5) / scale for border in borders]
 
 
 def save_grid(cases: Sequence[dict | np.ndarray], path: str | os.PathLike, columns: int = 4) -> None:
