@@ -232,6 +232,22 @@ def mixture_note(store: PredictionStore) -> list[str]:
     return [f'predictions of different checkpoints: {", ".join(map(str, store.checkpoints))}']
 
 
+def make_selector(args: argparse.Namespace, files: list[str]) -> tuple[Selector, Subject | None]:
+    """What decides, a person's decisions included, and what these are about; None if nobody asks."""
+    subject = None
+    if args.html or args.decisions:
+        subject = Subject.of_files(args.annotations, args.split, files, args.strategy, args.combine)
+    selector = Selector(
+        args.strategy,
+        args.threshold,
+        args.agreement_threshold,
+        args.combine,
+        named_checkpoint(args.checkpoint),
+        read_decisions(args.decisions, subject) if args.decisions else {},
+    )
+    return selector, subject
+
+
 def draw_page(
     args: argparse.Namespace,
     report: dict[str, Any],
@@ -260,18 +276,8 @@ def draw_page(
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     fill_defaults(args)
-    selector = Selector(
-        args.strategy,
-        args.threshold,
-        args.agreement_threshold,
-        args.combine,
-        named_checkpoint(args.checkpoint),
-    )
     files = prediction_files(args.predictions)
-    subject = None
-    if args.html or args.decisions:
-        subject = Subject.of_files(args.annotations, args.split, files, args.strategy, args.combine)
-        selector.decisions = read_decisions(args.decisions or [], subject)
+    selector, subject = make_selector(args, files)
     # Millions of small objects without cycles: looking for cycles would take half of the time.
     gc.disable()
     with PredictionStore(files) as store:

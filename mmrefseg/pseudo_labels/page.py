@@ -165,6 +165,7 @@ def render_page(page: Page, source: Callable[[Card], str]) -> str:
     def name_of(category: Any) -> str:
         return names.get(str(category), f'category {category}')
 
+    shown = [str(card.shown.outcome.record['category_id']) for card in page.cards]
     by_category = [(name_of(key), row) for key, row in page.report['by_category'].items()]
     return render(
         __package__,
@@ -173,6 +174,7 @@ def render_page(page: Page, source: Callable[[Card], str]) -> str:
         report=page.report,
         value_name=VALUE_NAMES[page.selector.name],
         name_of=name_of,
+        shown_categories=sorted({(name_of(category), category) for category in shown}),
         categories=sorted(by_category, key=_rate),
         sizes=[(SIZES[key], page.report['by_area'][key]) for key in SIZES if key in page.report['by_area']],
         number=_as_javascript,

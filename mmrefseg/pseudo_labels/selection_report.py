@@ -120,21 +120,25 @@ def compare_with_truth(
         values.append(outcome.value)
     intersections, unions = intersection_and_union(predictions, targets)
     of_state = np.array(states, object)
-    quality = {}
-    for name in ('accepted', 'rejected', 'all'):
-        chosen = np.ones(len(states), bool) if name == 'all' else of_state == name
-        quality[name] = {'number': int(chosen.sum())}
-        if chosen.any():
-            quality[name].update(summarise_masks(intersections[chosen], unions[chosen]))
     ious = intersections / np.maximum(unions, 1)
     accepted = of_state == 'accepted'
     return {
-        **quality,
+        **_quality(intersections, unions, of_state),
         'iou_histogram': _iou_histogram(ious, of_state),
         'reliability': _reliability(np.array(values)[accepted], ious[accepted], lower_is_better),
         'rpp_iou_correlation': _correlation(np.clip(terms, 0, WORST), ious),
         'misplaced': misplaced,
     }
+
+
+def _quality(intersections: np.ndarray, unions: np.ndarray, states: np.ndarray) -> dict[str, dict]:
+    quality = {}
+    for name in ('accepted', 'rejected', 'all'):
+        chosen = np.ones(len(states), bool) if name == 'all' else states == name
+        quality[name] = {'number': int(chosen.sum())}
+        if chosen.any():
+            quality[name].update(summarise_masks(intersections[chosen], unions[chosen]))
+    return quality
 
 
 def _iou_histogram(ious: np.ndarray, states: np.ndarray) -> dict:
