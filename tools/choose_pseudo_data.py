@@ -137,6 +137,11 @@ def check_page(args: argparse.Namespace, folder: str) -> None:
         )
     if args.instances is None and shapes and os.path.exists(f'{folder}/coco/instances_{args.split}.json'):
         args.instances = f'{folder}/coco/instances_{args.split}.json'
+    args.categories = {}
+    if args.instances:
+        from mmrefseg.datasets.coco.tables import read_category_names
+
+        args.categories = read_category_names(args.instances)
 
 
 def named_checkpoint(path: str | None) -> Checkpoint:
@@ -257,7 +262,6 @@ def draw_page(
     subject: Subject,
 ) -> None:
     """Draw the objects to show, and write the page."""
-    from mmrefseg.datasets.coco.tables import read_category_names
     from mmrefseg.pseudo_labels.page import Page, draw_cards, write_page
 
     page = Page.of(
@@ -266,7 +270,7 @@ def draw_page(
         selector,
         report=report,
         subject=subject,
-        categories=read_category_names(args.instances) if args.instances else {},
+        categories=args.categories,
         command=shlex.join(['python', *sys.argv, '--decisions', 'decisions.json']),
     )
     write_page(page, args.html, args.html_largest)

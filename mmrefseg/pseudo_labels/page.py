@@ -24,8 +24,8 @@ from .review import VALUE_NAMES, Shown, figures, reason, score_histogram, senten
 from .selection import Outcome, Selector
 from .selection_report import area_name
 
-# Pixels of a crop: a small one is enlarged to the first, a large one reduced to the second.
-NARROWEST, WIDEST = 240, 480
+# Pixels of a crop's longer side: a small one is enlarged to the first, a large one reduced to the second.
+SHORTEST, LONGEST = 240, 480
 MEGABYTE = 1_000_000
 # In a page, an image takes so much more room than in a file.
 BASE64 = 4 / 3
@@ -33,12 +33,13 @@ SIZES = {'small': 'small (below 32²)', 'medium': 'medium (below 96²)', 'large'
 
 
 class Card(NamedTuple):
-    """An object as the page draws it; numbers in the frame of its crop, in pixels of the image.
+    """An object as the page draws it.
 
     Attributes:
         shown: The object.
         image: A JPEG file of the part of the image around it.
-        size: Width and height of that part.
+        size: Width and height of that part, in the unit of ``path`` and ``box``: a pixel of the image, or
+            several where the part is larger than what is drawn.
         path: The mask's borders, as the ``d`` of an SVG path.
         box: The true box, x, y, width, height.
     """
@@ -60,16 +61,27 @@ def draw_card(shown: Shown, image: np.ndarray) -> Card:
     record, rle = shown.outcome.record, shown.outcome.chosen.rle
     boxes = xywh_to_xyxy(np.array([record['bbox'], box_of(rle)], dtype=float))
     x1, y1, x2, y2 = crop_around(boxes[: 1 if shown.outcome.chosen.empty else 2], *image.shape[:2])
-    crop = image[y1:y2, x1:x2]
-    width = int(np.clip(x2 - x1, NARROWEST, WIDEST))
-    height = max(round((y2 - y1) * width / (x2 - x1)), 1)
-    enlarge = cv2.INTER_CUBIC if width > x2 - x1 else cv2.INTER_AREA
-    resized = cv2.resize(np.ascontiguousarray(crop), (width, height), interpolation=enlarge)
-    borders = trace_outlines(decode_mask(rle)[y1:y2, x1:x2])
-    path = ''.join('M' + 'L'.join(f'{x:.4g} {y:.4g}' for x, y in border.tolist()) + 'Z' for border in borders)
-    left, top, box_width, box_height = record['bbox']
-    box = (left - x1, top - y1, box_width, box_height)
-    return Card(shown, jpeg(resized), (x2 - x1, y2 - y1), path, box)
+    longer = max(x2 - x1, y2 - y1)
+    image = _scaled(image[y1:y2, x1:x2], float(np.clip(longer, SHORTEST, LONGEST)) / longer)
+    # What is reduced in the image needs no borders finer than that.
+    mask = _scaled(decode_mask(rle)[y1:y2, x1:x2], min(LONGEST / longer, 1))
+    height, width = mask.shape
+    path = ''.join(
+        'M' + 'L'.join(f'{x:.4g} {y:.4g}' for x, y in border.tolist()) + 'Z'
+        for border in trace_outlines(mask >= 0.5)
+    )
+    left, top, *size = record['bbox']
+    scale = np.array([width / (x2 - x1), height / (y2 - y1)] * 2)
+    box = tuple((np.array([left - x1, top - y1, *size]) * scale).tolist())
+    return Card(shown, jpeg(image), (width, height), path, box)
+
+
+def _scaled(image: np.ndarray, scale: float) -> np.ndarray:
+    """An image, or a mask as shares of its pixels, at a share of its size; a pixel wide and high at least."""
+    height, width = (max(round(side * scale), 1) for side in image.shape[:2])
+    content = image if image.ndim == 3 else image.astype(np.float32)
+    enlarge = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+    return cv2.resize(np.ascontiguousarray(content), (width, height), interpolation=enlarge)
 
 
 def draw_cards(shown: Iterable[Shown], images: str | os.PathLike, template: str | None = None) -> list[Card]:

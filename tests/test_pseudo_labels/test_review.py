@@ -1,9 +1,11 @@
 """Which objects a person is shown, and what is said about them."""
 
+import io
 import math
 
 import numpy as np
 import pytest
+from PIL import Image
 from pseudo_data import make_objects, make_predictions, rectangle, to_json, write_lines
 
 from mmrefseg.datasets.predicted_pairs import Checkpoint
@@ -171,6 +173,21 @@ def test_reliability_goes_from_the_best_number_to_the_worst():
     assert compare_with_truth(outcomes, truth, lower_is_better=False)['reliability'][0]['best'] == 1.8
     bins = quality['iou_histogram']
     assert sum(bins['accepted']) == 19 and not any(bins['accepted'][:11]) and not any(bins['rejected'])
+
+
+@pytest.mark.parametrize(('height', 'width'), [(20000, 10), (10, 20000), (3000, 4000), (1, 1)])
+def test_cards_of_odd_images_stay_small(height, width):
+    found = outcome(Selector())
+    mask = np.ones((height, width), bool)
+    mask[::2, ::3] = False  # more borders than anybody sees
+    found = found._replace(
+        record=RECORD | {'bbox': [0, 0, width, height]}, chosen=found.chosen._replace(rle=to_json(mask))
+    )
+    card = draw_card(Shown('accepted', found, 0.1), np.full((height, width, 3), 90, np.uint8))
+    drawn = Image.open(io.BytesIO(card.image))
+    assert max(drawn.size) <= 480 and min(drawn.size) >= 1
+    assert max(card.size) <= 480 and card.box == (0, 0, *card.size)
+    assert len(card.image) < 20_000 and len(card.path) < 500_000
 
 
 def test_a_card_is_cut_around_box_and_mask():

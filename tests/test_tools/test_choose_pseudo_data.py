@@ -307,6 +307,8 @@ def test_what_a_page_needs(tools, case, page, tmp_path):
     assert '--html-objects: found 0' in tools.fail(TOOL, *page, '--html-objects', '0')
     assert 'found a folder' in tools.fail(TOOL, *page, '--html', tmp_path)
     assert 'the file of --out' in tools.fail(TOOL, *page, '--html', case['folder'] / 'o.json')
+    sentence = tools.fail(TOOL, *page, '--instances', case['sample'])
+    assert f"{case['sample']}: found no 'images', expected a COCO file" in sentence
     assert not (case['folder'] / 'o.json').exists()
     assert '000006.jpg: found no such file' in tools.fail(
         TOOL, *bare, '--images', tmp_path, '--out', tmp_path / 'o.json'
