@@ -83,7 +83,7 @@ def add_page_options(group: argparse._ArgumentGroup) -> None:
 def fill_defaults(args: argparse.Namespace) -> None:
     """Paths that follow from the data set and the ratio, as the configs write them."""
     shapes = (args.dataset or '').startswith('refshapes')
-    folder = f'data/annotations/{"refshapes_small" if args.dataset == "refshapes" else args.dataset}'
+    folder = annotation_folder(args.dataset)
     if args.annotations is None:
         args.annotations = f'{folder}/instances_sample_{args.ratio}.json'
     if args.predictions is None:
@@ -114,12 +114,16 @@ def fill_defaults(args: argparse.Namespace) -> None:
         )
     check_output(args.out, '--out')
     check_output(args.report, '--report')
-    if args.html is not None:
-        check_page(args, folder)
 
 
-def check_page(args: argparse.Namespace, folder: str) -> None:
+def annotation_folder(dataset: str | None) -> str:
+    """Where the annotation files of a data set lie."""
+    return f'data/annotations/{"refshapes_small" if dataset == "refshapes" else dataset}'
+
+
+def check_page(args: argparse.Namespace) -> None:
     """What the page needs, before anything begins."""
+    folder = annotation_folder(args.dataset)
     check_output(args.html, '--html')
     if os.path.realpath(args.html) in map(os.path.realpath, (args.out, args.report)):
         raise UserInputError.of('--html', 'the file of --out or --report', 'another file', 'rename it')
@@ -280,6 +284,8 @@ def draw_page(
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     fill_defaults(args)
+    if args.html is not None:
+        check_page(args)
     files = prediction_files(args.predictions)
     selector, subject = make_selector(args, files)
     # Millions of small objects without cycles: looking for cycles would take half of the time.
