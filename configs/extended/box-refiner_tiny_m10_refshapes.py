@@ -1,0 +1,13 @@
+# 10 % of the masks, and the boxes of all objects. Images with a mask come 2 times an epoch, with that object alone.
+_base_ = './box-refiner_tiny_m00_refshapes.py'
+dataset = dict(
+    _base_.train_dataloader.dataset, ann_file='annotations/refshapes_small/instances_sample_10.json'
+)
+masks = dict(dataset, pipeline=_base_.train_pipeline, require_masks=True)
+train_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type='ConcatDataset',
+        datasets=[dict(type='RepeatDataset', times=2, dataset=masks), dataset],
+    )
+)
