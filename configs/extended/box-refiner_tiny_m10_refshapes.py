@@ -1,13 +1,12 @@
-# 10 % of the masks, and the boxes of all objects. Images with a mask come 2 times an epoch, with that object alone.
-_base_ = './box-refiner_tiny_m00_refshapes.py'
+# Few masks: 10 % of them, and the boxes of all objects.
+_base_ = './box-refiner_tiny_m100_refshapes.py'
+model = dict(refiner=_base_.boxes_teach)
 dataset = dict(
     _base_.train_dataloader.dataset, ann_file='annotations/refshapes_small/instances_sample_10.json'
 )
-masks = dict(dataset, pipeline=_base_.train_pipeline, require_masks=True)
-train_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type='ConcatDataset',
-        datasets=[dict(type='RepeatDataset', times=2, dataset=masks), dataset],
-    )
-)
+# An image with a mask comes 2 times an epoch with that object alone, and every image once for its boxes.
+masks = dict(type='RepeatDataset', times=2, dataset=dataset)
+boxes = dict(dataset, pipeline=_base_.box_pipeline, require_masks=False)
+train_dataloader = dict(dataset=dict(_delete_=True, type='ConcatDataset', datasets=[masks, boxes]))
+train_cfg = _base_.few_masks_loop
+param_scheduler = _base_.few_masks_rate

@@ -88,7 +88,7 @@ class RefinedSegmentor(BaseDetector):
         objects = [sample.gt_instances for sample in batch_data_samples]
         boxes, index = _all_boxes([get_box_tensor(item.bboxes) for item in objects], device)
         masks = [_bitmaps(item).to(device) for item in objects]
-        known = torch.cat([rows.flatten(1).any(1) for rows in masks])
+        known = torch.cat([rows.bool().flatten(1).any(1) for rows in masks])
         return losses | self.refiner.loss(batch_inputs, boxes, index, masks, known)
 
     def predict(
@@ -181,8 +181,11 @@ def _instances(
     scale = windows.new_tensor([*sample.scale_factor, *sample.scale_factor] if rescale else [1.0] * 4)
     masks = torch.zeros(len(windows), height, width, dtype=torch.bool)
     scores = torch.zeros(len(windows))
+    empty = (found.bboxes[:, 2:] <= found.bboxes[:, :2]).any(1).tolist()  # the model found nothing
     # one at a time: only the window's part of the image is computed
     for row, (box, probability) in enumerate(zip(windows / scale, probabilities, strict=True)):
+        if empty[row]:
+            continue
         pasted, part = _do_paste_mask(probability[None, None], box[None], height, width)
         inside = pasted[0] > 0.5
         masks[row][part] = inside.cpu()

@@ -106,8 +106,8 @@ class BoxRefiner(BaseModule):
             coarse; for a third of the objects it is unknown, and always where there is no true mask.
         box_weight: Weight of the losses of objects without a mask; 0 leaves them out.
         affinity: Weight of the colour affinity among them.
-        similarity: Least similarity of colours that count as one, see :func:`colour_affinity_loss`; distances
-            are those of the preprocessed image.
+        same_colour: The largest distance of two colours that count as one, in units of the preprocessed
+            image.
         warmup: Steps in which the weight of the affinity rises from 0: at first one side is as good as the
             other.
         init_cfg: mmengine's initialisation config.
@@ -126,7 +126,7 @@ class BoxRefiner(BaseModule):
         coarse: bool = False,
         box_weight: float = 0.0,
         affinity: float = 1.0,
-        similarity: float = 0.3,
+        same_colour: float = 0.5,
         warmup: int = 300,
         init_cfg: dict | None = None,
     ) -> None:
@@ -139,10 +139,10 @@ class BoxRefiner(BaseModule):
                 'correct the config',
             )
         self.size, self.margin, self.jitter, self.coarse = size, margin, jitter, coarse
-        self.box_weight, self.affinity, self.similarity, self.warmup = (
+        self.box_weight, self.affinity, self.same_colour, self.warmup = (
             box_weight,
             affinity,
-            similarity,
+            same_colour,
             warmup,
         )
         widths = [channels * min(2**level, 4) for level in range(depth + 1)]
@@ -226,7 +226,7 @@ class BoxRefiner(BaseModule):
         warm = min(1.0, float(self.steps) / max(1, self.warmup))
         affinity = logits.sum() * 0
         if rows.any():
-            affinity = colour_affinity_loss(logits[rows], images[rows], inside[rows], self.similarity)
+            affinity = colour_affinity_loss(logits[rows], images[rows], inside[rows], self.same_colour)
         return {
             'loss_projection': self.box_weight * _mean(projection_loss(logits, columns, crossed), rows),
             'loss_outside': self.box_weight * _mean(outside_loss(logits, inside), rows),

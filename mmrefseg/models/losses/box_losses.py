@@ -50,7 +50,7 @@ def outside_loss(logits: Tensor, inside: Tensor) -> Tensor:
 
 
 def colour_affinity_loss(
-    logits: Tensor, images: Tensor, inside: Tensor, similarity: float, distance: int = 2
+    logits: Tensor, images: Tensor, inside: Tensor, same_colour: float, distance: int = 2
 ) -> Tensor:
     """How unlikely it is that neighbours of one colour are on one side of the mask's edge.
 
@@ -59,16 +59,17 @@ def colour_affinity_loss(
 
     Args:
         logits: (M, R, R), positive inside.
-        images: (M, C, R, R) the image in the windows, in the units in which ``similarity`` is meant.
+        images: (M, C, R, R) the image in the windows.
         inside: (M, R, R) 1 in the box, else 0.
-        similarity: The least exp(-distance of the colours) of a pair that counts.
+        same_colour: The largest distance of two colours that count as one, in units of ``images``. (BoxInst
+            compares exp(-distance / 2) in CIELAB with 0.3, a distance of 2.4.)
         distance: Pixels between neighbours.
 
     Returns:
         A scalar, the mean over all pairs that count.
     """
     colours = unfold_wo_center(images, 3, distance)  # (M, C, 8, R, R)
-    alike = torch.exp(-(colours - images[:, :, None]).norm(dim=1)) >= similarity
+    alike = (colours - images[:, :, None]).norm(dim=1) <= same_colour
     near = torch.maximum(unfold_wo_center(inside[:, None], 3, distance)[:, 0], inside[:, None])
     # beyond the window's edge there is padding, not a neighbour
     there = unfold_wo_center(torch.ones_like(inside[:, None]), 3, distance)[:, 0]
