@@ -206,6 +206,7 @@ def test_a_box_that_no_reading_explains_is_kept_and_said():
         [1, 2, 3],
         [NAN, 1, 5, 5],
         [10, 15, 0, 0],
+        [10, 15, 2.2e-309, 44],
         [900, 900, 5, 5],
         'a',
         [[1], 2, 3, 4],
@@ -227,6 +228,7 @@ def test_boxes_come_from_masks(box):
     ('box', 'reason'),
     [
         ([10, 15, 0, 44], 'box without area'),
+        ([10, 15, 1e-9, 44], 'box without area'),
         ([200, 15, 40, 44], 'box outside the image'),
         ([10, 15, 1e9, 44], 'box that reaches far out of the image'),
         (['x', 1, 2, 3], 'without a box of four numbers'),

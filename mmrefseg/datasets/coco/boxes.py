@@ -148,9 +148,11 @@ def _within(xywh: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 def _usable(xywh: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, list[str | None]]:
     """(N,) whether a box can be trained on, and N times why not."""
     low, high = xywh[:, :2], xywh[:, :2] + xywh[:, 2:]
+    # as the networks see it: a width of 1e-9 is none
+    wide = high.astype(np.float32) > low.astype(np.float32)
     reasons = (
         (np.isnan(xywh[:, 0]), 'without a box of four numbers'),
-        (~(xywh[:, 2:] > 0).all(axis=1), 'box without area'),
+        (~wide.all(axis=1), 'box without area'),
         (~((low < sizes) & (high > 0)).all(axis=1), 'box outside the image'),
         (~((low > -sizes) & (high < 2 * sizes)).all(axis=1), 'box that reaches far out of the image'),
     )
