@@ -295,7 +295,7 @@ def test_no_progress_bar(tmp_path, enabled, rank, capsys):
     assert capsys.readouterr().err == ''
 
 
-def tested_on(path, sent=4, **metainfo):
+def sample_of(path, sent=4, **metainfo):
     """The prediction for a sentence about an image."""
     sample = DetDataSample(metainfo=dict(img_path=str(path), expressions=['a cat'], **metainfo))
     sample.set_metainfo(dict(ref_ids=[3], sent_ids=[sent]))
@@ -306,7 +306,7 @@ def tested_on(path, sent=4, **metainfo):
 def test_images_are_named_by_their_pair(tmp_path):
     RefVisualizer.get_instance('test_images')
     cv2.imwrite(str(tmp_path / 'cat.png'), np.full((20, 30, 3), 128, np.uint8))
-    samples = [tested_on(tmp_path / 'cat.png', sent) for sent in (4, 5, 6)]
+    samples = [sample_of(tmp_path / 'cat.png', sent) for sent in (4, 5, 6)]
     runner = make_runner(tmp_path / 'work', timestamp='now')
     hook = RefVisualizationHook(draw=True, test_out_dir='shown', max_images=2)
     hook.before_test(runner)
@@ -328,12 +328,12 @@ def test_drawn_images_are_read_as_the_data_sets_read_them(tmp_path):
     hook._visualizer = RefVisualizer.get_instance('test_reading')
     runner = make_runner(tmp_path, iter=0)
     for shape in ((20, 30), (30, 20)):
-        hook.after_test_iter(runner, 0, outputs=[tested_on(tmp_path / 'turned.png', ori_shape=shape)])
+        hook.after_test_iter(runner, 0, outputs=[sample_of(tmp_path / 'turned.png', ori_shape=shape)])
     np.testing.assert_array_equal(drawn[0], stored)
     np.testing.assert_array_equal(drawn[1], np.rot90(stored, -1))
     (tmp_path / 'turned.png').write_bytes(png_that_claims(65000, 65000))
     with pytest.raises(UserInputError, match=r'turned\.png.*claims 65000 x 65000 pixels'):
-        hook.after_val_iter(runner, 0, outputs=[tested_on(tmp_path / 'turned.png')])
+        hook.after_val_iter(runner, 0, outputs=[sample_of(tmp_path / 'turned.png')])
 
 
 class Asker:
