@@ -101,7 +101,6 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(build_parser(), argv)
     checkpoint = chosen_checkpoint(args)
     check_config(args.config)
-    check_checkpoint(checkpoint)
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserInputError.of(
             f'--out {args.out}',
@@ -110,6 +109,7 @@ def main(argv: list[str] | None = None) -> None:
             'for json use --format-only (predictions) or --json',
         )
     check_outputs(args)
+    check_checkpoint(checkpoint)
     test(args, checkpoint)
 
 

@@ -41,11 +41,11 @@ def main(argv: list[str] | None = None) -> None:
     """Train."""
     args = parse_args(build_parser(), argv)
     check_config(args.config)
+    check_output(args.work_dir, '--work-dir', folder=True)
     if args.load_from:
         check_checkpoint(args.load_from)
     if args.resume not in (None, 'auto'):
         check_checkpoint(args.resume)
-    check_output(args.work_dir, '--work-dir', folder=True)
     train(args)
 
 

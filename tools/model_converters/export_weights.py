@@ -50,8 +50,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_config(args.config)
-    check_checkpoint(args.src)
     check_output(args.dst, 'DST')
+    check_checkpoint(args.src)
     from mmrefseg.experiments.export import export_weights  # brings torch
 
     provenance = export_weights(args)
