@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,18 +35,33 @@ class Tools:
             'OMP_NUM_THREADS': '1',
             'COLUMNS': '100',
         }
+        # For scripts that start processes: the server's, rather than two that import everything themselves.
+        warm, address = folder / 'warm_python', folder / 'warm_python.socket'
+        warm.write_text(f'#!{sys.executable} -SE\n{Path(__file__).with_name("warm_python.py").read_text()}')
+        warm.chmod(0o755)
+        self.warm = {'PYTHON': str(warm), 'PYTHON_EXEC': str(warm), 'WARM_PYTHON': str(address)}
+        listener = socket.socket(socket.AF_UNIX)  # made here: it keeps what comes before the server is ready
+        listener.bind(str(address))
+        listener.listen()
         self.server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name('tool_server.py'))],
+            [sys.executable, str(Path(__file__).with_name('tool_server.py')), str(listener.fileno())],
             env=self.environment,
+            pass_fds=[listener.fileno()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
+        listener.close()
 
     def run(
         self, script: str, *args: str, timeout: int = 300, **environment: str
     ) -> subprocess.CompletedProcess:
-        """Run ``tools/<script>`` and return what it wrote and its exit code."""
+        """Run ``tools/<script>`` and return what it wrote and its exit code.
+
+        A shell script's Python processes are the server's, unless ``PYTHON`` says otherwise.
+        """
+        if script.endswith('.sh'):
+            environment = self.warm | environment
         path, environment = str(REPO / 'tools' / script), {**self.environment, **environment}
         out, err = self.folder / 'stdout.txt', self.folder / 'stderr.txt'
         args = [str(arg) for arg in args]
