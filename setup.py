@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent
 PACKAGE = 'mmrefseg'
 PYTHONS = ('3.11', '3.12', '3.13', '3.14')
 MIM_CONTENT = ('configs', 'demo', 'tools', 'model-index.yml', 'dataset-index.yml')
-DATA = ('html', 'jinja', 'css', 'json', 'txt', 'yml', 'safetensors')
+DATA = ('html', 'jinja', 'css', 'js', 'json', 'txt', 'yml', 'safetensors')
 NOT_MIM = shutil.ignore_patterns('__pycache__', '*.pyc')
 
 

@@ -1,10 +1,12 @@
 """What every test may use: the shared data, and a torch that leaves the other core alone."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from headless_browser import Browser
 from mmengine.registry import DefaultScope
 
 import mmrefseg
@@ -52,3 +54,15 @@ def shared_dir(test_data: Path) -> Path:
 def golden_dir(shared_dir: Path) -> Path:
     """What the original implementations computed."""
     return shared_dir / 'golden'
+
+
+@pytest.fixture(scope='session')
+def browser(tmp_path_factory) -> Browser:
+    """Chromium; where it is missing a skip, in CI a failure."""
+    program = shutil.which('chromium') or shutil.which('chromium-browser')
+    if program is None:
+        message = 'found no chromium, which opens the HTML page; apt-get install chromium'
+        if os.environ.get('CI', '').lower() in ('', '0', 'false'):
+            pytest.skip(message)
+        pytest.fail(message)
+    return Browser(program, tmp_path_factory.mktemp('browser'))

@@ -3,14 +3,17 @@
     python tools/choose_pseudo_data.py --ratio 5 --dataset refcocog-umd
 
 reads ``data/annotations/refcocog-umd/instances_sample_5.json`` and the shards that ``tools/test.py`` wrote
-with the ``-pseudo`` config, and writes ``instances_sample_5_box_pick.json`` and a report beside it. See
-docs/pseudo_labels.md.
+with the ``-pseudo`` config, and writes ``instances_sample_5_box_pick.json`` and a report beside it.
+``--html`` draws a page to look at masks and to overrule the rule; ``--decisions`` takes back what the page
+saves. See docs/pseudo_labels.md.
 """
 
 import argparse
 import gc
 import glob
 import os
+import shlex
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,7 +23,9 @@ from mmrefseg.datasets.annotations import load_annotation_file, normalize_record
 from mmrefseg.datasets.predicted_pairs import Checkpoint
 from mmrefseg.datasets.validation import validate_records
 from mmrefseg.pseudo_labels import COMBINE, STRATEGIES, Outcome, Selector, select
+from mmrefseg.pseudo_labels.decisions import Subject, check_decisions, read_decisions
 from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, prediction_files, write_annotations
+from mmrefseg.pseudo_labels.review import Shown, objects_to_show
 from mmrefseg.pseudo_labels.scoring import AGREEMENT_THRESHOLD
 from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
 from mmrefseg.utils import UserInputError, check_output, cli, dump_json, file_sha256, plain_console, track
@@ -49,6 +54,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--combine', choices=COMBINE, default='best', help='one expression, or the vote of all'
     )
     parser.add_argument('--checkpoint', help='what predicted, if the predictions do not say')
+    parser.add_argument(
+        '--decisions', nargs='+', metavar='FILE', help="a person's: what the page of --html has saved"
+    )
+    add_page_options(parser.add_argument_group('a page to look at masks, and to accept or reject them'))
     args = parser.parse_args(argv)
     if (args.dataset is None or args.ratio is None) and (
         args.predictions is None or args.annotations is None
@@ -57,10 +66,25 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
+def add_page_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument('--html', metavar='OUT', help='where the page goes')
+    group.add_argument(
+        '--html-objects', type=int, default=60, metavar='N',
+        help='masks shown of each: borderline, accepted, rejected (default: 60)',
+    )  # fmt: skip
+    group.add_argument(
+        '--html-largest', type=float, default=30, metavar='MB',
+        help='more images than that go to a folder beside the page (default: 30)',
+    )  # fmt: skip
+    group.add_argument('--images', help='folder of the images (default: that of --dataset)')
+    group.add_argument('--img-template', help="file name of an image_id, e.g. '{}.jpg' (default: COCO's)")
+    group.add_argument('--instances', help='COCO file that names the categories')
+
+
 def fill_defaults(args: argparse.Namespace) -> None:
     """Paths that follow from the data set and the ratio, as the configs write them."""
     shapes = (args.dataset or '').startswith('refshapes')
-    folder = f'data/annotations/{"refshapes_small" if args.dataset == "refshapes" else args.dataset}'
+    folder = annotation_folder(args.dataset)
     if args.annotations is None:
         args.annotations = f'{folder}/instances_sample_{args.ratio}.json'
         check_sample(args)
@@ -108,6 +132,38 @@ def check_sample(args: argparse.Namespace) -> None:
     )
 
 
+def annotation_folder(dataset: str | None) -> str:
+    """Where the annotation files of a data set lie."""
+    return f'data/annotations/{"refshapes_small" if dataset == "refshapes" else dataset}'
+
+
+def check_page(args: argparse.Namespace) -> None:
+    """What the page needs, before anything begins."""
+    folder = annotation_folder(args.dataset)
+    check_output(args.html, '--html')
+    if os.path.realpath(args.html) in map(os.path.realpath, (args.out, args.report)):
+        raise UserInputError.of('--html', 'the file of --out or --report', 'another file', 'rename it')
+    if args.html_objects < 1:
+        raise UserInputError.of('--html-objects', str(args.html_objects), 'at least 1', 'correct it')
+    shapes = os.path.basename(folder).startswith('refshapes')
+    if args.images is None and args.dataset:
+        args.images = f'data/images/{os.path.basename(folder) if shapes else "mscoco/train2014"}'
+    if args.images is None or not os.path.isdir(args.images):
+        raise UserInputError.of(
+            f'--images {args.images or ""}'.rstrip(),
+            'no such folder' if args.images else 'none',
+            'the folder of the images that --html shows',
+            'name it',
+        )
+    if args.instances is None and shapes and os.path.exists(f'{folder}/coco/instances_{args.split}.json'):
+        args.instances = f'{folder}/coco/instances_{args.split}.json'
+    args.categories = {}
+    if args.instances:
+        from mmrefseg.datasets.coco.tables import read_category_names
+
+        args.categories = read_category_names(args.instances)
+
+
 def named_checkpoint(path: str | None) -> Checkpoint:
     """What ``--checkpoint`` names, with the hash of its content if it is a file."""
     return Checkpoint.of_file(path, file_sha256(path) if path and os.path.isfile(path) else None)
@@ -124,12 +180,14 @@ def load_objects(splits: dict[str, list], path: str, split: str) -> list[dict]:
     return normalize_records(splits[split], where)
 
 
-def quality(path: str, split: str, outcomes: list[Outcome]) -> dict | None:
+def quality(path: str, split: str, outcomes: list[Outcome], lower_is_better: bool) -> dict | None:
     """Compare with the true masks of the full file, now that nothing can be changed any more."""
     splits = load_annotation_file(path)
     if split not in splits:
         return None
-    return compare_with_truth(outcomes, normalize_records(splits[split], f'{path} [{split}]'))
+    return compare_with_truth(
+        outcomes, normalize_records(splits[split], f'{path} [{split}]'), lower_is_better
+    )
 
 
 def print_summary(report: dict[str, Any], out: str) -> None:
@@ -148,6 +206,9 @@ def print_summary(report: dict[str, Any], out: str) -> None:
     print(
         f'strategy {report["strategy"]}, threshold {report["threshold"]}, combine {report["combine"]}\n{out}'
     )
+    if report['decisions']:
+        counts = '{accepted} accepted, {rejected} rejected against the rule, {confirmed} as the rule'
+        print(f'by a person: {counts.format(**report["decided"])}')
     for note in report['notes']:
         console.print(note, style='yellow', soft_wrap=True)
 
@@ -196,23 +257,61 @@ def mixture_note(store: PredictionStore) -> list[str]:
     return [f'predictions of different checkpoints: {", ".join(map(str, store.checkpoints))}']
 
 
-@cli
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    fill_defaults(args)
+def make_selector(args: argparse.Namespace, files: list[str]) -> tuple[Selector, Subject | None]:
+    """What decides, a person's decisions included, and what these are about; None if nobody asks."""
+    subject = None
+    if args.html or args.decisions:
+        subject = Subject.of_files(args.annotations, args.split, files, args.strategy, args.combine)
     selector = Selector(
         args.strategy,
         args.threshold,
         args.agreement_threshold,
         args.combine,
         named_checkpoint(args.checkpoint),
+        read_decisions(args.decisions, subject) if args.decisions else {},
     )
+    return selector, subject
+
+
+def draw_page(
+    args: argparse.Namespace,
+    report: dict[str, Any],
+    outcomes: list[Outcome],
+    shown: list[Shown],
+    selector: Selector,
+    subject: Subject,
+) -> None:
+    """Draw the objects to show, and write the page."""
+    from mmrefseg.pseudo_labels.page import Page, draw_cards, write_page
+
+    page = Page.of(
+        outcomes,
+        draw_cards(track(shown, 'drawing'), args.images, args.img_template),
+        selector,
+        report=report,
+        subject=subject,
+        categories=args.categories,
+        command=shlex.join(['python', *sys.argv, '--decisions', 'decisions.json']),
+    )
+    write_page(page, args.html, args.html_largest)
+
+
+@cli
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    fill_defaults(args)
+    if args.html is not None:
+        check_page(args)
+    files = prediction_files(args.predictions)
+    selector, subject = make_selector(args, files)
     # Millions of small objects without cycles: looking for cycles would take half of the time.
     gc.disable()
-    with PredictionStore(prediction_files(args.predictions)) as store:
+    with PredictionStore(files) as store:
         splits = load_annotation_file(args.annotations)
         objects = load_objects(splits, args.annotations, args.split)
+        check_decisions(selector.decisions, objects, store.ref_ids, args.annotations)
         outcomes = write_picks(splits, objects, store, selector, args)
+        shown = objects_to_show(outcomes, objects, store, selector, args.html_objects) if args.html else []
         unknown = store.ref_ids - {record['ref_id'] for record in objects}
         del splits, objects
     notes = [*store.notes, *mixture_note(store)]
@@ -229,12 +328,19 @@ def main(argv: list[str] | None = None) -> None:
         'notes': notes,
         'files': store.files,
         'annotations': args.annotations,
+        'decisions': args.decisions,
         'out': args.out,
     }
     if args.full_annotations:
-        report['truth'] = quality(args.full_annotations, args.split, outcomes)
+        report['truth'] = quality(
+            args.full_annotations, args.split, outcomes, selector.strategy.lower_is_better
+        )
     dump_json(report, args.report, indent=2)
+    if args.html:
+        draw_page(args, report, outcomes, shown, selector, subject)
     print_summary(report, args.out)
+    if args.html:
+        print(f'page: {args.html}')
 
 
 if __name__ == '__main__':

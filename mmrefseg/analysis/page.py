@@ -1,19 +1,14 @@
 """One HTML page of a failure study, with its drawn cases."""
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
-from PIL import Image
 
-from ..datasets.images import ImagePaths, read_image
+from ..datasets.images import ImagePaths, read_annotated_image
 from ..structures.rle import decode_mask
-from ..utils import UserInputError
 from ..visualization.drawing import PREDICTION, TRUTH, draw_overlay
+from ..visualization.pages import data_uri, jpeg, render
 from .cases import Case
 from .failure_study import FailureStudy
 
@@ -45,20 +40,7 @@ class ImageReader:
         Raises:
             UserInputError: If the file is missing, cannot be decoded, or has another size than the masks.
         """
-        path = self.path(case)
-        if not path.exists():
-            raise UserInputError.of(
-                str(path), 'no such file', 'an image', 'check --images and --img-template'
-            )
-        image = read_image(path)
-        if list(image.shape[:2]) != list(case.truth['size']):
-            raise UserInputError.of(
-                str(path),
-                f'{image.shape[0]} x {image.shape[1]} pixels',
-                f'{case.truth["size"][0]} x {case.truth["size"][1]}, as its record says',
-                'use the image that was annotated',
-            )
-        return image[..., ::-1]
+        return read_annotated_image(self.path(case), *case.truth['size'])
 
 
 def draw_triptych(case: Case, image: np.ndarray) -> np.ndarray:
@@ -81,13 +63,6 @@ def draw_triptych(case: Case, image: np.ndarray) -> np.ndarray:
     return np.concatenate([parts[0], gap, parts[1], gap, parts[2]], axis=1)
 
 
-def jpeg(image: np.ndarray) -> bytes:
-    """(h, w, 3) uint8 RGB as a JPEG file."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format='JPEG', quality=85, optimize=True)
-    return buffer.getvalue()
-
-
 def draw_cases(cases: list[Case], read: Callable[[Case], np.ndarray]) -> list[bytes]:
     """A JPEG file of each case's triptych."""
     return [jpeg(draw_triptych(case, read(case))) for case in cases]
@@ -98,11 +73,6 @@ TITLES = {
     'failure_density': 'Density of IoU, failures',
     'cumulative': 'Cases that reach a threshold',
 }
-
-
-def data_uri(content: bytes, kind: str) -> str:
-    """A file as the text of a ``src`` attribute; ``kind`` is ``png`` or ``jpeg``."""
-    return f'data:image/{kind};base64,{base64.b64encode(content).decode("ascii")}'
 
 
 def render_page(
@@ -122,11 +92,9 @@ def render_page(
     Returns:
         HTML.
     """
-    template = resources.files(__package__).joinpath('templates', 'failures.html').read_text(encoding='utf-8')
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(template).render(
+    return render(
+        __package__,
+        'failures.html',
         title=title,
         study=study,
         numbers=study.numbers,

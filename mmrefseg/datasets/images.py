@@ -272,6 +272,30 @@ def _decode_bgr(content: bytes) -> np.ndarray | None:
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
 
 
+def read_annotated_image(path: str | os.PathLike, height: int, width: int) -> np.ndarray:
+    """The image of a record, as large as the record says: (H, W, 3) uint8, RGB.
+
+    Args:
+        path: The file.
+        height: What its record says, in pixels.
+        width: The same.
+
+    Raises:
+        UserInputError: If the file is missing, cannot be decoded, or has another size.
+    """
+    if not os.path.exists(path):
+        raise UserInputError.of(str(path), 'no such file', 'an image', 'check --images and --img-template')
+    image = read_image(path)
+    if image.shape[:2] != (height, width):
+        raise UserInputError.of(
+            str(path),
+            f'{image.shape[0]} x {image.shape[1]} pixels',
+            f'{height} x {width}, as its record says',
+            'use the image that was annotated',
+        )
+    return image[..., ::-1]
+
+
 def decode_image(
     content: bytes, where: str, decode: Callable[[bytes], np.ndarray | None] = _decode_bgr
 ) -> np.ndarray:

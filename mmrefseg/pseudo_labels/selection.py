@@ -6,11 +6,12 @@ true mask outside the sample can influence the choice or reach the output.
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..datasets.predicted_pairs import Checkpoint
 from ..utils import UserInputError
+from .decisions import ACCEPT
 from .prediction_shards import PredictionStore
 from .scoring import AGREEMENT_THRESHOLD, STRATEGIES, Candidate, choose_best, judge, vote_of_all
 
@@ -27,12 +28,14 @@ class Outcome(NamedTuple):
         state: ``'true'`` (has its own mask), ``'accepted'``, ``'rejected'`` or ``'unpredicted'``.
         chosen: The mask that was accepted or rejected, if there was a prediction.
         value: The number that was compared with the threshold; NaN without a prediction.
+        ruled: What the rule says, where a person has decided: ``'accepted'`` or ``'rejected'``; else None.
     """
 
     record: dict
     state: str
     chosen: Candidate | None = None
     value: float = math.nan
+    ruled: str | None = None
 
     def without_mask(self) -> 'Outcome':
         """The outcome without its mask's runs, to keep for the report."""
@@ -52,6 +55,8 @@ class Selector:
         combine: ``'best'`` keeps the mask of the expression that the strategy prefers, ``'vote'`` the
             pixels that at least half of the expressions' masks hold.
         checkpoint: What predicted, where the predictions do not say.
+        decisions: What a person has decided, ``'accept'`` or ``'reject'`` by ``ref_id``: it counts instead of
+            the strategy (:mod:`mmrefseg.pseudo_labels.decisions`).
 
     Raises:
         UserInputError: If an argument is out of its range.
@@ -64,6 +69,7 @@ class Selector:
         agreement_threshold: float = AGREEMENT_THRESHOLD,
         combine: str = 'best',
         checkpoint: Checkpoint = Checkpoint(),
+        decisions: Mapping[int, str] | None = None,
     ) -> None:
         if strategy not in STRATEGIES:
             raise UserInputError.of(
@@ -77,6 +83,7 @@ class Selector:
         self.agreement_threshold = agreement_threshold
         self.combine = combine
         self.checkpoint = checkpoint
+        self.decisions = decisions or {}
         if strategy == 'all' and threshold is not None:
             raise UserInputError.of("strategy 'all'", f'threshold {threshold}', 'none', 'leave it out')
         for name, value, limits in (
@@ -109,18 +116,35 @@ class Selector:
         else:
             chosen = choose_best(candidates, self.strategy)
         value = self.strategy.value(chosen)
-        if not self.strategy.accepts(chosen, self.threshold, self.agreement_threshold):
-            return Outcome(record, 'rejected', chosen, value)
-        return Outcome(self._with_mask(record, chosen), 'accepted', chosen, value)
+        accepted = self.strategy.accepts(chosen, self.threshold, self.agreement_threshold)
+        ruled = None
+        if record['ref_id'] in self.decisions:
+            ruled = 'accepted' if accepted else 'rejected'
+            accepted = self._person_accepts(record['ref_id'], chosen)
+        if not accepted:
+            return Outcome(record, 'rejected', chosen, value, ruled)
+        return Outcome(self._with_mask(record, chosen, bool(ruled)), 'accepted', chosen, value, ruled)
 
-    def _with_mask(self, record: dict, chosen: Candidate) -> dict:
+    def _person_accepts(self, ref_id: int, chosen: Candidate) -> bool:
+        accepted = self.decisions[ref_id] == ACCEPT
+        if accepted and chosen.empty:
+            raise UserInputError.of(
+                f'the decision {ACCEPT!r} about ref_id {ref_id}',
+                'a mask without a pixel',
+                'one to learn from',
+                'remove the decision',
+            )
+        return accepted
+
+    def _with_mask(self, record: dict, chosen: Candidate, by_person: bool) -> dict:
         quality = self.strategy.quality(chosen)
         source = chosen.source if any(chosen.source) else self.checkpoint
         points = {} if chosen.points is None else {'mask_points': chosen.points}
+        person = {'accepted_by': 'person'} if by_person else {}
         return {
             **record,
             'mask': chosen.rle,
-            'mask_source': {'kind': 'pseudo', **source._asdict()},
+            'mask_source': {'kind': 'pseudo', **source._asdict(), **person},
             'mask_score': None if math.isnan(quality) else quality,
             'mask_rpp': chosen.term,
             'mask_expression': chosen.expression,

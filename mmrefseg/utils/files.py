@@ -10,7 +10,7 @@ import socket
 import stat
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -292,7 +292,11 @@ def load_json(path: str | os.PathLike) -> Any:
 
 
 def parse_json(
-    text: str | bytes, where: str, expected: str = 'a json file', todo: str = 'write the file again'
+    text: str | bytes,
+    where: str,
+    expected: str = 'a json file',
+    todo: str = 'write the file again',
+    pairs_hook: Callable[[list[tuple[str, Any]]], Any] | None = None,
 ) -> Any:
     """What a json text holds. Everything in the package that reads json reads it here.
 
@@ -301,13 +305,16 @@ def parse_json(
         where: Where it comes from, for the sentence: the file, and the line where there are several.
         expected: What it shall be.
         todo: What to do if it is not.
+        pairs_hook: Makes each object of its pairs, in which a key may be there twice; by default a dict, in
+            which the last one counts.
 
     Raises:
         UserInputError: If it is not json, is nested deeper than Python can follow, or has a whole number of
             thousands of digits.
     """
     try:
-        return json.loads(text.decode('utf-8-sig') if isinstance(text, bytes) else text)
+        text = text.decode('utf-8-sig') if isinstance(text, bytes) else text
+        return json.loads(text, object_pairs_hook=pairs_hook)
     except UnicodeDecodeError as error:
         raise not_utf8(where, error, expected) from None
     except json.JSONDecodeError as error:

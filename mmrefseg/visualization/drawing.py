@@ -116,6 +116,54 @@ def draw_overlay(
     return canvas
 
 
+def crop_around(
+    boxes: Sequence[Sequence[float]], height: int, width: int, margin: float = 0.3, aspect: float = 4 / 3
+) -> tuple[int, int, int, int]:
+    """The part of an image that shows what some boxes hold, with a margin, as near to a shape as it allows.
+
+    Args:
+        boxes: ``[x1, y1, x2, y2]`` in pixels, at least one.
+        height: Of the image, in pixels.
+        width: The same.
+        margin: Share of what they hold, added on each side.
+        aspect: Wanted width over height.
+
+    Returns:
+        x1, y1, x2, y2 in whole pixels inside the image, at least one wide and high.
+    """
+    corners = np.asarray(boxes, dtype=float)
+    low = np.clip(corners[:, :2].min(axis=0), 0, [width - 1, height - 1])
+    high = np.clip(corners[:, 2:].max(axis=0), low + 1, [width, height])
+    wanted = (high - low) * (1 + 2 * margin)
+    size = np.maximum(wanted, [wanted[1] * aspect, wanted[0] / aspect])
+    size = np.minimum(np.ceil(size), [width, height])
+    # Moved where the image ends, rather than cut.
+    start = np.clip(np.floor((low + high - size) / 2), 0, [width, height] - size)
+    return tuple(int(value) for value in (*start, *(start + size)))
+
+
+def trace_outlines(mask: np.ndarray, tolerance: float = 0.6) -> list[np.ndarray]:
+    """The borders of a mask along the edges of its pixels, holes too: to be filled even-odd.
+
+    Args:
+        mask: (H, W), true inside.
+        tolerance: How far a border may leave the edges, in pixels.
+
+    Returns:
+        A (K, 2) float array of x, y in pixels for each border, K >= 3.
+    """
+    # Borders are found along the middles of pixels: of small ones, these are near to the edges of large ones.
+    scale = 4
+    fine = np.kron(np.asarray(mask, dtype=np.uint8), np.ones((scale, scale), np.uint8))
+    found, _ = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    borders = []
+    for border in found:
+        simple = cv2.approxPolyDP(border, tolerance * scale, True)
+        # One pixel would become a line.
+        borders.append((simple if len(simple) >= 3 else border)[:, 0])
+    return [(border + 0.5) / scale for border in borders]
+
+
 def save_grid(cases: Sequence[dict | np.ndarray], path: str | os.PathLike, columns: int = 4) -> None:
     """Write panels side by side into one PNG, atomically.
 

@@ -56,6 +56,10 @@ def test_the_wheel_carries_configs_and_tools(source_tree, tmp_path):
         assert packed.get(f'mmrefseg/weights/{path.name}') == path.read_bytes()
     modules = {str(path.relative_to(source_tree)) for path in (source_tree / 'mmrefseg').rglob('*.py')}
     assert modules <= packed.keys(), modules - packed.keys()
+    templates = {
+        str(path.relative_to(source_tree)) for path in (source_tree / 'mmrefseg').glob('*/templates/*')
+    }
+    assert len(templates) >= 5 and templates <= packed.keys(), templates - packed.keys()
     assert not [
         name for name in packed if name.startswith(('tests', 'configs', 'tools')) or name.endswith('.pyc')
     ]

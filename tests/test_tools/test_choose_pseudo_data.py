@@ -1,8 +1,14 @@
-"""tools/choose_pseudo_data.py as a process: the paper's command, the explicit one, and what it refuses."""
+"""tools/choose_pseudo_data.py as a process: the paper's command, the explicit one, the page that a person
+decides on, and what it refuses."""
 
 import copy
 import json
+import os
+import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +137,200 @@ def test_refusals(tools, case, tmp_path):
     assert 'expected instances_sample_5.json;' in sentence
     sentence = tools.fail(TOOL, '--ratio', 5, '--dataset', 'nope')
     assert '--dataset nope, --ratio 5: found no instances_sample_5.json' in sentence
+
+
+STRANGE = [
+    '<script>document.title = "mine"</script>',
+    '[/red] "quoted" & \'said\'',
+    '</script><b onclick="x()">',
+]
+
+
+@pytest.fixture
+def page(tools, case) -> list[str]:
+    """What draws a page of the toy objects, whose sentences and categories want to be code."""
+    sample = load(case['sample'])
+    for record in sample['train']:
+        record['expressions'] = [STRANGE[record['ref_id'] % 3], STRANGE[(record['ref_id'] + 1) % 3]]
+    case['sample'].write_text(json.dumps(sample))
+    names = [{'id': 1, 'name': '"><img src=x onerror="document.title=1">'}]
+    coco = case['folder'] / 'coco.json'
+    coco.write_text(json.dumps({'images': [], 'annotations': [], 'categories': names}))
+    return [
+        '--predictions', case['prefix'], '--annotations', case['sample'], '--out', case['folder'] / 'o.json',
+        '--html', case['folder'] / 'page.html', '--images', tools.folder / 'data' / 'images',
+        '--img-template', '{}.png', '--instances', coco,
+    ]  # fmt: skip
+
+
+def states(case) -> dict[int, bool | str]:
+    """Of every object in the picked file: True (its own mask), False (none), or who has accepted it."""
+    return {
+        record['ref_id']: 'mask' in record
+        and ('mask_source' not in record or record['mask_source'].get('accepted_by', 'rule'))
+        for record in load(case['folder'] / 'o.json')['train']
+    }
+
+
+def ids(tab, selector: str) -> str:
+    """The numbers of the cards that a selector finds, in the order of the page."""
+    return tab.evaluate(f'[...document.querySelectorAll({selector!r})].map(card => card.dataset.id).join()')
+
+
+def wait_until_there(path: Path) -> None:
+    until = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < until, path
+        time.sleep(0.05)
+
+
+def text(tab, selector: str) -> str:
+    return tab.evaluate(f'document.querySelector({selector!r}).textContent')
+
+
+def test_a_person_decides_with_keys_and_the_tool_takes_it_back(tools, case, page, browser, tmp_path):
+    done = tools.succeed(TOOL, *page, '--full-annotations', case['folder'] / 'instances.json')
+    assert 'drawing' in done.stderr and f'page: {case["folder"] / "page.html"}' in done.stdout
+    ruled = {0: True, 1: True, 2: 'rule', 3: False, 4: False, 5: 'rule', 6: 'rule', 7: False}
+    assert states(case) == ruled
+    html, saved = case['folder'] / 'page.html', tmp_path / 'decisions.json'
+    with browser.open(html) as tab:
+        tab.download_to(tmp_path)
+        assert ids(tab, '.card') == '6,5,2,4,3'
+        tab.press('j', 'r', 'ArrowRight', 'ArrowRight', 'a')
+        assert ids(tab, '[data-decision=reject]') == '6' and ids(tab, '[data-decision=accept]') == '4'
+        assert ids(tab, ':focus') == '3'
+        tab.press('a')  # its mask is empty
+        assert ids(tab, '[data-decision]') == '6,4' and 'empty' in text(tab, '#status')
+        tab.press('u')
+        assert ids(tab, '[data-decision]') == '6' and ids(tab, ':focus') == '4'
+        tab.press('a', 'k', 'k', 'a')
+        assert text(tab, '#progress') == '3 of 5 decided, 2 against the rule · not saved yet'
+        tab.press('s')
+        tab.wait_for('!document.querySelector("#progress").textContent.includes("saved")')
+        wait_until_there(saved)
+        assert tab.log == []
+        # What was decided stays in the browser.
+        tab.go(html)
+        assert ids(tab, '[data-decision]') == '6,2,4' and text(tab, '#progress').endswith('against the rule')
+    assert load(saved)['decisions'] == {'2': 'accept', '4': 'accept', '6': 'reject'}
+
+    done = tools.succeed(TOOL, *page, '--threshold', '0.2', '--decisions', saved)
+    assert 'by a person: 1 accepted, 1 rejected against the rule, 1 as the rule' in done.stdout
+    assert states(case) == ruled | {2: 'person', 4: 'person', 6: False}
+    report = load(case['folder'] / 'o_report.json')
+    assert report['decided'] == {'accepted': 1, 'rejected': 1, 'confirmed': 1}
+    assert report['decisions'] == [str(saved)] and report['accepted'] == 3
+    # Another browser goes on with them.
+    with browser.open(html) as tab:
+        assert ids(tab, '[data-decision=accept]') == '2,4' and text(tab, '#progress').startswith('3 of 5')
+
+
+def test_words_of_strangers_are_only_words(tools, case, page, browser):
+    tools.succeed(TOOL, *page)
+    html = case['folder'] / 'page.html'
+    assert not re.search(r'(?:src|href)="(?!data:|#)', html.read_text()), 'the file must need no other'
+    with browser.open(html) as tab:
+        tab.wait_for('document.body.dataset.shown')
+        assert (
+            tab.evaluate('document.body.dataset.shown')
+            == tab.evaluate('document.body.dataset.expected')
+            == '5'
+        )
+        assert tab.evaluate('document.title') == 'Pseudo masks of train: 3 accepted, 2 rejected'
+        said = text(tab, '#object-4 .sentences')
+        assert STRANGE[1] in said and STRANGE[2] in said
+        assert '"><img src=x' in text(tab, '#object-4 .facts')
+        assert tab.evaluate('document.querySelectorAll("[onclick], [onerror], .sentences b").length') == 0
+        # A letter that is typed into the search is no key.
+        tab.press('/', *'QUOTED')
+        assert tab.evaluate('document.querySelector("#text").value') == 'QUOTED'
+        assert ids(tab, '.card:not([hidden])') == '6,4,3' and ids(tab, '[data-decision]') == ''
+        tab.press('Escape', 'r')
+        assert ids(tab, '[data-decision]') == '6' and ids(tab, ':focus') == '4'
+        # Everything that can be reached has a name.
+        named = 'e => e.labels?.length || e.textContent.trim()'
+        assert tab.evaluate(f'[...document.querySelectorAll("button, select, input")].every({named})')
+        tab.press('?')
+        assert tab.evaluate('document.querySelector("#help").open')
+        tab.look(420, 800, dark=True)
+        assert tab.evaluate('document.documentElement.scrollWidth') == 420
+        assert tab.evaluate('getComputedStyle(document.body).backgroundColor') == 'rgb(18, 22, 28)'
+        # A script that is not the page's own does not run.
+        tab.evaluate(
+            'document.body.append(Object.assign(document.createElement("script"), {textContent: "x = 1"}))'
+        )
+        assert tab.evaluate('typeof x') == 'undefined'
+
+
+def test_many_images_go_into_a_folder(tools, case, page, browser):
+    shutil.move(case['folder'], case['folder'].with_name('a # b'))
+    page = [str(word).replace('/toyset/', '/a # b/') for word in page]
+    tools.succeed(TOOL, *page, '--html-largest', '0', '--html-objects', '1')
+    folder = case['folder'].with_name('a # b')
+    shutil.move(folder / 'page.html', folder / '50%.html')
+    assert len(list((folder / 'page_images').glob('*.jpg'))) == 3
+    with browser.open(folder / '50%.html') as tab:
+        tab.wait_for('document.body.dataset.shown')
+        assert (
+            tab.evaluate('document.body.dataset.shown')
+            == tab.evaluate('document.body.dataset.expected')
+            == '3'
+        )
+    shutil.rmtree(folder)
+
+
+def test_wrong_decisions(tools, case, page, tmp_path):
+    tools.succeed(TOOL, *page)
+    about = re.search(r'id="about">(.*?)</script>', (case['folder'] / 'page.html').read_text())[1]
+    content = json.loads(about)['content']
+    (case['folder'] / 'o.json').unlink()
+
+    def said(*options, decisions=None, **changes) -> str:
+        (tmp_path / 'd.json').write_text(json.dumps(content | {'decisions': decisions or {}} | changes))
+        sentence = tools.fail(TOOL, *page, '--decisions', tmp_path / 'd.json', *options)
+        assert not (case['folder'] / 'o.json').exists()
+        return sentence
+
+    assert "about split 'train', expected split 'val'" in said('--split', 'val')
+    assert "about masks 'best by rpp'" in said('--strategy', 'agreement')
+    assert 'about predictions' in said('--predictions', f'{case["prefix"]}.rank0.jsonl')
+    assert 'ref_id 99: found an object that is not in the split' in said(decisions={'99': 'accept'})
+    assert 'found an object with a mask of its own' in said(decisions={'0': 'reject'})
+    assert 'found an object without a prediction' in said(decisions={'7': 'accept'})
+    assert 'a mask without a pixel' in said(decisions={'3': 'accept'})
+    assert "'2': 'perhaps'" in said(decisions={'2': 'perhaps'})
+    assert 'found format 3' in said(format=3)
+    assert 'no such file' in said('--decisions', 'none.json')
+
+
+def test_what_a_page_needs(tools, case, page, tmp_path):
+    html = tmp_path / 'x.html'
+    bare = ['--predictions', case['prefix'], '--annotations', case['sample'], '--html', html]
+    assert '--images: found none' in tools.fail(TOOL, *bare)
+    assert 'none: found no such folder' in tools.fail(TOOL, *bare, '--images', 'none')
+    assert '--html-objects: found 0' in tools.fail(TOOL, *page, '--html-objects', '0')
+    assert 'found a folder' in tools.fail(TOOL, *page, '--html', tmp_path)
+    assert 'the file of --out' in tools.fail(TOOL, *page, '--html', case['folder'] / 'o.json')
+    sentence = tools.fail(TOOL, *page, '--instances', case['sample'])
+    assert f"{case['sample']}: found no 'images', expected a COCO file" in sentence
+    assert not (case['folder'] / 'o.json').exists()
+    assert '000006.jpg: found no such file' in tools.fail(
+        TOOL, *bare, '--images', tmp_path, '--out', tmp_path / 'o.json'
+    )
+    assert not html.exists()
+
+
+def test_drawing_is_loaded_for_a_page_only(tools, case):
+    code = (
+        'import atexit, runpy, sys\n'
+        'sys.argv = sys.argv[1:]\n'
+        'drawing = "jinja2", "PIL.ImageDraw", "torch"\n'
+        'atexit.register(lambda: print([name for name in drawing if name in sys.modules]))\n'
+        'runpy.run_path(sys.argv[0], run_name="__main__")'
+    )
+    tool = Path(__file__).parents[2] / 'tools' / TOOL
+    command = [sys.executable, '-c', code, str(tool), '--ratio', '5', '--dataset', 'toyset']
+    done = subprocess.run(command, cwd=tools.folder, env=os.environ | {'PYTHONPATH': str(tool.parents[1])},
+                          capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == '[]', done.stdout + done.stderr

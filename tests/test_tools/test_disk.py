@@ -52,7 +52,7 @@ def small(place, name):
 
 
 OUTPUTS = {
-    'choose_pseudo_data.py --predictions x --annotations x.json': ('--out', '--report'),
+    'choose_pseudo_data.py --predictions x --annotations x.json': ('--out', '--report', '--html'),
     'dataset_converters/convert.py instances x.json': ('--out',),
     'dataset_converters/convert.py instances x.json --to refer': ('--out FOLDER',),
     'dataset_converters/sample_masks.py x.json --ratio 50': ('--out-dir FOLDER',),
@@ -79,7 +79,11 @@ OUTPUTS = {
     'run_instances_demo.py': ('--folder FOLDER',),
     'run_experiment.py': ('--folder FOLDER',),
 }  # fmt: skip
-NEEDED = {'--report': ['--out', 'o'], '--vectors-out': ['--out', 'o', '--vectors', 'random:3']}
+NEEDED = {
+    '--report': ['--out', 'o'],
+    '--html': ['--out', 'o'],
+    '--vectors-out': ['--out', 'o', '--vectors', 'random:3'],
+}
 
 
 @pytest.mark.parametrize('tool', OUTPUTS)

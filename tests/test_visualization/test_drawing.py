@@ -13,10 +13,12 @@ from mmrefseg.visualization.drawing import (
     PREDICTION,
     TRUTH,
     _font,
+    crop_around,
     draw_case,
     make_grid,
     mask_iou,
     save_grid,
+    trace_outlines,
     wrap,
 )
 from mmrefseg.visualization.local_visualizer import RefVisualizer, cases_of
@@ -157,3 +159,39 @@ def test_visualizer_leaves_detections_to_mmdet(tmp_path, image):
     visualizer = RefVisualizer('test_detections')
     visualizer.add_datasample('x', image, sample, draw_gt=False, out_file=str(tmp_path / 'x.png'))
     assert not np.array_equal(cv2.imread(str(tmp_path / 'x.png')), image)
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'expected'),
+    [
+        ([[40, 30, 60, 50]], (28, 24, 71, 56)),  # 20 x 20 and 0.3 on each side is 32 high, 43 wide
+        ([[0, 0, 10, 10]], (0, 0, 22, 16)),  # moved to where the image begins
+        ([[95, 75, 130, 99]], (89, 72, 100, 80)),
+        ([[0, 0, 100, 80]], (0, 0, 100, 80)),
+        ([[2, 40, 98, 41]], (0, 0, 100, 80)),  # a flat box, in the wanted shape
+        ([[40, 30, 45, 35], [50, 45, 60, 50]], (28, 24, 71, 56)),
+    ],
+)
+def test_crop_around(boxes, expected):
+    assert crop_around(boxes, 80, 100) == expected
+
+
+def test_a_crop_has_a_pixel_at_least():
+    for height, width in ((1, 1), (1, 50), (50, 1)):
+        x1, y1, x2, y2 = crop_around([[0, 0, 0, 0]], height, width)
+        assert 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height
+    # Whatever a box outside of the image says.
+    assert crop_around([[500, 500, 600, 600]], 80, 100) == (97, 78, 100, 80)
+
+
+def test_outlines_go_along_the_edges_of_pixels():
+    mask = square(10, 20, 30, 45)
+    mask[30:35, 15:20] = False
+    outer, hole = sorted(trace_outlines(mask), key=lambda border: border.min())
+    assert outer.min(axis=0) == pytest.approx([10, 20], abs=0.13)
+    assert outer.max(axis=0) == pytest.approx([30, 45], abs=0.13)
+    assert hole.min(axis=0) == pytest.approx([15, 30], abs=0.13) and len(outer) == 4
+    assert trace_outlines(np.zeros((5, 5), bool)) == []
+    assert len(trace_outlines(square(3, 3, 4, 4))) == 1  # a single pixel
+    apart = square(0, 0, 5, 5) | square(50, 50, 60, 60)
+    assert len(trace_outlines(apart)) == 2

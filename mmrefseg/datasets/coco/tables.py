@@ -1,9 +1,10 @@
 """The three lists of a COCO file, and what their ids mean."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ...utils import UserInputError
+from ...utils import UserInputError, load_json
 from .findings import Findings, as_named
 from .numbers import Id, Lookup, as_id, is_plain
 
@@ -177,3 +178,15 @@ def _plain(entries: Sequence[dict]) -> tuple[list[dict], dict]:
         for entry in entries
     ]
     return changed, new
+
+
+def read_category_names(path: str | os.PathLike) -> dict[Id, str]:
+    """The names of a COCO file's categories, by id.
+
+    Raises:
+        UserInputError: If the file cannot be read, is no COCO file, or has two names with one id.
+    """
+    content = load_json(path)
+    check_layout(content, str(path))
+    categories, _ = read_categories(content['categories'], str(path), Findings())
+    return {category['id']: category['name'] for category in categories}
