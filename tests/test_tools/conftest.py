@@ -211,7 +211,7 @@ class Stages:
 
     def train(self, stage: str, *options: str) -> str:
         """Train a stage into its own work directory; returns the log."""
-        command = ('train.py', self.config(stage), *options, '--cfg-options', *self.tiny)
+        command = ('train.py', self.config(stage), '--seed', '0', *options, '--cfg-options', *self.tiny)
         return self.tools.succeed(*command).stdout
 
 
