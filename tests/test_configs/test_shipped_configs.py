@@ -83,7 +83,9 @@ def test_opens_with_what_it_is(name):
     assert re.match(r'# [A-Z]\w', PATHS[name].read_text())
 
 
-@pytest.mark.parametrize('name', [name for name in PATHS if '_darknet53_' in name])
+@pytest.mark.parametrize(
+    'name', [name for name in PATHS if '_darknet53_' in name and not name.startswith('box-refiner')]
+)
 def test_one_codec(name):
     """Pipelines encode as the head decodes, with the preprocessor's padding."""
     config = load(name)
@@ -143,17 +145,58 @@ def test_ratio(name):
     """The ratio of the name is that of the annotation file, in one line of the config."""
     ratio, kind = re.search(r'_m(\d+)(-pseudo|-retrain)?', name).groups()
     config, text = load(name), PATHS[name].read_text()
-    if ratio == '100':
+    if ratio in ('00', '100'):
         expected = 'instances.json'
     else:
         expected = f'instances_sample_{int(ratio)}{"_box_pick" if kind == "-retrain" else ""}.json'
         assert text.count('instances_sample_') == 1
     loader = config.test_dataloader if kind == '-pseudo' else config.train_dataloader
-    assert loader.dataset.ann_file.rpartition('/')[2] == expected
-    assert loader.dataset.split == 'train'
+    for part in parts_of(loader.dataset):
+        assert part.ann_file.rpartition('/')[2] == expected
+        assert part.split == 'train'
+        assert f'/{name.rpartition("_")[2]}' in part.ann_file
     assert config.val_dataloader.dataset.ann_file.endswith('/instances.json')
-    dataset = name.rpartition('_')[2]
-    assert f'/{dataset}' in loader.dataset.ann_file
+
+
+def parts_of(dataset):
+    """The data sets that one is made of."""
+    if dataset.type == 'ConcatDataset':
+        return [part for each in dataset.datasets for part in parts_of(each)]
+    return parts_of(dataset.dataset) if dataset.type == 'RepeatDataset' else [dataset]
+
+
+REFINERS = [name for name in PATHS if name.startswith('box-refiner_')]
+
+
+def test_how_many_refiners():
+    """Five shares of masks of RefShapes and of three data sets."""
+    assert len(REFINERS) == 20
+
+
+@pytest.mark.parametrize('name', REFINERS)
+def test_masks_of_refiners(name):
+    """Masks teach where there are some; boxes of all objects where they are few: masks are not read then."""
+    ratio, config = re.search(r'_m(\d+)', name)[1], load(name)
+    parts = [
+        (part.require_masks, next(step for step in part.pipeline if step.type == 'LoadRefAnnotations'))
+        for part in parts_of(config.train_dataloader.dataset)
+    ]
+    masks, boxes = (True, True), (False, False)
+    found = [(require, step.get('with_mask', True)) for require, step in parts]
+    assert found == {'00': [boxes], '100': [masks]}.get(ratio, [masks, boxes])
+    assert config.model.refiner.get('box_weight', 0) == (ratio != '100')
+
+
+@pytest.mark.parametrize('name', [name for name in REFINERS if '_m100_' in name])
+def test_boxes_of_refiners(name):
+    """The network of boxes is that of the stage whose weights it starts from."""
+    network = 'box-frame_tiny' if 'tiny' in name else 'partial-res_darknet53'
+    ours = load(name).model.segmentor.to_dict()
+    theirs = load(f'{network}_rec_{name.rpartition("_")[2]}').model.to_dict()
+    theirs.pop('auxiliary_heads', None)
+    if 'tiny' not in name:
+        assert ours['backbone'].pop('init_cfg') is None and theirs['backbone'].pop('init_cfg')
+    assert ours == theirs
 
 
 def test_load_from():

@@ -105,6 +105,9 @@ class CheckpointCheckHook(Hook):
     from comprehension to segmentation, where the heads differ in a few
     tensors, and a silent disaster for a wrong path.
 
+    A model that can start from another's weights under other names has ``adapt_state_dict(state)``, which
+    renames them in place before training begins.
+
     Args:
         train_share: To start training, at least this share of the model's (or
             of the checkpoint's, for a backbone alone) tensors must fit.
@@ -127,6 +130,8 @@ class CheckpointCheckHook(Hook):
         resuming = training and bool(runner._resume)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         state = checkpoint.get('state_dict', checkpoint)
+        if training and not resuming and hasattr(model, 'adapt_state_dict'):
+            model.adapt_state_dict(state)
         report = compare_state_dicts(model.state_dict(), state)
         if training and not resuming:
             share, limit = max(report.model_share, report.checkpoint_share), self.train_share

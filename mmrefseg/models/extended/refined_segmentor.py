@@ -1,0 +1,197 @@
+"""Any model of the package with a refiner behind it."""
+
+import torch
+from mmdet.models.detectors.base import BaseDetector
+from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.structures.bbox import get_box_tensor
+from mmdet.utils import ConfigType, OptMultiConfig
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ...utils import UserInputError
+from .refiner import Windows
+
+
+@MODELS.register_module()
+class RefinedSegmentor(BaseDetector):
+    """A model whose masks are drawn anew by a :class:`BoxRefiner`, each in its box.
+
+    The model is any that predicts boxes or masks: SeqTR and Partial-RES (also one that knows boxes alone),
+    LAVT, whose boxes are those around its masks, Mask R-CNN and Cascade Mask R-CNN. It stays as it is, and
+    in training it does not even run: the refiner learns from true boxes, with noise, and the masks there are.
+
+    Training can start from a checkpoint of the model alone.
+
+    Args:
+        segmentor: Config of the model, with its ``data_preprocessor``.
+        refiner: Config of the refiner.
+        train_segmentor: Train the model beside the refiner, by its own losses.
+        test_cfg: ``confine_to_box=True`` draws the masks in the ground-truth boxes (pseudo labels, where the
+            box is known).
+        init_cfg: mmengine's initialisation config.
+
+    Raises:
+        UserInputError: An entry of ``test_cfg`` that there is not.
+    """
+
+    def __init__(
+        self,
+        segmentor: ConfigType,
+        refiner: ConfigType,
+        train_segmentor: bool = False,
+        test_cfg: ConfigType | None = None,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        model = MODELS.build(segmentor)
+        super().__init__(data_preprocessor=model.data_preprocessor, init_cfg=init_cfg)
+        self.segmentor = model
+        self.refiner = MODELS.build(refiner)
+        self.train_segmentor = train_segmentor
+        self.segmentor.requires_grad_(train_segmentor)
+        self.test_cfg = {'confine_to_box': False} | dict(test_cfg or {})
+        if unknown := sorted(set(self.test_cfg) - {'confine_to_box'}):
+            raise UserInputError.of(
+                'RefinedSegmentor test_cfg',
+                ', '.join(unknown),
+                "confine_to_box; the model's own go into segmentor.test_cfg",
+                'correct the config',
+            )
+
+    def train(self, mode: bool = True) -> 'RefinedSegmentor':
+        """Training mode, of the refiner alone where the model does not train."""
+        super().train(mode)
+        self.segmentor.train(mode and self.train_segmentor)
+        return self
+
+    def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
+        """The model's maps of images (B, 3, H, W)."""
+        return self.segmentor.extract_feat(batch_inputs)
+
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> object:
+        """Tensor mode: the model's."""
+        return self.segmentor._forward(batch_inputs, batch_data_samples)
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
+        """The refiner's losses, see :meth:`BoxRefiner.loss`, and the model's where it trains, too.
+
+        Args:
+            batch_inputs: (B, 3, H, W) preprocessed.
+            batch_data_samples: With ``gt_instances``: bboxes (N, 4) xyxy and, if they are loaded, bitmap
+                masks, in the network's frame; a mask that covers nothing is none.
+        """
+        losses = {}
+        if self.train_segmentor:
+            losses |= self.segmentor.loss(batch_inputs, batch_data_samples)
+        device = batch_inputs.device
+        objects = [sample.gt_instances for sample in batch_data_samples]
+        boxes, index = _all_boxes([get_box_tensor(item.bboxes) for item in objects], device)
+        masks = [_bitmaps(item).to(device) for item in objects]
+        known = torch.cat([rows.bool().flatten(1).any(1) for rows in masks])
+        return losses | self.refiner.loss(batch_inputs, boxes, index, masks, known)
+
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
+    ) -> SampleList:
+        """Boxes of the model, or the known ones, and the refiner's masks.
+
+        Args:
+            batch_inputs: (B, 3, H, W).
+            batch_data_samples: What the model needs; with ``gt_instances.bboxes`` in the original frame for
+                ``confine_to_box``.
+            rescale: Give results in the original image's frame, else in the network's.
+
+        Returns:
+            The samples with ``pred_instances``: bboxes (N, 4) xyxy, labels (N,), scores (N,), masks (N, H, W)
+            bool. Scores are the model's; in known boxes, the mean probability inside the mask.
+        """
+        known = self.test_cfg['confine_to_box']
+        if known and not self.refiner.coarse:
+            found = [_known_boxes(sample, batch_inputs.device) for sample in batch_data_samples]
+        else:
+            predicted = self.segmentor.predict(batch_inputs, batch_data_samples, rescale=False)
+            found = [sample.pred_instances for sample in predicted]
+            if known:
+                for instances, sample in zip(found, batch_data_samples, strict=True):
+                    instances.bboxes = _known_boxes(sample, batch_inputs.device).bboxes
+        windows, probabilities = self._draw(batch_inputs, found)
+        results, first = [], 0
+        for instances, sample in zip(found, batch_data_samples, strict=True):
+            rows = slice(first, first + len(instances))
+            first = rows.stop
+            results.append(_instances(instances, windows[rows], probabilities[rows], sample, rescale, known))
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def _draw(self, batch_inputs: Tensor, found: list[InstanceData]) -> tuple[Tensor, Tensor]:
+        """Windows (M, 4) of all objects of the batch, and probabilities (M, R, R) of being inside."""
+        boxes, index = _all_boxes([item.bboxes for item in found], batch_inputs.device)
+        windows, size = self.refiner.windows(boxes, index), self.refiner.size
+        if not len(boxes):
+            return boxes, boxes.new_zeros(0, size, size)
+        coarse = None
+        if self.refiner.coarse and all('masks' in item for item in found):
+            coarse = self._coarse(found, windows)
+        return windows.boxes, self.refiner(windows.crop(batch_inputs, size), coarse).sigmoid()
+
+    def _coarse(self, found: list[InstanceData], windows: Windows) -> Tensor:
+        """The model's own masks in the windows: (M, R, R), 1 inside, -1 outside."""
+        crops, first = [], 0
+        for instances in found:
+            part = slice(first, first + len(instances))
+            first = part.stop
+            own = torch.as_tensor(instances.masks).to(windows.boxes)[:, None]
+            each = Windows(windows.boxes[part], torch.arange(len(own), device=own.device))
+            crops.append(each.crop(own, self.refiner.size)[:, 0])
+        return torch.cat(crops) * 2 - 1
+
+    def adapt_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Rename in place the tensors of a checkpoint of the model alone to where the model is here."""
+        if not any(key.startswith(('segmentor.', 'refiner.')) for key in state):
+            for key in list(state):
+                state[f'segmentor.{key}'] = state.pop(key)
+
+
+def _all_boxes(boxes: list[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+    """The boxes (M, 4) of all images in a row, float32, and the image (M,) of each."""
+    counts = torch.tensor([len(rows) for rows in boxes], device=device)
+    index = torch.repeat_interleave(torch.arange(len(boxes), device=device), counts)
+    return torch.cat([rows.to(device, torch.float32) for rows in boxes]), index
+
+
+def _bitmaps(objects: InstanceData) -> Tensor:
+    """The masks (N, H, W) of the objects of an image; of one pixel, 0, where none were loaded."""
+    if 'masks' not in objects:
+        return torch.zeros(len(objects), 1, 1, dtype=torch.uint8)
+    return torch.from_numpy(objects.masks.masks)
+
+
+def _known_boxes(sample, device: torch.device) -> InstanceData:
+    """The ground-truth boxes, which are in the original frame, in the network's."""
+    boxes = torch.as_tensor(get_box_tensor(sample.gt_instances.bboxes)).double().to(device)
+    boxes = (boxes * boxes.new_tensor([*sample.scale_factor, *sample.scale_factor])).float()
+    return InstanceData(bboxes=boxes, labels=torch.zeros(len(boxes), dtype=torch.long, device=device))
+
+
+def _instances(
+    found: InstanceData, windows: Tensor, probabilities: Tensor, sample, rescale: bool, known: bool
+) -> InstanceData:
+    """Results of one image, from windows (N, 4) and probabilities (N, R, R) in the network's frame."""
+    height, width = (sample.ori_shape if rescale else sample.img_shape)[:2]
+    scale = windows.new_tensor([*sample.scale_factor, *sample.scale_factor] if rescale else [1.0] * 4)
+    masks = torch.zeros(len(windows), height, width, dtype=torch.bool)
+    scores = torch.zeros(len(windows))
+    empty = (found.bboxes[:, 2:] <= found.bboxes[:, :2]).any(1).tolist()  # the model found nothing
+    # one at a time: only the window's part of the image is computed
+    for row, (box, probability) in enumerate(zip(windows / scale, probabilities, strict=True)):
+        if empty[row]:
+            continue
+        pasted, part = _do_paste_mask(probability[None, None], box[None], height, width)
+        inside = pasted[0] > 0.5
+        masks[row][part] = inside.cpu()
+        scores[row] = pasted[0][inside].mean() if inside.any() else 0.0
+    if not known:
+        scores = found.scores.cpu()
+    return InstanceData(
+        bboxes=found.bboxes.cpu() / scale.cpu(), labels=found.labels.cpu(), scores=scores, masks=masks
+    )
