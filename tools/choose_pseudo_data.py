@@ -10,6 +10,7 @@ saves. See docs/pseudo_labels.md.
 
 import argparse
 import gc
+import glob
 import os
 import shlex
 import sys
@@ -86,6 +87,7 @@ def fill_defaults(args: argparse.Namespace) -> None:
     folder = annotation_folder(args.dataset)
     if args.annotations is None:
         args.annotations = f'{folder}/instances_sample_{args.ratio}.json'
+        check_sample(args)
     if args.predictions is None:
         network = 'partial-res_tiny' if shapes else 'partial-res_darknet53'
         dataset = 'refshapes' if shapes else args.dataset
@@ -114,6 +116,20 @@ def fill_defaults(args: argparse.Namespace) -> None:
         )
     check_output(args.out, '--out')
     check_output(args.report, '--report')
+
+
+def check_sample(args: argparse.Namespace) -> None:
+    """Name the wrong data set or ratio, rather than the predictions that there cannot be for it."""
+    if os.path.isfile(args.annotations):
+        return
+    folder, name = os.path.split(args.annotations)
+    drawn = sorted(map(os.path.basename, glob.glob(f'{folder}/instances_sample_*[0-9].json')))
+    raise UserInputError.of(
+        f'--ratio {args.ratio}' if drawn else f'--dataset {args.dataset}, --ratio {args.ratio}',
+        f'no {name} in {folder}',
+        ' or '.join(drawn) or 'the sample of that ratio',
+        'correct it, or draw the sample with tools/dataset_converters/sample_masks.py',
+    )
 
 
 def annotation_folder(dataset: str | None) -> str:

@@ -110,7 +110,6 @@ def project(tmp_path_factory, test_data, repo_root):
         project.logs['m05-retrain'] = project.train('m05-retrain')
         yield project
     finally:
-        project.tools.close()
         shutil.rmtree(project.folder)  # gigabytes
 
 
