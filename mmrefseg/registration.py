@@ -7,7 +7,7 @@ from .datasets import coco_instance_dataset, ref_seg_dataset, transforms  # noqa
 from .evaluation import metrics  # noqa: F401
 from .models import detectron2, necks, segmentors  # noqa: F401
 from .models.backbones import darknet53, language_swin  # noqa: F401
-from .models.extended import (  # noqa: F401  # noqa: F401
+from .models.extended import (  # noqa: F401
     auxiliary_heads,
     box_frame,
     late_lavt,

@@ -64,7 +64,7 @@ class TeacherRefiner(BoxRefiner):
         return (images - mean) * contrast + mean + shift * images.std().detach()
 
     def box_losses(self, logits: Tensor, images: Tensor, inside: Tensor, rows: Tensor) -> dict[str, Tensor]:
-        """``loss_teacher``, ``accepted`` (the share of masks that teach), and those of boxes if it takes them."""
+        """``loss_teacher``, ``accepted`` (the share of masks that teach), perhaps those of boxes."""
         losses = super().box_losses(logits, images, inside, rows) if self.with_boxes else {}
         self._follow()
         with torch.no_grad():
