@@ -19,7 +19,7 @@ from mmrefseg.experiments.ablation import Ablation
 from mmrefseg.experiments.arguments import positive, seed, tool_parser
 from mmrefseg.experiments.experiment_tables import LABELS, markdown_table, write_experiment_report
 from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
-from mmrefseg.experiments.rivals import METHODS, SHARES, RivalStudy, write_rivals
+from mmrefseg.experiments.rivals import METHODS, RivalStudy, write_rivals
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import check_output, cli, plain_console
 
@@ -140,7 +140,7 @@ def run_rivals(args: argparse.Namespace) -> str:
         )
         studies.append(study)
     for study in studies:
-        run_stages([study.data(), study.samples(SHARES)], study.shared / 'stages')
+        run_stages([study.data(), study.samples((1, 5, 10), ('--no-masks',))], study.shared / 'stages')
         run_stages(list(study.stages(names=args.rivals or None)), study.folder / 'stages')
         table = write_rivals(studies, args.folder)
     return table

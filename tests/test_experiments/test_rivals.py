@@ -70,8 +70,7 @@ def test_every_training_reads_its_own_file(study):
         if not command[1].endswith('train.py'):
             continue
         config = Config.fromfile(command[2])
-        given = options_of(command)
-        config.merge_from_dict({key: value for key, value in given.items()})
+        config.merge_from_dict(options_of(command))
         leaves = leaves_of(Path(command[2]))
         files = {_at(config, leaf)['ann_file'] for leaf in leaves}
         assert len(files) == 1
