@@ -87,7 +87,6 @@ def fill_defaults(args: argparse.Namespace) -> None:
     folder = annotation_folder(args.dataset)
     if args.annotations is None:
         args.annotations = f'{folder}/instances_sample_{args.ratio}.json'
-        check_sample(args)
     if args.predictions is None:
         network = 'partial-res_tiny' if shapes else 'partial-res_darknet53'
         dataset = 'refshapes' if shapes else args.dataset
@@ -97,6 +96,10 @@ def fill_defaults(args: argparse.Namespace) -> None:
     stem = os.path.splitext(args.annotations)[0]
     args.out = args.out or f'{stem}_box_pick.json'
     args.report = args.report or f'{os.path.splitext(args.out)[0]}_report.json'
+
+
+def check_paths(args: argparse.Namespace) -> None:
+    """What is read is there, as far as that is told at once, and what is written can be."""
     for kind in ('annotations', 'full_annotations'):
         path = getattr(args, kind)
         if path is not None and os.path.realpath(path) == os.path.realpath(args.out):
@@ -299,7 +302,11 @@ def draw_page(
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    sampled = args.annotations is None
     fill_defaults(args)
+    if sampled:
+        check_sample(args)
+    check_paths(args)
     if args.html is not None:
         check_page(args)
     files = prediction_files(args.predictions)
