@@ -65,6 +65,7 @@ OUTPUTS = {
     ),
     'analysis_tools/analyze_failures.py x.rank0.jsonl --ann x.json --split train': ('--out FOLDER',),
     'analysis_tools/measure_rpp.py x.json --split train': ('--json',),
+    'analysis_tools/codec_reach.py x.json --split train': ('--json',),
     'model_converters/lavt.py x.json': ('DST',),
     'model_converters/seqtr.py x.json': ('DST',),
     'model_converters/swin.py x.json': ('DST',),
