@@ -53,6 +53,7 @@ def small(place, name):
 
 OUTPUTS = {
     'choose_pseudo_data.py --predictions x --annotations x.json': ('--out', '--report', '--html'),
+    'choose_masks_to_draw.py x.json --budget 1': ('--out', '--csv', '--apply'),
     'dataset_converters/convert.py instances x.json': ('--out',),
     'dataset_converters/convert.py instances x.json --to refer': ('--out FOLDER',),
     'dataset_converters/sample_masks.py x.json --ratio 50': ('--out-dir FOLDER',),
