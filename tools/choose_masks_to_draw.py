@@ -5,7 +5,7 @@
         --images data/images/mscoco/train2014 --out to_draw.json --csv to_draw.csv --sheet to_draw.png
 
 An object needs its mask (0 to 1) as the weighted mean of these says: the ranks of the first three among all
-objects (what cannot be told has the middle rank), and rarity as it is.
+objects (what cannot be told has the middle rank, 0.5), and 0.5 + rarity / 2.
 
   disagreement  1 - the mean IoU of the masks (or boxes) that its sentences got
   residual      RPP of its best mask against its box: it does not fill it

@@ -82,10 +82,13 @@ def ranks(values: np.ndarray) -> np.ndarray:
 def standings(signals: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """(N,) in [0, 1] by name: what the signals say, each on the same scale.
 
-    That is the :func:`ranks` of what a network predicts, whose scale nobody knows, and the rarity as it is:
-    ranks would make a rare category of the second largest.
+    That is the :func:`ranks` of what a network predicts, whose scale nobody knows. Of the rarity ranks would
+    make a rare category of the second largest: it goes from :data:`UNKNOWN` in the largest category to 1.
     """
-    return {name: values if name == 'rarity' else ranks(values) for name, values in signals.items()}
+    return {
+        name: UNKNOWN + (1 - UNKNOWN) * values if name == 'rarity' else ranks(values)
+        for name, values in signals.items()
+    }
 
 
 def needs(signals: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:

@@ -113,16 +113,16 @@ def test_a_larger_budget_holds_the_smaller(tmp_path, coverage):
         assert [c.need for c in large] == sorted((c.need for c in large), reverse=True)
 
 
-def test_without_predictions_every_category_comes_first():
+def test_without_predictions_rare_categories_come_first():
     records = [{key: record[key] for key in record if key != 'mask'} for record in make_objects(30)]
     for record in records:
         record['category_id'] = 0 if record['ref_id'] < 27 else record['ref_id']
     objects, drawn = objects_to_draw(records)
     observed = no_predictions(len(objects))
     features = describe(objects, observed, None)
-    chosen = choose_masks(objects, drawn, observed, features, Rule(read_weights([])), 4)
-    assert {27, 28, 29} <= {choice.record['ref_id'] for choice in chosen}
-    rare = next(choice for choice in chosen if choice.record['ref_id'] == 27)
+    rare, *others = choose_masks(objects, drawn, observed, features, Rule(read_weights([]), 'none'), 4)
+    assert [choice.record['ref_id'] for choice in (rare, *others)] == [27, 28, 29, 0]
+    assert others[-1].need == 0.5 and others[-1].why == 'stands for others like it'
     assert rare.why == 'rare category (1 of 30)' and math.isnan(rare.signals['doubt'])
 
 

@@ -66,11 +66,11 @@ def test_ranks():
 
 def test_need_is_the_weighted_mean():
     signals = {'doubt': np.array([0.1, 0.2, 0.9]), 'rarity': np.array([0.6, 0.0, 0.0])}
-    assert needs(signals, {'doubt': 1, 'rarity': 1}).tolist() == pytest.approx([0.3, 0.25, 0.5])
-    assert needs(signals, {'doubt': 3, 'rarity': 1}).tolist() == pytest.approx([0.15, 0.375, 0.75])
-    assert needs(signals, {'rarity': 2}).tolist() == pytest.approx([0.6, 0, 0])
+    assert needs(signals, {'doubt': 1, 'rarity': 1}).tolist() == pytest.approx([0.4, 0.5, 0.75])
+    assert needs(signals, {'doubt': 3, 'rarity': 1}).tolist() == pytest.approx([0.2, 0.5, 0.875])
+    assert needs(signals, {'rarity': 2}).tolist() == pytest.approx([0.8, 0.5, 0.5])
     # a weight of what is not known changes nothing
-    assert needs(signals, {'rarity': 2, 'residual': 5}).tolist() == pytest.approx([0.6, 0, 0])
+    assert needs(signals, {'rarity': 2, 'residual': 5}).tolist() == pytest.approx([0.8, 0.5, 0.5])
     assert needs(signals, {'doubt': 0, 'rarity': 0}).tolist() == [0.5] * 3
 
 
