@@ -4,9 +4,11 @@ from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet
 import contextlib
 import io
 import random
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import cv2
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
@@ -14,7 +16,10 @@ from mmdet.registry import DATASETS
 from mmengine.logging import MMLogger
 
 from ..utils import UserInputError
+from ..utils.errors import did_you_mean
 from .coco import CheckedCoco, read_coco
+from .coco.findings import listed
+from .transforms.loading import LoadCheckedImage
 from .transforms.orientation import MatchRecordedSize
 
 PARTS = ('all', 'train', 'val')
@@ -50,11 +55,23 @@ class NamedCOCO(COCO):
         if missing:
             raise UserInputError.of(
                 self.annotation_file,
-                f'no category {missing[0]!r}',
+                f'no category {missing[0]!r}{did_you_mean(missing[0], by_name)}',
                 f'all {len(cat_names)} classes of the dataset',
                 "set the dataset's metainfo=dict(classes=...) to the names of the file",
             )
         return [by_name[name] for name in cat_names] or ids
+
+
+def _check_classes(metainfo: Any) -> None:
+    """``classes=('bolt')`` is a text, its letters would be the classes; mmengine also takes a file's name."""
+    classes = metainfo.get('classes') if isinstance(metainfo, Mapping) else None
+    if isinstance(classes, str) and not Path(classes).is_file():
+        raise UserInputError.of(
+            'CocoInstanceDataset',
+            f'classes={classes!r}',
+            f'a list of names, or a file of them; is [{classes!r}] meant?',
+            'correct metainfo in the config',
+        )
 
 
 @DATASETS.register_module()
@@ -62,8 +79,9 @@ class CocoInstanceDataset(CocoDataset):
     """mmdet's CocoDataset, with a held-out part, classes found by name, and errors in one sentence.
 
     The file is checked when it is opened (:mod:`mmrefseg.datasets.coco`): what is certain is mended, and what
-    is unusable is counted, by reason, in the log. Images are loaded in the orientation that was annotated.
-    Images that are missing or no images are left out of training; in ``test_mode`` they are an error.
+    is unusable is counted, by reason, in the log. Images are loaded in the orientation that was annotated;
+    one that is truncated or claims too many pixels is an error (:class:`LoadCheckedImage`). Images that are
+    missing or no images are left out of training; in ``test_mode`` they are an error.
 
     The images to hold out are drawn from the sorted ids of all images and ``held_out_seed``: they do not
     depend on the order of the file, on the process or on filtering, and no image is in both parts.
@@ -98,6 +116,7 @@ class CocoInstanceDataset(CocoDataset):
                 f'part {" or ".join(PARTS)} and a share from 0 to below 1',
                 'correct the config',
             )
+        _check_classes(kwargs.get('metainfo'))
         self.part = part
         self.held_out = held_out
         self.held_out_seed = held_out_seed
@@ -105,6 +124,9 @@ class CocoInstanceDataset(CocoDataset):
         super().__init__(*args, **kwargs)
         steps = self.pipeline.transforms
         loads = [place for place, step in enumerate(steps) if isinstance(step, LoadImageFromFile)]
+        for place in loads:
+            if type(steps[place]) is LoadImageFromFile:
+                steps[place] = LoadCheckedImage.like(steps[place])
         if loads:
             steps.insert(loads[0] + 1, MatchRecordedSize())
 
@@ -136,7 +158,9 @@ class CocoInstanceDataset(CocoDataset):
         if samples:
             self._check_folder(samples[0]['img_path'])
         checked, self._checked = self._checked, None
-        if checked.num_objects and not self.test_mode and self.part != 'val':
+        if not self.test_mode:
+            self._say_other_classes(checked)
+        if not self.test_mode and self.part != 'val':
             self._check_instances(samples, checked)
         self._load_run_lengths(samples)
         return self._with_masks(samples) if self.require_masks else samples
@@ -168,17 +192,6 @@ class CocoInstanceDataset(CocoDataset):
             )
         return samples
 
-    def prepare_data(self, idx: int):
-        """One sample; an image that cannot be read is named."""
-        try:
-            return super().prepare_data(idx)
-        except (FileNotFoundError, AssertionError, cv2.error) as error:
-            path = Path(self.get_data_info(idx)['img_path'])
-            if path.is_file() and cv2.imread(str(path)) is not None:
-                raise  # not about the image
-            found = 'a file that is not an image' if path.is_file() else 'no such file'
-            raise UserInputError.of(str(path), found, 'an image', 'copy it again') from error
-
     def _chosen(self, image_ids: set[int | str]) -> set[int | str]:
         """Ids of the part."""
         if self.part == 'all' or self.held_out == 0:
@@ -187,14 +200,25 @@ class CocoInstanceDataset(CocoDataset):
         held_out = set(random.Random(self.held_out_seed).sample(ids, round(self.held_out * len(ids))))
         return held_out if self.part == 'val' else image_ids - held_out
 
+    def _say_other_classes(self, checked: CheckedCoco) -> None:
+        """A class that was forgotten, or that the file spells in two ways, is not lost in silence."""
+        counts = Counter(annotation['category_id'] for annotation in checked.annotations)
+        others = {checked.name_of(id_): count for id_, count in counts.items() if id_ not in self.cat_ids}
+        if others:
+            MMLogger.get_current_instance().warning(
+                f'{self.ann_file}: {sum(others.values())} of {checked.num_objects} objects left out: '
+                f'of classes that are not asked for ({listed(others)})'
+            )
+
     def _check_instances(self, samples: list[dict], checked: CheckedCoco) -> None:
         """Training without anything to learn from would run, and learn nothing."""
         if any(not instance['ignore_flag'] for sample in samples for instance in sample['instances']):
             return
         others = sum(annotation['category_id'] not in self.cat_ids for annotation in checked.annotations)
+        reason = checked.unusable_sentence(others) if checked.num_objects else 'no annotations'
         raise UserInputError.of(
             self.ann_file,
-            f'nothing to learn from in part {self.part!r}: {checked.unusable_sentence(others)}',
+            f'nothing to learn from in part {self.part!r}: {reason}',
             'objects of the classes with a box',
             'look at the report of tools/dataset_converters/verify_coco.py',
         )

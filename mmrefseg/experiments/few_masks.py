@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..runs.options import check_checkpoint
 from ..utils import UserInputError
 from ..utils.places import is_shipped, shipped
 from .stages import Stage, python
@@ -212,11 +213,11 @@ class PartialStudy:
         command = python('tools/dataset_converters/create_refshapes.py', '--size', self.size, '--seed', 0)
         return Stage(f'RefShapes {self.size}', command, self.full_annotations)
 
-    def samples(self, ratios: tuple[int, ...]) -> Stage:
-        """Draw the nested samples."""
+    def samples(self, ratios: tuple[int, ...], more: tuple[str, ...] = ()) -> Stage:
+        """Draw the nested samples; ``more`` are further options of the tool."""
         command = python(
             'tools/dataset_converters/sample_masks.py', self.full_annotations, '--ratio', *ratios,
-            '--seed', self.seed, '--out-dir', self.sample(ratios[0]).parent,
+            '--seed', self.seed, '--out-dir', self.sample(ratios[0]).parent, *more,
         )  # fmt: skip
         return Stage('draw the masks that are known', command, self.sample(ratios[-1]))
 
@@ -313,16 +314,15 @@ class PartialStudy:
 
 
 def existing(checkpoint: str) -> str:
-    """A checkpoint that was named by the user: an address of mmengine's, or a file that is there.
+    """A checkpoint that was named by the user: an address of mmengine's, or a file that is there and is one.
 
     Raises:
         UserInputError: If it is neither.
     """
-    if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise UserInputError.of(
-            f'--rec {checkpoint}', 'no such file', 'the checkpoint of a boxes-only network',
-            f'give one, or {SHIPPED_REC}',
-        )  # fmt: skip
+    try:
+        check_checkpoint(checkpoint)
+    except UserInputError as error:
+        raise UserInputError(f'--rec {error} (without --rec: {SHIPPED_REC})') from None
     return checkpoint
 
 

@@ -12,7 +12,12 @@ _TELLTALE = {'segmentation', 'rle', 'polygons', 'contours', 'area', 'points', 'i
 
 
 def sample_masks(
-    records: list[dict], ratios: Sequence[float], seed: int, unit: str = 'object', where: str = 'train'
+    records: list[dict],
+    ratios: Sequence[float],
+    seed: int,
+    unit: str = 'object',
+    where: str = 'train',
+    with_empty: bool = False,
 ) -> dict[float, list[dict]]:
     """Withhold masks outside a random sample, for several sizes of sample.
 
@@ -27,6 +32,7 @@ def sample_masks(
             where the last annotation has two refs). ``'image'``: all masks of ``round(ratio / 100 * images)``
             images.
         where: File and split, for messages.
+        with_empty: Also the sample in which all masks are withheld, as ratio 0.
 
     Returns:
         For each ratio the records in their order; a withheld one lacks the key ``mask`` and all that
@@ -46,7 +52,7 @@ def sample_masks(
     order = sorted(weights, key=repr)
     random.Random(seed).shuffle(order)
     available = sum(weights.values())
-    sampled = {}
+    sampled = {0: [_withhold(record) for record in records]} if with_empty else {}
     for ratio in ratios:
         wanted = max(1, round(ratio / 100 * total))
         if wanted > available:
@@ -69,6 +75,7 @@ def sample_coco_masks(
     seed: int,
     unit: str = 'object',
     where: str = 'annotations',
+    with_empty: bool = False,
 ) -> dict[float, list[dict]]:
     """As :func:`sample_masks`, of the annotations of a COCO file.
 
@@ -80,6 +87,7 @@ def sample_coco_masks(
         seed: See :func:`sample_masks`.
         unit: See :func:`sample_masks`; images are those that have an object.
         where: The file, for messages.
+        with_empty: See :func:`sample_masks`.
 
     Returns:
         For each ratio the annotations in their order; a withheld one lacks ``segmentation`` and all that
@@ -97,7 +105,7 @@ def sample_coco_masks(
         {**annotations[index], 'mask': annotations[index].get('segmentation') or None} for index in objects
     ]
     sampled = {}
-    for ratio, sample in sample_masks(records, ratios, seed, unit, where).items():
+    for ratio, sample in sample_masks(records, ratios, seed, unit, where, with_empty).items():
         sampled[ratio] = list(annotations)
         for index, record in zip(objects, sample, strict=True):
             if record.get('mask') is None:
