@@ -1,7 +1,7 @@
 """Training sets made from others: a few objects keep their mask, or several sets become one."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...utils import UserInputError
@@ -46,7 +46,7 @@ def sample_masks(
         keys: list[Any] = [_image_key(record) for record in records]
         total = len(set(keys))
     else:
-        keys = [(*_image_key(record), *record['bbox']) for record in records]
+        keys = [annotation_key(record) for record in records]
         total = len(records)
     weights = _weights(records, keys, unit)
     order = sorted(weights, key=repr)
@@ -129,6 +129,17 @@ def _check(ratios: Sequence[float], unit: str) -> None:
             raise UserInputError.of('ratio', f'{ratio:g}', 'a percentage above 0 and at most 100', 'mend it')
     if unit not in UNITS:
         raise UserInputError.of('unit', repr(unit), f'one of {UNITS}', 'mend it')
+
+
+def annotation_key(record: dict) -> tuple:
+    """What the refs to one annotation have in common: image and box."""
+    return (*_image_key(record), *record['bbox'])
+
+
+def withhold_masks(records: list[dict], kept: Collection[tuple]) -> list[dict]:
+    """The records in their order; those whose :func:`annotation_key` is not in ``kept`` lack the key
+    ``mask`` and all that follows from a mask."""
+    return [record if annotation_key(record) in kept else _withhold(record) for record in records]
 
 
 def _image_key(record: dict) -> tuple:
