@@ -1,0 +1,17 @@
+# Scores that say how good a mask is: predicted IoUs, learned from boxes alone; the masks are judged by the refiner itself.
+_base_ = './box-refiner_tiny_m100_refshapes.py'
+load_from = 'work_dirs/box-refiner_tiny_m00_refshapes/best.pth'
+model = dict(quality=_base_.quality)
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=[
+            *_base_.box_pipeline[:-1],
+            dict(type='RefFlip', prob=1.0),
+            _base_.box_pipeline[-1],
+        ],
+        require_masks=False,
+    )
+)
+train_cfg = _base_.quality_loop
+optim_wrapper = _base_.quality_optimizer
+param_scheduler = _base_.quality_rate
