@@ -7,7 +7,15 @@ from .datasets import coco_instance_dataset, ref_seg_dataset, transforms  # noqa
 from .evaluation import metrics  # noqa: F401
 from .models import detectron2, necks, segmentors  # noqa: F401
 from .models.backbones import darknet53, language_swin  # noqa: F401
-from .models.extended import auxiliary_heads, box_frame, late_lavt, quality, refined_segmentor, refiner  # noqa: F401
+from .models.extended import (  # noqa: F401
+    auxiliary_heads,
+    box_frame,
+    late_lavt,
+    quality,
+    refined_segmentor,
+    refiner,
+    teacher_refiner,
+)
 from .models.heads import lavt_head, partial_mask_head, seqtr_head  # noqa: F401
 from .models.language_models import bert_encoder, gru_encoder  # noqa: F401
 from .models.layers import small_batch_norm  # noqa: F401

@@ -10,6 +10,7 @@ saves. See docs/pseudo_labels.md.
 
 import argparse
 import gc
+import glob
 import os
 import shlex
 import sys
@@ -95,6 +96,10 @@ def fill_defaults(args: argparse.Namespace) -> None:
     stem = os.path.splitext(args.annotations)[0]
     args.out = args.out or f'{stem}_box_pick.json'
     args.report = args.report or f'{os.path.splitext(args.out)[0]}_report.json'
+
+
+def check_paths(args: argparse.Namespace) -> None:
+    """What is read is there, as far as that is told at once, and what is written can be."""
     for kind in ('annotations', 'full_annotations'):
         path = getattr(args, kind)
         if path is not None and os.path.realpath(path) == os.path.realpath(args.out):
@@ -114,6 +119,20 @@ def fill_defaults(args: argparse.Namespace) -> None:
         )
     check_output(args.out, '--out')
     check_output(args.report, '--report')
+
+
+def check_sample(args: argparse.Namespace) -> None:
+    """Name the wrong data set or ratio, rather than the predictions that there cannot be for it."""
+    if os.path.isfile(args.annotations):
+        return
+    folder, name = os.path.split(args.annotations)
+    drawn = sorted(map(os.path.basename, glob.glob(f'{folder}/instances_sample_*[0-9].json')))
+    raise UserInputError.of(
+        f'--ratio {args.ratio}' if drawn else f'--dataset {args.dataset}, --ratio {args.ratio}',
+        f'no {name} in {folder}',
+        ' or '.join(drawn) or 'the sample of that ratio',
+        'correct it, or draw the sample with tools/dataset_converters/sample_masks.py',
+    )
 
 
 def annotation_folder(dataset: str | None) -> str:
@@ -283,7 +302,11 @@ def draw_page(
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
+    sampled = args.annotations is None
     fill_defaults(args)
+    if sampled:
+        check_sample(args)
+    check_paths(args)
     if args.html is not None:
         check_page(args)
     files = prediction_files(args.predictions)

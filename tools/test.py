@@ -7,8 +7,8 @@ from mmrefseg.runs.options import (
     TEXT_KEYS,
     KeyValueAction,
     add_run_options,
+    check_checkpoint,
     check_config,
-    check_file,
     check_prefix,
     parse_args,
 )
@@ -101,7 +101,6 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(build_parser(), argv)
     checkpoint = chosen_checkpoint(args)
     check_config(args.config)
-    check_file(checkpoint, 'a checkpoint')
     if args.out and not args.out.endswith(('.pkl', '.pickle')):
         raise UserInputError.of(
             f'--out {args.out}',
@@ -110,6 +109,7 @@ def main(argv: list[str] | None = None) -> None:
             'for json use --format-only (predictions) or --json',
         )
     check_outputs(args)
+    check_checkpoint(checkpoint)
     test(args, checkpoint)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from mmrefseg.runs.options import add_run_options, check_config, check_file, parse_args
+from mmrefseg.runs.options import add_run_options, check_checkpoint, check_config, parse_args
 from mmrefseg.runs.tool_errors import one_sentence, tool
 from mmrefseg.utils import check_output
 
@@ -41,11 +41,11 @@ def main(argv: list[str] | None = None) -> None:
     """Train."""
     args = parse_args(build_parser(), argv)
     check_config(args.config)
-    if args.load_from:
-        check_file(args.load_from, 'a checkpoint')
-    if args.resume not in (None, 'auto'):
-        check_file(args.resume, 'a checkpoint')
     check_output(args.work_dir, '--work-dir', folder=True)
+    if args.load_from:
+        check_checkpoint(args.load_from)
+    if args.resume not in (None, 'auto'):
+        check_checkpoint(args.resume)
     train(args)
 
 

@@ -4,9 +4,9 @@ load_from = 'work_dirs/box-refiner_tiny_m01_refshapes/best.pth'
 model = dict(quality=_base_.quality)
 train_dataloader = dict(
     dataset=dict(
-        pipeline=_base_.quality_pipeline,
-        require_masks=False,
         ann_file='annotations/refshapes_small/instances_sample_1.json',
+        require_masks=False,
+        pipeline=_base_.quality_pipeline,
     )
 )
 train_cfg = _base_.quality_loop

@@ -2,7 +2,7 @@
 _base_ = './box-refiner_tiny_m100_refshapes.py'
 load_from = 'work_dirs/box-refiner_tiny_m100_refshapes/best.pth'
 model = dict(quality=_base_.quality)
-train_dataloader = dict(dataset=dict(pipeline=_base_.quality_pipeline, require_masks=False))
+train_dataloader = dict(dataset=dict(require_masks=False, pipeline=_base_.quality_pipeline))
 train_cfg = _base_.quality_loop
 optim_wrapper = _base_.quality_optimizer
 param_scheduler = _base_.quality_rate

@@ -23,6 +23,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..utils import UserInputError
+from ..utils.files import checkpoint_problem, is_zip
 from ..utils.places import SCHEME, is_shipped, shipped_weights
 
 PIECE = 2**20  # bytes that are read at a time
@@ -89,8 +90,9 @@ def load_checkpoint_file(
     if not path.is_file():
         found = 'a folder' if path.is_dir() else 'no such file'
         raise UserInputError.of(str(path), found, 'a checkpoint file', 'check the path')
-    if path.stat().st_size == 0:
-        raise UserInputError.of(str(path), 'an empty file', 'a checkpoint', 'download or copy it again')
+    problem = checkpoint_problem(path)
+    if problem:
+        raise UserInputError.of(str(path), *problem)
     if path.suffix == '.safetensors':
         return _read_safetensors(path, map_location)
     damaged = damaged_entry(path)
@@ -107,14 +109,6 @@ def load_checkpoint_file(
         raise UserInputError.of(str(path), found, 'a dict with weights', 'check that it is a checkpoint')
     check_parts(checkpoint, str(path))
     return checkpoint
-
-
-def is_zip(path: str | os.PathLike) -> bool:
-    """Whether a file ends as a zip file does, which is to say that it was written to its end."""
-    try:
-        return zipfile.is_zipfile(path)
-    except zipfile.BadZipFile:  # an end, and a damaged one
-        return False
 
 
 def damaged_entry(path: str | os.PathLike) -> str | None:
@@ -234,10 +228,6 @@ def _explain(path: Path, error: Exception) -> UserInputError:
             'tensors and plain containers',
             'if you trust where the file comes from, name that class in `allow`, else do not use the file',
         )
-    if _starts_like_zip(path) and not is_zip(path):
-        return UserInputError.of(
-            str(path), 'a truncated checkpoint', 'a complete one', 'download or copy it again'
-        )
     reason = str(error).strip().splitlines()[0] if str(error).strip() else 'the file ends too early'
     return UserInputError.of(
         str(path),
@@ -245,8 +235,3 @@ def _explain(path: Path, error: Exception) -> UserInputError:
         'a checkpoint written by torch.save',
         'check that it is one, and that it is complete',
     )
-
-
-def _starts_like_zip(path: Path) -> bool:
-    with open(path, 'rb') as file:
-        return file.read(2) == b'PK'

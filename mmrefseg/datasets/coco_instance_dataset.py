@@ -6,7 +6,6 @@ import io
 import random
 from pathlib import Path
 
-import cv2
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
@@ -15,6 +14,7 @@ from mmengine.logging import MMLogger
 
 from ..utils import UserInputError
 from .coco import CheckedCoco, read_coco
+from .transforms.loading import LoadCheckedImage
 from .transforms.orientation import MatchRecordedSize
 
 PARTS = ('all', 'train', 'val')
@@ -62,8 +62,9 @@ class CocoInstanceDataset(CocoDataset):
     """mmdet's CocoDataset, with a held-out part, classes found by name, and errors in one sentence.
 
     The file is checked when it is opened (:mod:`mmrefseg.datasets.coco`): what is certain is mended, and what
-    is unusable is counted, by reason, in the log. Images are loaded in the orientation that was annotated.
-    Images that are missing or no images are left out of training; in ``test_mode`` they are an error.
+    is unusable is counted, by reason, in the log. Images are loaded in the orientation that was annotated;
+    one that is truncated or claims too many pixels is an error (:class:`LoadCheckedImage`). Images that are
+    missing or no images are left out of training; in ``test_mode`` they are an error.
 
     The images to hold out are drawn from the sorted ids of all images and ``held_out_seed``: they do not
     depend on the order of the file, on the process or on filtering, and no image is in both parts.
@@ -105,6 +106,9 @@ class CocoInstanceDataset(CocoDataset):
         super().__init__(*args, **kwargs)
         steps = self.pipeline.transforms
         loads = [place for place, step in enumerate(steps) if isinstance(step, LoadImageFromFile)]
+        for place in loads:
+            if type(steps[place]) is LoadImageFromFile:
+                steps[place] = LoadCheckedImage.like(steps[place])
         if loads:
             steps.insert(loads[0] + 1, MatchRecordedSize())
 
@@ -136,7 +140,7 @@ class CocoInstanceDataset(CocoDataset):
         if samples:
             self._check_folder(samples[0]['img_path'])
         checked, self._checked = self._checked, None
-        if checked.num_objects and not self.test_mode and self.part != 'val':
+        if not self.test_mode and self.part != 'val':
             self._check_instances(samples, checked)
         self._load_run_lengths(samples)
         return self._with_masks(samples) if self.require_masks else samples
@@ -168,17 +172,6 @@ class CocoInstanceDataset(CocoDataset):
             )
         return samples
 
-    def prepare_data(self, idx: int):
-        """One sample; an image that cannot be read is named."""
-        try:
-            return super().prepare_data(idx)
-        except (FileNotFoundError, AssertionError, cv2.error) as error:
-            path = Path(self.get_data_info(idx)['img_path'])
-            if path.is_file() and cv2.imread(str(path)) is not None:
-                raise  # not about the image
-            found = 'a file that is not an image' if path.is_file() else 'no such file'
-            raise UserInputError.of(str(path), found, 'an image', 'copy it again') from error
-
     def _chosen(self, image_ids: set[int | str]) -> set[int | str]:
         """Ids of the part."""
         if self.part == 'all' or self.held_out == 0:
@@ -192,9 +185,10 @@ class CocoInstanceDataset(CocoDataset):
         if any(not instance['ignore_flag'] for sample in samples for instance in sample['instances']):
             return
         others = sum(annotation['category_id'] not in self.cat_ids for annotation in checked.annotations)
+        reason = checked.unusable_sentence(others) if checked.num_objects else 'no annotations'
         raise UserInputError.of(
             self.ann_file,
-            f'nothing to learn from in part {self.part!r}: {checked.unusable_sentence(others)}',
+            f'nothing to learn from in part {self.part!r}: {reason}',
             'objects of the classes with a box',
             'look at the report of tools/dataset_converters/verify_coco.py',
         )

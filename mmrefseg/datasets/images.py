@@ -188,13 +188,25 @@ def read_size(path: str | os.PathLike, where: str = '') -> tuple[int, int]:
         ) from None
     except (OSError, ValueError) as error:
         raise unreadable(named, error, 'an image file') from None
+    return _accepted(size, named)
+
+
+def encoded_size(content: bytes, where: str) -> tuple[int, int]:
+    """As :func:`read_size`, of an image in memory.
+
+    Raises:
+        UserInputError: If it is no image, or has too many pixels to be read.
+    """
+    return _accepted(_header_size(io.BytesIO(content)), where)
+
+
+def _accepted(size: tuple[int, int] | None, where: str) -> tuple[int, int]:
+    """A size by a header, if it is one that can be read."""
     if size is None:
-        raise UserInputError.of(
-            named, 'no readable image', 'an image file (JPEG, PNG, ...)', f'replace {Path(path).name}'
-        )
+        raise UserInputError.of(where, 'no readable image', 'an image (JPEG, PNG, ...)', 'replace it')
     problem = _size_problem(*size)
     if problem:
-        raise UserInputError.of(named, *problem)
+        raise UserInputError.of(where, *problem)
     return size
 
 

@@ -23,7 +23,12 @@ def tool_parser(description: str, folder: str) -> argparse.ArgumentParser:
         '--size', default='small', choices=list(PRESETS), help='RefShapes size (default: %(default)s)'
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for every training'
+        '--cfg-options',
+        type=key_value,
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='config options for every training',
     )
     return parser
 
@@ -61,6 +66,16 @@ def named_folder(text: str) -> Path:
     if not text.strip():
         raise argparse.ArgumentTypeError('found an empty name, expected a folder for results')
     return Path(text)
+
+
+def key_value(text: str) -> str:
+    """A config option, as a type of argparse; its value is read by the tool that takes it."""
+    key, equals, _ = text.partition('=')
+    if not equals or not key.strip():
+        raise argparse.ArgumentTypeError(
+            f'found {text!r}, expected key=value; write the key, = and the value'
+        )
+    return text
 
 
 def seed(text: str) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..runs.options import check_checkpoint
 from ..utils import UserInputError
 from ..utils.places import is_shipped, shipped
 from .stages import Stage, python
@@ -313,16 +314,15 @@ class PartialStudy:
 
 
 def existing(checkpoint: str) -> str:
-    """A checkpoint that was named by the user: an address of mmengine's, or a file that is there.
+    """A checkpoint that was named by the user: an address of mmengine's, or a file that is there and is one.
 
     Raises:
         UserInputError: If it is neither.
     """
-    if '://' not in checkpoint and not Path(checkpoint).is_file():
-        raise UserInputError.of(
-            f'--rec {checkpoint}', 'no such file', 'the checkpoint of a boxes-only network',
-            f'give one, or {SHIPPED_REC}',
-        )  # fmt: skip
+    try:
+        check_checkpoint(checkpoint)
+    except UserInputError as error:
+        raise UserInputError(f'--rec {error} (without --rec: {SHIPPED_REC})') from None
     return checkpoint
 
 

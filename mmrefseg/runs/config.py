@@ -15,10 +15,11 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..compat.checkpoint import is_zip, load_checkpoint_file
+from ..compat.checkpoint import load_checkpoint_file
 from ..compat.downloads import read_downloads_safely
 from ..models.acceleration import accelerate
 from ..utils.errors import UserInputError, did_you_mean
+from ..utils.files import is_zip
 from ..utils.outputs import check_output, make_folder
 from ..utils.places import is_shipped, shipped_weights
 from .batch_norm import replace_sync_batch_norm

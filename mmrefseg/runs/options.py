@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from ..utils.errors import UserInputError, did_you_mean
+from ..utils.files import checkpoint_problem
 from ..utils.outputs import check_output
 from ..utils.places import is_shipped, shipped_weights
 
@@ -98,6 +99,19 @@ def check_file(path: str | os.PathLike, kind: str) -> None:
     elif '://' not in str(path) and not Path(path).expanduser().is_file():
         found = 'a folder' if Path(path).expanduser().is_dir() else 'no such file'
         raise UserInputError.of(str(path), found, kind, 'check the path')
+
+
+def check_checkpoint(path: str | os.PathLike) -> None:
+    """See that a checkpoint is there and whole, as far as that can be told without reading it.
+
+    Raises:
+        UserInputError: If it is not.
+    """
+    check_file(path, 'a checkpoint')
+    if '://' not in str(path):
+        problem = checkpoint_problem(Path(path).expanduser())
+        if problem:
+            raise UserInputError.of(str(path), *problem)
 
 
 def check_prefix(prefix: str, option: str) -> None:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import UserInputError
+from .errors import Problem, UserInputError
 from .outputs import make_folder
 
 # So many bytes of a name leave room for what a temporary file's has besides, on most file systems.
 LONGEST_NAME = 240
+PICKLE = b'\x80'
 # Temporary files that this process is writing, for the handler of SIGTERM.
 _unfinished: set[Path] = set()
 
@@ -344,3 +345,31 @@ def text_lines(path: str | os.PathLike, expected: str = 'a JSON-lines file') -> 
         raise not_utf8(path, error, expected) from None
     except (OSError, ValueError) as error:
         raise unreadable(path, error, expected) from None
+
+
+def is_zip(path: str | os.PathLike) -> bool:
+    """Whether a file ends as a zip file does, which is to say that it was written to its end."""
+    import zipfile  # only tools that read weights need it
+
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # an end, and a damaged one
+        return False
+
+
+def checkpoint_problem(path: str | os.PathLike) -> Problem | None:
+    """What keeps a file from holding weights, as far as its first bytes and its end tell, without torch.
+
+    ``torch.save`` writes a zip file, once a pickle; a ``.safetensors`` file is looked at by who reads it.
+    """
+    with open(path, 'rb') as file:
+        start = file.read(2)
+    again = 'download or copy it again'
+    if not start:
+        return Problem('an empty file', 'a checkpoint', again)
+    if str(path).endswith('.safetensors') or start[:1] == PICKLE:
+        return None
+    if start != b'PK':
+        found = f'a file that torch cannot read (it begins with {start!r})'
+        return Problem(found, 'a checkpoint written by torch.save', 'check that it is one')
+    return None if is_zip(path) else Problem('a truncated checkpoint', 'a complete one', again)

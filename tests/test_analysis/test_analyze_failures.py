@@ -29,8 +29,7 @@ def project(tmp_path_factory) -> Tools:
     tools.coco = made.annotations / 'coco' / 'instances_testA.json'
     tools.predictions = make_predictions(load_split(str(tools.ann), 'testA'))
     (folder / 'p.json').write_text(json.dumps(tools.predictions))
-    yield tools
-    tools.close()
+    return tools
 
 
 @pytest.fixture(scope='module')

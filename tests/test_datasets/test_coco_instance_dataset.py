@@ -4,9 +4,11 @@ import copy
 import json
 
 import cv2
+import mmcv
 import numpy as np
 import pytest
 from coco_files import AREA, HEIGHT, WIDTH, changed, sound_file, write_images
+from image_bombs import png_that_claims
 from mmdet.datasets import CocoDataset
 from mmengine.dataset import Compose
 from mmengine.logging import MMLogger
@@ -121,9 +123,9 @@ def test_bad_images(folder, tmp_path):
     (tmp_path / 'train2017' / names[1]).write_text('not an image')
     dataset = build(tmp_path, 'x.json', test_mode=True)
     assert dataset[0]['inputs'].ndim == 3
-    with pytest.raises(UserInputError, match=f'{names[1]}: found a file that is not an image'):
+    with pytest.raises(UserInputError, match=f'{names[1]}: found a file that cannot be decoded'):
         dataset[1]
-    with pytest.raises(UserInputError, match=f'{names[2]}: found no such file'):
+    with pytest.raises(UserInputError, match=rf'{names[2]}: found no readable file .No such file'):
         dataset[2]
 
 
@@ -146,8 +148,7 @@ def open_file(content, tmp_path, poly2mask=True, **settings):
         ann_file=str(tmp_path / 'mine.json'),
         data_prefix=dict(img=str(tmp_path / 'img')),
         metainfo=dict(classes=('bolt', 'nut')),
-        pipeline=[PIPELINE[0], loader, PIPELINE[2]],
-        **settings,
+        **{'pipeline': [PIPELINE[0], loader, PIPELINE[2]], **settings},
     )
 
 
@@ -225,6 +226,18 @@ def test_training_stops_where_nothing_is_left(change, words, tmp_path):
     assert len(open_file(content, tmp_path, test_mode=True)) == 4
 
 
+@pytest.mark.parametrize('filter_cfg', [None, dict(filter_empty_gt=True)])
+@pytest.mark.parametrize('part', ['all', 'train'])
+def test_training_stops_without_annotations(filter_cfg, part, tmp_path):
+    content = sound_file() | {'annotations': []}
+    with pytest.raises(UserInputError, match=f"nothing to learn from in part '{part}': no annotations"):
+        open_file(content, tmp_path, filter_cfg=filter_cfg, part=part)
+    assert len(open_file(content, tmp_path, test_mode=True)) == 4
+    del content['annotations']
+    with pytest.raises(UserInputError, match='nothing to learn from'):
+        open_file(content, tmp_path, filter_cfg=filter_cfg, part=part)
+
+
 def test_small_images_are_said(tmp_path, said):
     content = sound_file()
     with pytest.raises(UserInputError, match='no images with instances'):
@@ -239,7 +252,7 @@ def test_missing_images_are_left_out_of_training_only(tmp_path, said):
     (tmp_path / 'img/p2.png').unlink()
     assert pixels(open_file(sound_file(), tmp_path)) == [AREA] * 6
     assert '2 of 8 objects unusable: 2 of images that are missing (5, 6)' in said[0]
-    with pytest.raises(UserInputError, match=r'p2.png: found no such file'):
+    with pytest.raises(UserInputError, match=r'p2.png: found no readable file .No such file'):
         open_file(sound_file(), tmp_path, test_mode=True)[2]
     for name in ('p0.png', 'p1.png', 'p3.png'):
         (tmp_path / 'img' / name).unlink()
@@ -296,6 +309,36 @@ def test_an_image_of_another_size_is_an_error_when_it_is_loaded(tmp_path):
     with pytest.raises(
         UserInputError, match='an image of 130 x 96 pixels, expected 128 x 96 as its record says'
     ):
+        dataset[0]
+
+
+@pytest.mark.parametrize('test_mode', [True, False])
+@pytest.mark.parametrize('backend', ['cv2', 'pillow'])
+@pytest.mark.parametrize('side', [65000, 13400])
+def test_a_bomb_is_never_decoded(test_mode, backend, side, tmp_path, monkeypatch, said):
+    """Seen when the file is opened, it is left out of training; later on, it is refused before decoding."""
+    load = dict(pipeline=[dict(type='LoadImageFromFile', imdecode_backend=backend), *PIPELINE[1:]])
+    dataset = open_file(sound_file(), tmp_path, test_mode=test_mode, **load)
+    assert dataset[0]['inputs'].shape[1:] == (HEIGHT, WIDTH)
+    (tmp_path / 'img/p0.png').write_bytes(png_that_claims(side, side))
+    monkeypatch.setattr(mmcv, 'imfrombytes', lambda *_, **__: pytest.fail('it was decoded'))
+    with pytest.raises(UserInputError, match=f'p0.png: found an image that claims {side} x {side} pixels'):
+        dataset[0]
+    again = open_file(sound_file(), tmp_path, test_mode=test_mode, **load)
+    assert len(again) == (4 if test_mode else 3)
+    if test_mode:
+        with pytest.raises(UserInputError, match=f'claims {side} x {side} pixels'):
+            again[0]
+    else:
+        assert '2 of 8 objects unusable: 2 of images that are no readable images (1, 2)' in said[0]
+
+
+def test_a_truncated_image_is_an_error_when_it_is_loaded(tmp_path):
+    """OpenCV fills the rest with grey."""
+    dataset = open_file(sound_file(), tmp_path)
+    path = tmp_path / 'img/p0.png'
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UserInputError, match=r'p0.png: found a truncated image'):
         dataset[0]
 
 

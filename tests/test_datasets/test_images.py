@@ -2,12 +2,11 @@
 
 import io
 import os
-import struct
-import zlib
 
 import cv2
 import numpy as np
 import pytest
+from image_bombs import bmp_that_claims, png_that_claims
 from PIL import Image
 
 from mmrefseg.analysis.page import ImageReader
@@ -34,21 +33,6 @@ def encoded(image, kind='PNG', **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format=kind, **options)
     return buffer.getvalue()
-
-
-def png_that_claims(width: int, height: int) -> bytes:
-    """A file of some hundred bytes."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
-
-    header = struct.pack('>IIBBBBB', width, height, 1, 0, 0, 0, 0)
-    body = chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(b'\0' * 1000)) + chunk(b'IEND', b'')
-    return b'\x89PNG\r\n\x1a\n' + body
-
-
-def bmp_that_claims(width: int, height: int) -> bytes:
-    return b'BM' + struct.pack('<IHHIIiiHHIIiiII', 100, 0, 0, 54, 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
 
 
 BOMBS = {

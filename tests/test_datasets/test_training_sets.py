@@ -36,6 +36,12 @@ def test_how_many_keep_their_mask(count):
         assert len(kept(records)) == max(1, round(ratio * count / 100))
 
 
+def test_none_keeps_its_mask():
+    samples = sample_masks(make_records(10), [0, 1], seed=0)
+    assert [len(kept(records)) for records in samples.values()] == [0, 1]
+    assert '1000.5' not in json.dumps(samples[0])
+
+
 def test_samples_are_nested_ordered_and_physically_without_masks():
     records = make_records(1000)
     before = copy.deepcopy(records)
@@ -101,7 +107,7 @@ def test_objects_without_a_mask_in_the_source():
 
 
 @pytest.mark.parametrize(
-    'arguments', [([0], 'object'), ([101], 'object'), ([-1], 'object'), ([5], 'sentence')]
+    'arguments', [([101], 'object'), ([-1], 'object'), ([float('nan')], 'object'), ([5], 'sentence')]
 )
 def test_wrong_arguments(arguments):
     with pytest.raises(UserInputError):

@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from image_bombs import png_that_claims
 from mmdet.structures import DetDataSample
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.structures import InstanceData
+from PIL import Image
 from torch import nn
 
 from mmrefseg.engine.hooks import FiniteLossHook, RefVisualizationHook, RichProgressHook
@@ -293,23 +295,45 @@ def test_no_progress_bar(tmp_path, enabled, rank, capsys):
     assert capsys.readouterr().err == ''
 
 
+def sample_of(path, sent=4, **metainfo):
+    """The prediction for a sentence about an image."""
+    sample = DetDataSample(metainfo=dict(img_path=str(path), expressions=['a cat'], **metainfo))
+    sample.set_metainfo(dict(ref_ids=[3], sent_ids=[sent]))
+    sample.pred_instances = InstanceData(bboxes=torch.tensor([[1.0, 2, 9, 8]]), scores=torch.tensor([0.5]))
+    return sample
+
+
 def test_images_are_named_by_their_pair(tmp_path):
     RefVisualizer.get_instance('test_images')
     cv2.imwrite(str(tmp_path / 'cat.png'), np.full((20, 30, 3), 128, np.uint8))
-    samples = []
-    for sent in (4, 5, 6):
-        sample = DetDataSample(metainfo=dict(img_path=str(tmp_path / 'cat.png'), expressions=['a cat']))
-        sample.set_metainfo(dict(ref_ids=[3], sent_ids=[sent]))
-        sample.pred_instances = InstanceData(
-            bboxes=torch.tensor([[1.0, 2, 9, 8]]), scores=torch.tensor([0.5])
-        )
-        samples.append(sample)
+    samples = [sample_of(tmp_path / 'cat.png', sent) for sent in (4, 5, 6)]
     runner = make_runner(tmp_path / 'work', timestamp='now')
     hook = RefVisualizationHook(draw=True, test_out_dir='shown', max_images=2)
     hook.before_test(runner)
     hook.after_test_iter(runner, 0, outputs=samples)
     names = sorted(path.name for path in (tmp_path / 'work/now/shown').iterdir())
     assert names == ['cat_ref3_sent4.png', 'cat_ref3_sent5.png']
+
+
+def test_drawn_images_are_read_as_the_data_sets_read_them(tmp_path):
+    """In the frame that the predictions are in; a bomb is refused before it is decoded."""
+    drawn = []
+    RefVisualizer.get_instance('test_reading').add_datasample = lambda name, image, **_: drawn.append(image)
+    stored = np.zeros((20, 30, 3), np.uint8)
+    stored[:, :10] = (200, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(stored).save(tmp_path / 'turned.png', exif=exif)
+    hook = RefVisualizationHook(draw=True)
+    hook._visualizer = RefVisualizer.get_instance('test_reading')
+    runner = make_runner(tmp_path, iter=0)
+    for shape in ((20, 30), (30, 20)):
+        hook.after_test_iter(runner, 0, outputs=[sample_of(tmp_path / 'turned.png', ori_shape=shape)])
+    np.testing.assert_array_equal(drawn[0], stored)
+    np.testing.assert_array_equal(drawn[1], np.rot90(stored, -1))
+    (tmp_path / 'turned.png').write_bytes(png_that_claims(65000, 65000))
+    with pytest.raises(UserInputError, match=r'turned\.png.*claims 65000 x 65000 pixels'):
+        hook.after_val_iter(runner, 0, outputs=[sample_of(tmp_path / 'turned.png')])
 
 
 class Asker:

@@ -89,6 +89,11 @@ def test_the_first_line_says_network_start_and_time(tmp_path, options, words):
         (('run_demo.py', '--seed', '-1'), "found '-1', expected a whole number from 0"),
         (('run_experiment.py', '--seeds', '0', '99999999999'), "found '99999999999'"),
         (('run_experiment.py', '--rec-epochs', '3'), 'found no --ablation'),
+        (('run_experiment.py', '--rec', __file__), 'test_demo.py: found a file that torch cannot read'),
+        (('run_experiment.py', '--rec', '.'), '--rec .: found a folder, expected a checkpoint'),
+        (('run_experiment.py', '--rec', 'mmrefseg://nope'), 'found no weights of that name'),
+        (('run_demo.py', '--cfg-options', 'foo'), "found 'foo', expected key=value"),
+        (('run_experiment.py', '--cfg-options', 'a.b=1', '=2'), "found '=2', expected key=value"),
     ],
 )
 def test_what_cannot_run_is_said_before_anything_is_made(repo_root, tmp_path, command, words):

@@ -9,6 +9,7 @@ from mmrefseg.experiments.ablation import BOX_PARTS, MASK_PARTS, Ablation
 from mmrefseg.experiments.experiment_tables import write_experiment_report
 from mmrefseg.experiments.few_masks import BOX_FRAME, PARTIAL_RES, READOUTS, PartialStudy, Variant
 from mmrefseg.utils import UserInputError
+from mmrefseg.utils.files import PICKLE
 
 
 def write_scores(path, **scores):
@@ -98,7 +99,7 @@ def test_plot_has_a_panel_for_each_readout(summary, tmp_path):
 
 def test_one_checkpoint_for_all_seeds_counts_once(tmp_path):
     rec = tmp_path / 'rec.pth'
-    rec.touch()
+    rec.write_bytes(PICKLE)
     studies = [PartialStudy(tmp_path / str(seed), seed, rec=str(rec)) for seed in (0, 1)]
     for study in studies:
         write_scores(study.rec_scores, acc50=80)
@@ -145,6 +146,9 @@ def test_a_boxes_only_network_that_is_given_is_tested_and_not_trained(tmp_path):
     with pytest.raises(UserInputError, match=r'--rec .*rec\.pth: found no such file'):
         PartialStudy(tmp_path, 0, rec=str(rec))
     rec.touch()
+    with pytest.raises(UserInputError, match=r'--rec .*rec\.pth: found an empty file'):
+        PartialStudy(tmp_path, 0, rec=str(rec))
+    rec.write_bytes(PICKLE)
     study = PartialStudy(tmp_path, 0, rec=str(rec))
     assert [stage.name for stage in study.rec()] == ['test: boxes only']
     train = next(stage for stage in study.variant(Variant(5)) if 'train.py' in stage.command[1])
@@ -153,7 +157,7 @@ def test_a_boxes_only_network_that_is_given_is_tested_and_not_trained(tmp_path):
 
 def test_ablation_trains_and_tests_every_part_on_both_splits(tmp_path):
     rec = tmp_path / 'rec.pth'
-    rec.touch()
+    rec.write_bytes(PICKLE)
     ablation = Ablation(PartialStudy(tmp_path, 0, rec=str(rec)), rec_epochs=3)
     stages = list(ablation.stages())
     slugs, outputs = {stage.slug for stage in stages}, {stage.output for stage in stages}

@@ -143,7 +143,6 @@ def project(tmp_path_factory, test_data, shared_dir, repo_root):
         project.tested = {name: project.test(options, name) for name, (options, *_) in PROTOCOLS.items()}
         yield project
     finally:
-        project.tools.close()
         shutil.rmtree(project.folder)
 
 

@@ -19,6 +19,7 @@ from mmrefseg.utils import file_sha256
 DATASET = 'refcoco-unc'
 ANNOTATIONS = f'data/annotations/{DATASET}'
 SENTENCES = {'val': 147, 'testA': 80, 'testB': 82}
+REFINERS = ('refiner-m00', 'refiner-m100')
 METRICS = ('oiou', 'miou', 'p50', 'p60', 'p70', 'p80', 'p90', 'acc50')
 # Small enough for one CPU core: images of 128 pixels, two objects a step, four objects an epoch.
 SMALL = (
@@ -51,11 +52,16 @@ class Project:
         self.mini = mini
 
     def config(self, stage: str) -> str:
-        return str(self.repo / f'configs/partial_res/partial-res_darknet53_{stage}_{DATASET}.py')
+        folder = 'extended' if stage.startswith('refiner-') else 'partial_res'
+        return str(self.repo / f'configs/{folder}/{self.name(stage)}.py')
 
     @staticmethod
-    def work_dir(stage: str) -> str:
-        return f'work_dirs/partial-res_darknet53_{stage}_{DATASET}'
+    def name(stage: str) -> str:
+        network = 'box-refiner' if stage.startswith('refiner-') else 'partial-res'
+        return f'{network}_darknet53_{stage.removeprefix("refiner-")}_{DATASET}'
+
+    def work_dir(self, stage: str) -> str:
+        return f'work_dirs/{self.name(stage)}'
 
     def best(self, stage: str) -> str:
         return f'{self.work_dir(stage)}/best.pth'
@@ -108,9 +114,10 @@ def project(tmp_path_factory, test_data, repo_root):
             'choose_pseudo_data.py', '--ratio', '5', '--dataset', DATASET, '--threshold', '1'
         )
         project.logs['m05-retrain'] = project.train('m05-retrain')
+        for stage in REFINERS:
+            project.logs[stage] = project.train(stage)
         yield project
     finally:
-        project.tools.close()
         shutil.rmtree(project.folder)  # gigabytes
 
 
@@ -139,6 +146,24 @@ def test_two_finite_steps(project, stage):
     assert trained and trained[-1]['step'] == 2
     assert all(3 < record['loss'] < 20 and record['grad_norm'] > 0 for record in trained)
     assert [record['lr'] for record in trained] == pytest.approx([5e-4 / 6] * len(trained))
+
+
+@pytest.mark.parametrize(('stage', 'learned'), zip(REFINERS, ('projection', 'mask'), strict=True))
+def test_refiners_learn_on_the_boxes_of_comprehension(project, stage, learned):
+    """Everything but the refiner comes from stage 1; two steps from boxes, or from masks; then masks."""
+    report = project.logs[stage].split(f'checkpoint {project.best("rec")}: ')[1].split('INFO')[0]
+    assert ', 0 unexpected, 0 of another shape)' in report
+    lines = (project.folder / project.work_dir(stage)).glob('*/vis_data/scalars.json')
+    records = [json.loads(line) for path in lines for line in path.read_text().splitlines()]
+    trained = [record for record in records if 'loss' in record]
+    assert trained and trained[-1]['step'] == 2
+    assert all(0 < record[f'loss_{learned}'] < 3 and record['grad_norm'] > 0 for record in trained)
+    assert all(record['loss_mask'] == 0 for record in trained if learned == 'projection')
+    options = ('--which-set', 'val', '--json', f'{stage}.json', '--options', f'jsonfile_prefix={stage}')
+    # in known boxes, so that two steps of comprehension do not matter
+    project.test(stage, *options, options=('model.test_cfg.confine_to_box=True',))
+    masks = project.read(f'{stage}.res.json')
+    assert len(masks) == SENTENCES['val'] and project.read(f'{stage}.json')['miou'] > 5
 
 
 def test_pseudo_points_of_every_training_sentence(project):

@@ -37,6 +37,7 @@ SMALL = (
     'model.train_cfg.rpn_proposal.max_per_img=100',
     'model.test_cfg.rpn.max_per_img=50',
     'model.test_cfg.rcnn.score_thr=0.001',
+    'model.test_cfg.rcnn.max_per_img=20',
     'optim_wrapper.optimizer.lr=0.0005',  # the recipe's is for 16 images and pretrained weights
     f'train_cfg.max_iters={STEPS}',
     f'train_cfg.val_interval={STEPS}',
@@ -65,7 +66,6 @@ def coco(tmp_path_factory, test_data, repo_root):
         tools.succeed(*train, 'again', '--resume', '--cfg-options', *SMALL)
         yield SimpleNamespace(tools=tools, folder=folder, config=config)
     finally:
-        tools.close()
         shutil.rmtree(folder)
 
 

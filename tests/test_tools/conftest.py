@@ -1,10 +1,13 @@
 """Tools run as a user runs them: as processes, on a tiny data set, with a toy model."""
 
+import atexit
+import functools
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -16,7 +19,63 @@ from mmrefseg.datasets.refshapes import generate
 REPO = Path(__file__).parents[2]
 CONFIG = str(Path(__file__).with_name('toy_config.py'))
 COLORS = {'red': (40, 40, 220), 'green': (40, 200, 40), 'blue': (220, 80, 40)}  # BGR
+ENVIRONMENT = {
+    **os.environ,
+    'PYTHONPATH': os.pathsep.join([str(REPO), str(Path(__file__).parent)]),
+    'PYTHON': sys.executable,
+    'PYTHONWARNINGS': 'ignore',
+    'OMP_NUM_THREADS': '1',
+    'COLUMNS': '100',
+}
 NUM_VAL = 7  # expressions; odd, so that two processes must pad
+
+
+class Server:
+    """The process that tools are forked from (tool_server.py), and the ``python`` that leads to it."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        warm, address = (str(Path(self._folder.name, name)) for name in ('python', 'socket'))
+        client = Path(__file__).with_name('warm_python.py').read_text()
+        Path(warm).write_text(f'#!{sys.executable} -SE\n{client}')
+        os.chmod(warm, 0o755)
+        # For scripts that start processes: the server's, rather than two that import everything themselves.
+        self.warm = {'PYTHON': warm, 'PYTHON_EXEC': warm, 'WARM_PYTHON': address}
+        listener = socket.socket(socket.AF_UNIX)  # made here: it keeps what comes before the server is ready
+        listener.bind(address)
+        listener.listen()
+        self.process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name('tool_server.py')), str(listener.fileno())],
+            env=ENVIRONMENT,
+            pass_fds=[listener.fileno()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        listener.close()
+
+    def ask(self, **request) -> int:
+        """Its answer to a request: an exit code, or the id of a process."""
+        self.process.stdin.write(json.dumps(request) + '\n')
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """End it; it has nothing to lose.
+
+        Closing its stdin may not end it: a worker that a test forked and that still lives keeps it open.
+        """
+        self.process.kill()
+        self.process.communicate()
+        self._folder.cleanup()
+
+
+@functools.cache
+def shared_server() -> Server:
+    """One for all tests of this process: what runs in it leaves nothing there."""
+    server = Server()
+    atexit.register(server.close)
+    return server
 
 
 class Tools:
@@ -25,27 +84,18 @@ class Tools:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.config = CONFIG
-        self.environment = {
-            **os.environ,
-            'TOY_DATA': str(folder / 'data'),
-            'PYTHONPATH': os.pathsep.join([str(REPO), str(Path(__file__).parent)]),
-            'PYTHON': sys.executable,
-            'PYTHONWARNINGS': 'ignore',
-            'OMP_NUM_THREADS': '1',
-            'COLUMNS': '100',
-        }
-        self.server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name('tool_server.py'))],
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self.environment = {**ENVIRONMENT, 'TOY_DATA': str(folder / 'data')}
+        self.server = shared_server()
 
     def run(
         self, script: str, *args: str, timeout: int = 300, **environment: str
     ) -> subprocess.CompletedProcess:
-        """Run ``tools/<script>`` and return what it wrote and its exit code."""
+        """Run ``tools/<script>`` and return what it wrote and its exit code.
+
+        A shell script's Python processes are the server's, unless ``PYTHON`` says otherwise.
+        """
+        if script.endswith('.sh'):
+            environment = self.server.warm | environment
         path, environment = str(REPO / 'tools' / script), {**self.environment, **environment}
         out, err = self.folder / 'stdout.txt', self.folder / 'stderr.txt'
         args = [str(arg) for arg in args]
@@ -70,17 +120,7 @@ class Tools:
         return self._ask(**request, environment={**self.environment, **environment}, background=True)
 
     def _ask(self, **request) -> int:
-        self.server.stdin.write(json.dumps({**request, 'folder': str(self.folder)}) + '\n')
-        self.server.stdin.flush()
-        return int(self.server.stdout.readline())
-
-    def close(self) -> None:
-        """End the server, which has nothing to lose.
-
-        Closing its stdin may not end it: a worker that a test forked and that still lives keeps it open.
-        """
-        self.server.kill()
-        self.server.communicate()
+        return self.server.ask(**request, folder=str(self.folder))
 
     def succeed(self, script: str, *args: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a tool that must end well."""
@@ -130,13 +170,11 @@ def make_data(folder: Path) -> None:
 
 
 @pytest.fixture(scope='session')
-def tools(tmp_path_factory) -> Iterator[Tools]:
+def tools(tmp_path_factory) -> Tools:
     """The tools, with data in their folder."""
     folder = tmp_path_factory.mktemp('tools')
     make_data(folder / 'data')
-    tools = Tools(folder)
-    yield tools
-    tools.close()
+    return Tools(folder)
 
 
 @pytest.fixture(scope='session')
@@ -173,7 +211,7 @@ class Stages:
 
     def train(self, stage: str, *options: str) -> str:
         """Train a stage into its own work directory; returns the log."""
-        command = ('train.py', self.config(stage), *options, '--cfg-options', *self.tiny)
+        command = ('train.py', self.config(stage), '--seed', '0', *options, '--cfg-options', *self.tiny)
         return self.tools.succeed(*command).stdout
 
 

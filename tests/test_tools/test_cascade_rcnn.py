@@ -30,8 +30,8 @@ REDUCED = (
     *(f'{part}_dataloader.num_workers=0' for part in PARTS),
     *(f'{part}_dataloader.persistent_workers=False' for part in PARTS),
     *(f'{part}_dataloader.dataset.held_out=0.125' for part in PARTS[:2]),  # 5 of 40 images
-    'train_dataloader.dataset.indices=10',
-    'default_hooks.logger.interval=5',
+    'train_dataloader.dataset.indices=4',
+    'default_hooks.logger.interval=2',
 )
 
 
@@ -113,11 +113,11 @@ def test_two_processes_of_which_one_has_no_masks(voc):
 
 
 def test_train_evaluate_resume(voc):
-    """Twenty iterations with a stop in the middle, and the table of the model zoos."""
+    """Eight iterations with a stop in the middle, and the table of the model zoos."""
     options = ('--work-dir', 'single', '--cfg-options', *REDUCED)
     first = voc.succeed('train.py', CONFIG, *options, 'train_cfg.max_epochs=1').stdout
     second = voc.succeed('train.py', CONFIG, '--resume', *options, 'train_cfg.max_epochs=2').stdout
-    assert 'Epoch(train) [1][10/10]' in first and 'Epoch(train) [2][10/10]' in second
+    assert 'Epoch(train) [1][4/4]' in first and 'Epoch(train) [2][4/4]' in second
     assert 'Epoch(train) [1]' not in second, 'it goes on behind the first epoch'
     losses = [float(value) for value in re.findall(r' loss: (\S+)', first + second)]
     assert len(losses) == 4 and all(0 < loss < 50 for loss in losses)

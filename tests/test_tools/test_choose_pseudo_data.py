@@ -132,6 +132,11 @@ def test_refusals(tools, case, tmp_path):
     assert 'size [32, 32]' in sentence and f'ref_id {line["ref_id"]}' in sentence
     assert not (tmp_path / 'o.json').exists()
     assert tools.run(TOOL, '--ratio', 5).returncode == 2
+    sentence = tools.fail(TOOL, '--ratio', 7, '--dataset', 'toyset')
+    assert '--ratio 7: found no instances_sample_7.json' in sentence
+    assert 'expected instances_sample_5.json;' in sentence
+    sentence = tools.fail(TOOL, '--ratio', 5, '--dataset', 'nope')
+    assert '--dataset nope, --ratio 5: found no instances_sample_5.json' in sentence
 
 
 STRANGE = [

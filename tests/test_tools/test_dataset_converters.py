@@ -173,7 +173,7 @@ def test_bad_pickles(tools, mini, tmp_path, content, words):
 def test_bad_arguments(tools, mini, tmp_path):
     source = mini / 'refcoco' / 'seqtr_instances.json'
     assert "no split 'train'" in tools.fail(SAMPLE, source, '--out-dir', tmp_path)
-    assert 'above 0 and at most 100' in tools.fail(SAMPLE, source, '--split', 'val', '--ratio', '0')
+    assert 'from 0 to 100' in tools.fail(SAMPLE, source, '--split', 'val', '--ratio', '101')
     coco = mini / 'refcoco' / 'instances.json'
     assert 'a COCO file and --split val' in tools.fail(SAMPLE, coco, '--split', 'val', '--out-dir', tmp_path)
     assert 'SPLIT=FILE' in tools.fail(CONVERT, 'boxes-csv', 'x.csv', '--images', '.', '--out', 'x.json')

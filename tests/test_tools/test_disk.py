@@ -72,6 +72,8 @@ OUTPUTS = {
     'model_converters/detectron2.py x.json': ('DST',),
     'model_converters/mmdet2.py x.json': ('DST',),
     'model_converters/bert.py x.json': ('DST FOLDER',),
+    'misc/draw_architecture.py': ('--out',),
+    'misc/write_configs.py': ('--out FOLDER',),
     'run_demo.py': ('--folder FOLDER',),
     'run_lavt_demo.py': ('--folder FOLDER',),
     'run_instances_demo.py': ('--folder FOLDER',),
@@ -114,6 +116,14 @@ def test_a_training_on_a_disk_that_fills_up(tools, trained):
     assert not list(work_dir.glob('.*'))
     tools.succeed('train.py', *args)
     assert load_checkpoint_file(work_dir / 'epoch_3.pth')['meta']['epoch'] == 3
+
+
+def test_a_data_set_on_a_disk_that_fills_up(tools):
+    """What was drawn until then goes, too: it is hidden, and may be what has filled the disk."""
+    args = ('--size', 'tiny', '--workers', '1', '--out', 'filled_data')
+    sentence = tools.fail(LIMITED, '6000', 'dataset_converters/create_refshapes.py', *args)
+    assert '.png: found a file beyond the largest size' in sentence
+    assert not list((tools.folder / 'filled_data').iterdir())
 
 
 def test_links_stay_links(tools, place):

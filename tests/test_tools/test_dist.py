@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 
 import torch
 
@@ -23,10 +24,13 @@ def test_two_processes_test_like_one(stages):
 
 
 def test_two_processes_train(tools):
-    """Gloo without a GPU; both processes step together, so that one checkpoint holds for both."""
-    done = tools.succeed(
-        'dist_train.sh', tools.config, '2', '--work-dir', 'dist', '--cfg-options', 'train_cfg.max_epochs=1'
-    )
+    """Gloo without a GPU; both processes step together, so that one checkpoint holds for both.
+
+    The only test whose processes start as a user's do, by an interpreter each.
+    """
+    fresh = {'PYTHON': sys.executable, 'PYTHON_EXEC': sys.executable}
+    options = ('--work-dir', 'dist', '--cfg-options', 'train_cfg.max_epochs=1')
+    done = tools.succeed('dist_train.sh', tools.config, '2', *options, **fresh)
     assert re.search(r"dist_cfg: \{'backend': 'gloo'\}", done.stdout)
     assert 'Epoch(train) [1][2/2]' in done.stdout, 'eight objects, two processes, batches of two'
     state = torch.load(tools.folder / 'dist/latest.pth', weights_only=False)['state_dict']

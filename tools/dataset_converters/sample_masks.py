@@ -17,7 +17,7 @@ what is written, beside the file (or into --out-dir)
   instances_sample_5.meta.json  source and its sha256, seed, unit, ratio, counts
 
 The samples are nested (1 % within 5 % within 10 %) and drawn without replacement. The same seed gives
-the same sample. round(ratio / 100 * objects) objects keep their mask, and at least one.
+the same sample. round(ratio / 100 * objects) objects keep their mask, and at least one; 0 withholds all.
 
 examples
   python tools/dataset_converters/sample_masks.py data/annotations/refcoco-unc/instances.json \\

@@ -14,6 +14,8 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
+from mmrefseg.utils import atomic_write, check_output, cli
+
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
     ('tools',),
@@ -123,11 +125,12 @@ def draw(arrows: Arrows, lines: dict[str, int], path: Path) -> None:
     axes.set_xlim(-8, 8)
     axes.set_ylim(-1.25 * len(FLOORS) + 0.5, 0.8)
     axes.axis('off')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=80, bbox_inches='tight', metadata={'Software': None})
+    with atomic_write(path, 'wb') as file:
+        figure.savefig(file, format='png', dpi=80, bbox_inches='tight', metadata={'Software': None})
     plt.close(figure)
 
 
+@cli
 def main(argv: list[str] | None = None) -> int:
     """Draw or check; the exit code is 1 where an import climbs."""
     parser = argparse.ArgumentParser(
@@ -137,6 +140,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--root', type=Path, default=ROOT, help='of the checkout (default: this one)')
     parser.add_argument('--out', type=Path, default=ROOT / 'docs/images/architecture.png', metavar='FILE')
     args = parser.parse_args(argv)
+    if not args.check:
+        check_output(args.out, '--out')
     arrows, lines = read_arrows(args.root)
     found = climbing(arrows)
     for line in found:
@@ -149,4 +154,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from mmrefseg.utils import atomic_write, check_output, cli
+
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Data set: how a sentence calls it.
 TITLES = {
@@ -59,6 +61,7 @@ KINDS = (
     Kind('lavt/lavt_swin-b-w12_480_{share}', THREE),
     Kind('lavt/lavt_swin-b-w12_480_{share}-pseudo', THREE),
     Kind('lavt/lavt_swin-b-w12_480_{share}-retrain', THREE),
+    Kind('extended/box-refiner_darknet53_{share}-quality', THREE, (1, 5, 10)),
     # a child of RefCOCO's, which is edited too
     Kind('lavt/lavt_swin-b-w12_480_released', FOUR[1:]),
     Kind('lavt/lavt-one_swin-b-w12_480', FOUR),
@@ -93,14 +96,7 @@ def copies(configs: Path = CONFIGS) -> dict[str, str]:
     return found
 
 
-def write(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    part.write_text(text, encoding='utf-8')
-    part.replace(path)
-
-
+@cli
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -108,6 +104,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--check', action='store_true', help='write nothing, say what differs')
     parser.add_argument('--out', type=Path, default=CONFIGS, help='folder that is written to, or checked')
     args = parser.parse_args(argv)
+    if not args.check:
+        check_output(args.out, '--out', folder=True)
     texts = copies()
     there = {name: args.out / name for name in texts if (args.out / name).is_file()}
     wrong = [name for name in texts if name not in there or there[name].read_bytes() != texts[name].encode()]
@@ -116,10 +114,11 @@ def main(argv: list[str] | None = None) -> int:
             print(f'{args.out / name} differs from what tools/misc/write_configs.py writes', file=sys.stderr)
     else:
         for name in wrong:
-            write(args.out / name, texts[name])
+            with atomic_write(args.out / name) as file:
+                file.write(texts[name])
     print(f'{len(texts)} files, {len(wrong)} {"differ" if args.check else "written"}')
     return 1 if args.check and wrong else 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -9,7 +9,7 @@ all.
 
 import argparse
 
-from mmrefseg.runs.options import KeyValueAction, check_config, check_file
+from mmrefseg.runs.options import KeyValueAction, check_checkpoint, check_config
 from mmrefseg.runs.tool_errors import tool
 from mmrefseg.utils import check_output
 
@@ -50,8 +50,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_config(args.config)
-    check_file(args.src, 'a checkpoint')
     check_output(args.dst, 'DST')
+    check_checkpoint(args.src)
     from mmrefseg.experiments.export import export_weights  # brings torch
 
     provenance = export_weights(args)

@@ -3,13 +3,14 @@
 Programs write the same mask in many ways. All of them have two values, one of which is the background.
 """
 
+import io
 import os
 
 import numpy as np
 from PIL import Image
 
 from ...utils import UserInputError
-from ..images import read_size
+from ..images import encoded_size, read_size
 
 # What PASCAL VOC gives the pixels around objects, which it leaves out.
 VOID_INDEX, VOID_COLOUR = 255, (224, 224, 192)
@@ -36,13 +37,32 @@ def read_mask_image(path: str | os.PathLike, where: str = '') -> np.ndarray:
         UserInputError: If it is no image, or has several values of which nobody can tell which is meant.
     """
     read_size(path, where)
-    named = f'{where} {path}'.strip()
+    return _opened_foreground(path, f'{where} {path}'.strip())
+
+
+def decode_mask_image(content: bytes, where: str) -> np.ndarray:
+    """The foreground of a mask image in memory, (H, W) bool: see :func:`read_mask_image`.
+
+    Args:
+        content: The image, as a file of it would be.
+        where: What to call it in a message.
+
+    Raises:
+        UserInputError: See there.
+    """
+    encoded_size(content, where)
+    return _opened_foreground(io.BytesIO(content), where)
+
+
+def _opened_foreground(source: str | os.PathLike | io.BytesIO, named: str) -> np.ndarray:
+    """(H, W) bool, of an image whose size has been checked."""
     try:
-        with Image.open(path) as image:
+        with Image.open(source) as image:
             image.load()
     except (OSError, ValueError, SyntaxError) as error:
+        reason = ' '.join(str(error).split())
         raise UserInputError.of(
-            named, f'an image that cannot be decoded ({error})', 'a complete image', 'export the mask again'
+            named, f'an image that cannot be decoded ({reason})', 'a complete image', 'export the mask again'
         ) from None
     if image.has_transparency_data:
         alpha = np.asarray(image.convert('RGBA'))[..., 3]

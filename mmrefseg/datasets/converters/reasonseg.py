@@ -1,5 +1,7 @@
 """ReasonSeg (LISA): an image and a labelme-like json of the same name, in folders train, val and test."""
 
+import base64
+import binascii
 import math
 import os
 from pathlib import Path
@@ -7,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ...structures.masks import bounds, form_problem, mask_problem, to_bitmap
+from ...structures.masks import Mask, bounds, form_problem, mask_problem, to_bitmap, union
 from ...structures.polygons import has_three_points
-from ...structures.rle import encode_mask
+from ...structures.rle import RLE, encode_mask
 from ...utils import UserInputError, parse_json
 from ...utils.files import unreadable
 from ..images import read_size
 from .conversion import Conversion
+from .mask_images import decode_mask_image
 
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 EXPECTED = "ReasonSeg's json"
@@ -26,10 +29,10 @@ def read_reasonseg(folder: str | os.PathLike, skip_bad: bool = False, mend: bool
     """Read the splits below ``folder``.
 
     Shapes labelled ``target`` are the mask, shapes labelled ``ignore`` become ``ignore_mask`` (pixels that
-    the metrics do not count), others are passed over. Polygons, and labelme's rectangles and circles have an
-    area; its lines and points have none and are an error, or are dropped with ``mend``. Where shapes overlap
-    the smaller one counts, as in LISA. Images are numbered in the order of their names; ``file_name`` is
-    ``<split>/<name>``, so ``img_path`` of the data set is ``folder``.
+    the metrics do not count), others are passed over. Polygons, and labelme's rectangles, circles and masks
+    have an area; its lines and points have none and are an error, or are dropped with ``mend``. Where shapes
+    overlap the smaller one counts, as in LISA. Images are numbered in the order of their names; ``file_name``
+    is ``<split>/<name>``, so ``img_path`` of the data set is ``folder``.
 
     Args:
         folder: With a folder for each split.
@@ -93,31 +96,50 @@ def _record(path: Path, images: list[Path], image_id: int, conversion: Conversio
         )
     height, width = read_size(images[0])
     _check_size(data, height, width, where)
-    targets, ignored = _polygons(data['shapes'], conversion.mend, where)
-    drawable = [polygon for polygon in targets if has_three_points(polygon)] or targets
-    problem = mask_problem(drawable, height, width)
-    if problem:
-        raise UserInputError.of(where, *problem)
+    targets, ignored = _shapes(data['shapes'], (height, width), conversion.mend, where)
+    targets = _mended(targets, conversion) or targets
+    ignored = _mended(ignored, conversion)
+    mask = _in_one(targets, height, width, where)
     text = data['text'] if isinstance(data['text'], list) else [data['text']]
     record = {
         'image_id': image_id,
         'file_name': f'{path.parent.name}/{images[0].name}',
         'height': height,
         'width': width,
-        'bbox': bounds(drawable, height, width),
-        'mask': targets,
+        'bbox': bounds(mask, height, width),
+        'mask': mask,
         'expressions': [sentence.strip() if isinstance(sentence, str) else sentence for sentence in text],
         'category_id': 0,
         'ref_id': image_id,
         'is_sentence': bool(data.get('is_sentence')),
     }
-    if conversion.mend:
-        kept = list(filter(has_three_points, ignored))
-        conversion.mended += len(ignored) - len(kept)
-        ignored = kept
     if ignored:
-        record['ignore_mask'] = _painted(ignored, drawable, height, width, where)
+        record['ignore_mask'] = _painted(ignored, targets, height, width, where)
     return record
+
+
+def _mended(masks: list[Mask], conversion: Conversion) -> list[Mask]:
+    """With ``mend`` without the polygons of fewer than 3 points, which are counted."""
+    if not conversion.mend:
+        return masks
+    kept = [mask for mask in masks if isinstance(mask, dict) or has_three_points(mask[0])]
+    conversion.mended += len(masks) - len(kept)
+    return kept
+
+
+def _in_one(masks: list[Mask], height: int, width: int, where: str) -> Mask:
+    """The mask of all shapes of a label: polygons stay polygons, unless some are bitmaps.
+
+    Raises:
+        UserInputError: If a shape cannot be drawn, or all of them cover nothing.
+    """
+    polygons = [polygon for mask in masks if isinstance(mask, list) for polygon in mask]
+    problem = form_problem(polygons, height, width) if len(polygons) < len(masks) else None
+    whole = None if problem else union(masks, height, width)
+    problem = problem or mask_problem(whole, height, width)
+    if problem:
+        raise UserInputError.of(where, *problem)
+    return whole
 
 
 def _load(path: Path) -> Any:
@@ -143,26 +165,32 @@ def _check_size(data: dict, height: int, width: int, where: str) -> None:
         )
 
 
-def _polygons(shapes: Any, mend: bool, where: str) -> tuple[list[list[float]], list[list[float]]]:
-    """The polygons of the shapes labelled target, and of those labelled ignore."""
+def _shapes(shapes: Any, size: tuple[int, int], mend: bool, where: str) -> tuple[list[Mask], list[Mask]]:
+    """The masks of the shapes labelled target, and of those labelled ignore: one polygon, or run lengths."""
     if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
         raise UserInputError.of(where, 'shapes that are no list of objects', EXPECTED, 'check the file')
-    by_label: dict[str, list[list[float]]] = {'target': [], 'ignore': []}
+    by_label: dict[str, list[Mask]] = {'target': [], 'ignore': []}
     for number, shape in enumerate(shapes):
         label = str(shape.get('label')).strip().lower()
         if label in by_label:
-            outline = _outline(shape, mend, f'{where} shape {number}')
-            by_label[label].append([float(value) for point in outline for value in point])
+            by_label[label].append(_shape_mask(shape, size, mend, f'{where} shape {number}'))
     if not by_label['target']:
         raise UserInputError.of(where, 'no shape labelled "target"', 'at least one', 'label one or remove it')
     return by_label['target'], by_label['ignore']
 
 
-def _outline(shape: dict, mend: bool, where: str) -> list[tuple[float, float]]:
-    """The corners x, y of what a shape encloses, by its ``shape_type``."""
+def _shape_mask(shape: dict, size: tuple[int, int], mend: bool, where: str) -> Mask:
+    """What a shape covers, by its ``shape_type``."""
     points, kind = shape.get('points'), str(shape.get('shape_type') or 'polygon').lower()
     if not isinstance(points, list) or not all(map(_is_point, points)):
         raise UserInputError.of(where, 'points that are no list of [x, y]', EXPECTED, 'check the shape')
+    if kind == 'mask' and len(points) == 2:
+        return _bitmap(shape.get('mask'), points, size, where)
+    return [[float(value) for point in _outline(points, kind, mend, where) for value in point]]
+
+
+def _outline(points: list, kind: str, mend: bool, where: str) -> list[tuple[float, float]]:
+    """The corners x, y of what a shape encloses."""
     if kind in WITHOUT_AREA:
         if mend:
             return points[:2]  # dropped, and counted, as every polygon of fewer than 3 points
@@ -176,9 +204,51 @@ def _outline(shape: dict, mend: bool, where: str) -> list[tuple[float, float]]:
     raise UserInputError.of(
         where,
         f'a shape of type {kind[:30]!r} with {len(points)} points',
-        'a polygon, a rectangle of two corners, or a circle of centre and edge',
+        'a polygon, a rectangle or mask of two corners, or a circle of centre and edge',
         'outline it by a polygon',
     )
+
+
+def _bitmap(encoded: Any, corners: list[list[float]], size: tuple[int, int], where: str) -> RLE:
+    """The pixels of a shape of type mask, laid into its box.
+
+    Args:
+        encoded: A mask image in base64, as large as the box.
+        corners: The first and the last pixel of the box, x and y; both belong to it.
+        size: (height, width) of the image.
+        where: File and shape, for messages.
+
+    Raises:
+        UserInputError: If it is no such image, does not fit the box, or leaves the image.
+    """
+    try:
+        content = base64.b64decode(encoded, validate=True)
+    except (TypeError, ValueError, binascii.Error):
+        raise UserInputError.of(
+            where, 'a mask that is no base64', 'a PNG in base64', 'export the file again'
+        ) from None
+    foreground = decode_mask_image(content, f'{where} mask')
+    left, top = (int(min(axis)) for axis in zip(*corners, strict=True))
+    right, bottom = (int(max(axis)) for axis in zip(*corners, strict=True))
+    height, width = foreground.shape
+    # Some editors round the last corner, or leave its pixels out.
+    if abs(right - left + 1 - width) > 1 or abs(bottom - top + 1 - height) > 1:
+        raise UserInputError.of(
+            where,
+            f'a mask of {width} x {height} pixels',
+            f'{right - left + 1} x {bottom - top + 1} as its box has',
+            'export the file again',
+        )
+    if left < 0 or top < 0 or top + height > size[0] or left + width > size[1]:
+        raise UserInputError.of(
+            where,
+            f'a mask of {width} x {height} pixels at ({left}, {top})',
+            f'one within the image of {size[1]} x {size[0]}',
+            'mend or remove it',
+        )
+    canvas = np.zeros(size, bool)
+    canvas[top : top + height, left : left + width] = foreground
+    return encode_mask(canvas)
 
 
 def _is_point(point: Any) -> bool:
@@ -201,25 +271,24 @@ def _circle(centre: list[float], edge: list[float]) -> list[tuple[float, float]]
     return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
 
 
-def _painted(
-    ignored: list[list[float]], targets: list[list[float]], height: int, width: int, where: str
-) -> list[list[float]] | dict:
+def _painted(ignored: list[Mask], targets: list[Mask], height: int, width: int, where: str) -> Mask:
     """What is ignored when shapes are painted from the largest to the smallest, as LISA does.
 
     Returns:
-        The polygons as they are, unless a smaller target lies on one; then run lengths.
+        The polygons as they are, unless a smaller target lies on one or one is a bitmap; then run lengths.
     """
-    problem = form_problem(ignored, height, width)
-    if problem:
-        raise UserInputError.of(f'{where}, ignore', *problem)
+    for mask in ignored:
+        problem = form_problem(mask, height, width)
+        if problem:
+            raise UserInputError.of(f'{where}, ignore', *problem)
     layers = [
-        (to_bitmap([polygon], height, width), is_ignored)
-        for polygons, is_ignored in ((ignored, True), (targets, False))
-        for polygon in polygons
+        (to_bitmap(mask, height, width), is_ignored)
+        for masks, is_ignored in ((ignored, True), (targets, False))
+        for mask in masks
     ]
     layers.sort(key=lambda layer: -int(layer[0].sum()))
     canvas = np.zeros((height, width), bool)
     for layer, is_ignored in layers:
         canvas[layer] = is_ignored
     whole = np.any([layer for layer, is_ignored in layers if is_ignored], axis=0)
-    return ignored if np.array_equal(canvas, whole) else encode_mask(canvas)
+    return union(ignored, height, width) if np.array_equal(canvas, whole) else encode_mask(canvas)

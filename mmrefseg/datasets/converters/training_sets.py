@@ -21,7 +21,7 @@ def sample_masks(
 
     Args:
         records: Normalized records of the training split.
-        ratios: Percentages above 0 and at most 100.
+        ratios: Percentages from 0, which withholds all masks, to 100.
         seed: Seed of the shuffle.
         unit: ``'object'``: ``round(ratio / 100 * objects)`` objects keep their mask (at least 1; one more
             where the last annotation has two refs). ``'image'``: all masks of ``round(ratio / 100 * images)``
@@ -48,7 +48,7 @@ def sample_masks(
     available = sum(weights.values())
     sampled = {}
     for ratio in ratios:
-        wanted = max(1, round(ratio / 100 * total))
+        wanted = max(1, round(ratio / 100 * total)) if ratio else 0
         if wanted > available:
             raise UserInputError.of(
                 where,
@@ -117,8 +117,8 @@ def _check_annotation(annotation: Any, where: str) -> None:
 
 def _check(ratios: Sequence[float], unit: str) -> None:
     for ratio in ratios:
-        if not 0 < ratio <= 100:
-            raise UserInputError.of('ratio', f'{ratio:g}', 'a percentage above 0 and at most 100', 'mend it')
+        if not 0 <= ratio <= 100:
+            raise UserInputError.of('ratio', f'{ratio:g}', 'a percentage from 0 to 100', 'mend it')
     if unit not in UNITS:
         raise UserInputError.of('unit', repr(unit), f'one of {UNITS}', 'mend it')
 

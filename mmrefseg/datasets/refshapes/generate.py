@@ -158,7 +158,10 @@ def _find_complete(annotations: Path, images: Path, parameters: dict) -> dict | 
 
 @contextlib.contextmanager
 def _locked(part: Path, parameters: dict) -> Iterator[None]:
-    """Hold the folder of unfinished work; empty it first if it has other parameters."""
+    """Hold the folder of unfinished work; empty it first if it has other parameters.
+
+    It stays for the next run, unless it was the disk that ended this one: what is there may have filled it.
+    """
     import fcntl
 
     make_folder(part.parent)
@@ -173,11 +176,16 @@ def _locked(part: Path, parameters: dict) -> Iterator[None]:
             same = load_json(part / 'parameters.json') == parameters
         except UserInputError:
             same = False
-        if not same:
+        try:
+            if not same:
+                shutil.rmtree(part, ignore_errors=True)
+                dump_json(parameters, part / 'parameters.json')
+            yield
+        except OSError:
             shutil.rmtree(part, ignore_errors=True)
-            dump_json(parameters, part / 'parameters.json')
-        yield
-        Path(lock.name).unlink()
+            raise
+        finally:
+            Path(lock.name).unlink()
 
 
 def _make_images(preset: Preset, seed: int, part: Path, num_workers: int | None, progress: bool) -> None:

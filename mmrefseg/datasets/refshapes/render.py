@@ -9,6 +9,7 @@ import numpy as np
 from mmrefseg.structures.masks import to_bitmap
 from mmrefseg.utils import UserInputError, atomic_write, load_json
 
+from ..images import read_image
 from .scene import Scene, SceneObject
 from .shapes import COLORS
 
@@ -162,7 +163,7 @@ def draw_preview(
         box = (left / sheet_width, bottom / sheet_height, SIDE / sheet_width, SIDE / sheet_height)
         axes = figure.add_axes(box)
         axes.set_title(name, fontsize=9, color='0.4', pad=3)
-        _draw_image(axes, cv2.imread(str(image_dir / name))[..., ::-1], records)
+        _draw_image(axes, read_image(image_dir / name)[..., ::-1], records)
     try:
         with atomic_write(target, 'wb') as file:
             figure.savefig(file, format=target.suffix[1:] or 'png')

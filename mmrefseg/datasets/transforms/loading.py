@@ -20,10 +20,65 @@ from ..validation import box_problem
 
 
 @TRANSFORMS.register_module()
-class LoadRefImage(LoadImageFromFile):
-    """Load an image, and say in one sentence what is wrong with it if it cannot be used.
+class LoadCheckedImage(LoadImageFromFile):
+    """mmcv's LoadImageFromFile, which says in one sentence what is wrong with an image that cannot be used.
 
-    A decoder fills what a truncated file lacks with grey and goes on; here it is an error.
+    A decoder fills what a truncated file lacks with grey and goes on, and takes whatever memory a header
+    claims; here both are errors, and nothing is decoded.
+
+    Required Keys:
+
+    - img_path
+
+    Added Keys:
+
+    - img, img_shape, ori_shape
+
+    Args:
+        Those of mmcv's LoadImageFromFile: to_float32, color_type, imdecode_backend, ignore_empty,
+        backend_args.
+    """
+
+    @classmethod
+    def like(cls, loader: LoadImageFromFile) -> 'LoadCheckedImage':
+        """One that loads as mmcv's own does."""
+        names = ('to_float32', 'color_type', 'imdecode_backend', 'ignore_empty')
+        backend = loader.backend_args or loader.file_client_args
+        return cls(**{name: getattr(loader, name) for name in names}, backend_args=backend)
+
+    def transform(self, results: dict) -> dict | None:
+        """Load the image; None with ``ignore_empty`` where it cannot be used.
+
+        Raises:
+            UserInputError: If the file is missing, truncated, no image, or has too many pixels.
+        """
+        where = where_of(results)
+        decode = partial(mmcv.imfrombytes, flag=self.color_type, backend=self.imdecode_backend)
+        try:
+            img = decode_image(self._read(results['img_path'], where), where, decode)
+        except UserInputError:
+            if self.ignore_empty:
+                return None
+            raise
+        results['img'] = img.astype(np.float32) if self.to_float32 else img
+        results['img_shape'] = results['ori_shape'] = img.shape[:2]
+        return results
+
+    def _read(self, path: str, where: str) -> bytes:
+        try:
+            return read_file(path, backend_args=self.backend_args)
+        except (OSError, ValueError) as error:  # a ValueError: no file can have that name
+            raise UserInputError.of(
+                where,
+                f'no readable file ({getattr(error, "strerror", None) or error})',
+                'an image',
+                "check the data set's data_prefix and img_template, or fetch the image",
+            ) from error
+
+
+@TRANSFORMS.register_module()
+class LoadRefImage(LoadCheckedImage):
+    """:class:`LoadCheckedImage` that compares the image with its record.
 
     Required Keys:
 
@@ -38,33 +93,18 @@ class LoadRefImage(LoadImageFromFile):
         Those of mmcv's LoadImageFromFile: to_float32, color_type, imdecode_backend, backend_args.
     """
 
-    def transform(self, results: dict) -> dict:
+    def transform(self, results: dict) -> dict | None:
         """Load the image.
 
         Raises:
             UserInputError: If the file is missing, truncated, no image, has too many pixels, or is of another
             size than the record says.
         """
-        where = where_of(results)
-        content = self._read(results['img_path'], where)
-        decode = partial(mmcv.imfrombytes, flag=self.color_type, backend=self.imdecode_backend)
-        img = decode_image(content, where, decode)
-        self._check_size(img, results, where)
-        results['img'] = img.astype(np.float32) if self.to_float32 else img
-        results['img_shape'] = results['ori_shape'] = img.shape[:2]
-        results['scale_factor'] = (1.0, 1.0)
-        return results
-
-    def _read(self, path: str, where: str) -> bytes:
-        try:
-            return read_file(path, backend_args=self.backend_args)
-        except (OSError, ValueError) as error:  # a ValueError: no file can have that name
-            raise UserInputError.of(
-                where,
-                f'no readable file ({getattr(error, "strerror", None) or error})',
-                'an image',
-                "check the data set's data_prefix and img_template, or fetch the image",
-            ) from error
+        loaded = super().transform(results)
+        if loaded is not None:
+            self._check_size(loaded['img'], results, where_of(results))
+            loaded['scale_factor'] = (1.0, 1.0)
+        return loaded
 
     @staticmethod
     def _check_size(img: np.ndarray, results: dict, where: str) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import mmcv
-from mmdet.registry import HOOKS
+import numpy as np
+from mmdet.registry import HOOKS, TRANSFORMS
 from mmdet.structures import DetDataSample
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -16,9 +16,10 @@ class RefVisualizationHook(Hook):
     """Draw the predictions for referring expressions.
 
     Takes the arguments of :class:`mmdet.engine.hooks.DetVisualizationHook`,
-    so that mmdet's tools set it up too. It differs in two ways: the file is
+    so that mmdet's tools set it up too. It differs in three ways: the file is
     named after image, ref_id and sent_id (one image has many
-    expressions), and every process writes the images it has tested.
+    expressions), every process writes the images it has tested, and the image
+    is read as the data sets read it: checked, in the frame of its predictions.
 
     Args:
         draw: Whether to draw at all.
@@ -52,6 +53,10 @@ class RefVisualizationHook(Hook):
         self.test_out_dir = test_out_dir
         self.max_images = max_images
         self._count = 0
+        # By name: the pipeline's steps are of a room that this one does not import.
+        self._steps = [
+            TRANSFORMS.build(dict(type=name)) for name in ('LoadCheckedImage', 'MatchRecordedSize')
+        ]
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs: Sequence[DetDataSample] | None = None
@@ -84,7 +89,7 @@ class RefVisualizationHook(Hook):
     def _draw(self, sample: DetDataSample, name: str, step: int, out_file: str | None = None) -> None:
         self._visualizer.add_datasample(
             image_name(sample) if self.show else name,
-            mmcv.imread(sample.img_path, channel_order='rgb'),
+            self._read(sample),
             data_sample=sample,
             show=self.show,
             wait_time=self.wait_time,
@@ -92,6 +97,18 @@ class RefVisualizationHook(Hook):
             out_file=out_file,
             step=step,
         )
+
+    def _read(self, sample: DetDataSample) -> np.ndarray:
+        """(H, W, 3) uint8 RGB.
+
+        Raises:
+            UserInputError: If the image has become unreadable, or another one, since it was tested on.
+        """
+        results = dict(zip(('height', 'width'), sample.metainfo.get('ori_shape', ()), strict=False))
+        results['img_path'] = sample.img_path
+        for step in self._steps:
+            results = step(results)
+        return results['img'][..., ::-1]
 
 
 def image_name(sample: DetDataSample) -> str:

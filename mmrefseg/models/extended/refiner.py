@@ -210,18 +210,29 @@ class BoxRefiner(BaseModule):
         inside = crossed[:, :, None] * columns[:, None]
         turn = _Turn.random()
         shown, target, inside = (turn(x) for x in (windows.crop(images, self.size), target, inside))
-        logits = self(shown, self._coarse(target, has_mask) if self.coarse else None)
+        logits = self(self.strong_view(shown), self._coarse(target, has_mask) if self.coarse else None)
         losses = {
             'loss_mask': _mean(F.binary_cross_entropy_with_logits(logits, target, reduction='none'), has_mask)
         }
         if self.box_weight:
-            losses |= self._box_losses(logits, shown, inside, ~has_mask)
+            losses |= self.box_losses(logits, shown, inside, ~has_mask)
         if self.training:
             self.steps += 1
         return losses
 
-    def _box_losses(self, logits: Tensor, images: Tensor, inside: Tensor, rows: Tensor) -> dict[str, Tensor]:
-        """What the boxes of some of the objects say, ``rows`` (M,) bool."""
+    def strong_view(self, images: Tensor) -> Tensor:
+        """What the network sees in training of windows (M, 3, R, R): here, what is there."""
+        return images
+
+    def box_losses(self, logits: Tensor, images: Tensor, inside: Tensor, rows: Tensor) -> dict[str, Tensor]:
+        """What teaches objects without a mask.
+
+        Args:
+            logits: (M, R, R) of what the network has seen.
+            images: (M, 3, R, R) the windows as they are.
+            inside: (M, R, R) 1 in the box, else 0.
+            rows: (M,) bool, the objects without a mask.
+        """
         columns, crossed = inside.amax(1), inside.amax(2)
         warm = min(1.0, float(self.steps) / max(1, self.warmup))
         affinity = logits.sum() * 0
