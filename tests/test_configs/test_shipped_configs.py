@@ -170,7 +170,7 @@ REFINERS = [name for name in PATHS if name.startswith('box-refiner_')]
 
 def test_how_many_refiners():
     """Five shares of masks of RefShapes and of three data sets; of four shares pseudo masks, retraining and a
-    teacher, of three masks alone; a stage of scores of five shares of RefShapes and of three of three data sets."""
+    teacher, of three masks alone; scores of five shares of RefShapes, and of three of the three data sets."""
     assert len(REFINERS) == 20 + 4 * 3 + 3 + 5 + 3 * 3
 
 
@@ -190,8 +190,7 @@ def test_masks_of_refiners(name):
 
 @pytest.mark.parametrize('name', [name for name in REFINERS if '-quality_' in name])
 def test_scores_of_refiners(name):
-    """What learns scores keeps the network of the stage before, and sees mirror images, with masks where there
-    are some."""
+    """What learns scores keeps the network of the stage before and sees mirror images, with masks if any."""
     ratio, config = re.search(r'_m(\d+)', name)[1], load(name)
     before = load(name.replace('-quality', ''))
     model = config.model.to_dict()
