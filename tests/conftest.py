@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from headless_browser import Browser
 from mmengine.registry import DefaultScope
 
 import mmrefseg
@@ -57,8 +56,10 @@ def golden_dir(shared_dir: Path) -> Path:
 
 
 @pytest.fixture(scope='session')
-def browser(tmp_path_factory) -> Browser:
-    """Chromium; where it is missing a skip, in CI a failure."""
+def browser(tmp_path_factory):
+    """Chromium (a ``Browser``); where it is missing a skip, in CI a failure."""
+    from headless_browser import Browser
+
     program = shutil.which('chromium') or shutil.which('chromium-browser')
     if program is None:
         message = 'found no chromium, which opens the HTML page; apt-get install chromium'

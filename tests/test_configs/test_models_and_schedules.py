@@ -19,9 +19,10 @@ WORDS = [f'w{number}' for number in range(497)]  # and three special ones: 500, 
 def build(name: str, device: str = 'meta') -> nn.Module:
     """The model of a config, with made-up words; on ``meta`` it has shapes and no numbers."""
     model = load(name).model.to_dict()
-    model['language_model']['vocabulary'] = dict(words=WORDS)
-    if model['language_model'].get('vectors'):
-        model['language_model']['vectors'] = 'random:300'
+    words = model.get('segmentor', model)['language_model']
+    words['vocabulary'] = dict(words=WORDS)
+    if words.get('vectors'):
+        words['vectors'] = 'random:300'
     with torch.device(device):
         return MODELS.build(model)
 
@@ -61,12 +62,13 @@ def test_every_other_full_size_network_builds():
     for name in PATHS:
         if '_darknet53_' in name:
             content = load(name).model.to_dict()
-            content['language_model'] = None
+            content.get('segmentor', content)['language_model'] = None
             models.setdefault(json.dumps(content, sort_keys=True, default=str), name)
     assert len(models) >= 10
     for name in models.values():
-        head = build(name).head
-        assert head.codec.num_points == load(name).model.head.codec.get('num_points', 18)
+        model, config = build(name), load(name).model
+        head = getattr(model, 'segmentor', model).head
+        assert head.codec.num_points == config.get('segmentor', config).head.codec.get('num_points', 18)
 
 
 @pytest.mark.parametrize(
