@@ -1,8 +1,10 @@
 """Importing this registers into mmdet's registries every class of the package that a config can name."""
 
 from . import compat  # isort: skip  (before anything imports mmdet)
+from mmdet.registry import TASK_UTILS
+
 from . import engine  # noqa: F401
-from .codecs import contour_codec  # noqa: F401
+from .codecs.contour_codec import ContourCodec
 from .datasets import coco_instance_dataset, ref_seg_dataset, transforms  # noqa: F401
 from .evaluation import metrics  # noqa: F401
 from .models import detectron2, necks, segmentors  # noqa: F401
@@ -21,5 +23,8 @@ from .models.language_models import bert_encoder, gru_encoder  # noqa: F401
 from .models.layers import small_batch_norm  # noqa: F401
 from .models.losses import pixel_losses, token_losses  # noqa: F401
 from .visualization import local_visualizer  # noqa: F401
+
+# Not where it is written: a codec is used without any network, too.
+TASK_UTILS.register_module(module=ContourCodec)
 
 __all__ = ['compat']

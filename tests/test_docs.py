@@ -159,7 +159,7 @@ def test_commands(page, parse_only):
         args = parse_only(script, arguments)
         config = getattr(args, 'config', None)
         if config and config.startswith('configs/'):
-            check_config(config, args.cfg_options)
+            check_config(config, getattr(args, 'cfg_options', {}))
         for word in arguments:
             if re.fullmatch(r'work_dirs/(partial-res|seqtr)_[\w./-]+\.pth', word):
                 check_work_dir(word)

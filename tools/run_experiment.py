@@ -3,11 +3,12 @@
     make experiment                            # hours on two cores; stop and start it as you like
     make experiment ARGS="--networks partial-res --ratios 5"
     make experiment ARGS=--ablation            # what each part of BoxFrame adds, one seed
+    make experiment ARGS=--rivals              # ways to learn without masks, on BoxRefiner (docs/refiner.md)
 
 Both start from one boxes-only network. Every stage that is done is kept. After each seed the table so far is
 written to work_dirs/experiment: summary.json, table.md and miou.png; --ablation writes ablation.json and
-ablation.md. Seeds may run side by side (--seeds 0 in one terminal, --seeds 1 in another, each with
-OMP_NUM_THREADS=1); the same command with all of them then makes the table.
+ablation.md, --rivals rivals.json and rivals.md. Seeds may run side by side (--seeds 0 in one terminal,
+--seeds 1 in another, each with OMP_NUM_THREADS=1); the same command with all of them then makes the table.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from mmrefseg.experiments.ablation import Ablation
 from mmrefseg.experiments.arguments import positive, seed, tool_parser
 from mmrefseg.experiments.experiment_tables import LABELS, markdown_table, write_experiment_report
 from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
+from mmrefseg.experiments.rivals import METHODS, RivalStudy, write_rivals
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import check_output, cli, plain_console
 
@@ -63,7 +65,16 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     start.add_argument(
         '--from-scratch', action='store_true', help='train the boxes-only network too, one per seed'
     )
-    parser.add_argument('--ablation', action='store_true', help='what each part of BoxFrame adds, instead')
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument('--ablation', action='store_true', help='what each part of BoxFrame adds, instead')
+    instead.add_argument(
+        '--rivals',
+        nargs='*',
+        choices=[method.name for method in METHODS],
+        metavar='METHOD',
+        help='ways to learn from boxes without masks, instead: all, or some of '
+        + ', '.join(method.name for method in METHODS),
+    )
     parser.add_argument(
         '--rec-epochs',
         type=positive,
@@ -118,11 +129,29 @@ def run_ablation(args: argparse.Namespace) -> str:
     return ablation.write_report()
 
 
+def run_rivals(args: argparse.Namespace) -> str:
+    """Every method with every seed; returns the table."""
+    table = ''
+    studies = []
+    for seed_ in dict.fromkeys(args.seeds):
+        shared = args.folder / f'seed{seed_}'
+        study = RivalStudy(
+            shared / 'rivals', seed_, args.size, options=tuple(args.cfg_options), rec=args.rec, shared=shared
+        )
+        studies.append(study)
+    for study in studies:
+        run_stages([study.data(), study.samples((1, 5, 10), ('--no-masks',))], study.shared / 'stages')
+        run_stages(list(study.stages(names=args.rivals or None)), study.folder / 'stages')
+        table = write_rivals(studies, args.folder)
+    return table
+
+
 @cli
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_output(args.folder, '--folder', folder=True)
-    plain_console().print(Markdown(run_ablation(args) if args.ablation else run_table(args)))
+    run = run_ablation if args.ablation else run_table if args.rivals is None else run_rivals
+    plain_console().print(Markdown(run(args)))
 
 
 if __name__ == '__main__':

@@ -1,15 +1,12 @@
 """Boxes and masks as sequences of coordinate tokens (SeqTR, ECCV 2022; Pix2Seq, ICLR 2022)."""
 
-from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 import math
 
 import numpy as np
-from mmdet.registry import TASK_UTILS
 
 from .contours import SAMPLERS
 
 
-@TASK_UTILS.register_module()
 class ContourCodec:
     """A box is four tokens, a mask the x and y tokens of up to ``num_points`` points on its contour.
 

@@ -4,7 +4,10 @@ from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet
 import contextlib
 import io
 import random
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mmcv.transforms import LoadImageFromFile
 from mmdet.datasets import CocoDataset
@@ -13,7 +16,9 @@ from mmdet.registry import DATASETS
 from mmengine.logging import MMLogger
 
 from ..utils import UserInputError
+from ..utils.errors import did_you_mean
 from .coco import CheckedCoco, read_coco
+from .coco.findings import listed
 from .transforms.loading import LoadCheckedImage
 from .transforms.orientation import MatchRecordedSize
 
@@ -48,13 +53,26 @@ class NamedCOCO(COCO):
         by_name = {self.cats[id_]['name']: id_ for id_ in ids}
         missing = [name for name in cat_names if name not in by_name]
         if missing:
+            known = [category['name'] for category in self.cats.values()]
             raise UserInputError.of(
                 self.annotation_file,
-                f'no category {missing[0]!r}',
+                f'no category {missing[0]!r}{did_you_mean(missing[0], known)}',
                 f'all {len(cat_names)} classes of the dataset',
                 "set the dataset's metainfo=dict(classes=...) to the names of the file",
             )
         return [by_name[name] for name in cat_names] or ids
+
+
+def _check_classes(metainfo: Any) -> None:
+    """``classes=('bolt')`` is a text, its letters would be the classes; mmengine also takes a file's name."""
+    classes = metainfo.get('classes') if isinstance(metainfo, Mapping) else None
+    if isinstance(classes, str) and not Path(classes).is_file():
+        raise UserInputError.of(
+            'CocoInstanceDataset',
+            f'classes={classes!r}',
+            f'a list of names, or a file of them; is [{classes!r}] meant?',
+            'correct metainfo in the config',
+        )
 
 
 @DATASETS.register_module()
@@ -99,6 +117,7 @@ class CocoInstanceDataset(CocoDataset):
                 f'part {" or ".join(PARTS)} and a share from 0 to below 1',
                 'correct the config',
             )
+        _check_classes(kwargs.get('metainfo'))
         self.part = part
         self.held_out = held_out
         self.held_out_seed = held_out_seed
@@ -140,6 +159,8 @@ class CocoInstanceDataset(CocoDataset):
         if samples:
             self._check_folder(samples[0]['img_path'])
         checked, self._checked = self._checked, None
+        if not self.test_mode:
+            self._say_other_classes(checked)
         if not self.test_mode and self.part != 'val':
             self._check_instances(samples, checked)
         self._load_run_lengths(samples)
@@ -179,6 +200,16 @@ class CocoInstanceDataset(CocoDataset):
         ids = sorted(image_ids, key=lambda id_: (isinstance(id_, str), id_))
         held_out = set(random.Random(self.held_out_seed).sample(ids, round(self.held_out * len(ids))))
         return held_out if self.part == 'val' else image_ids - held_out
+
+    def _say_other_classes(self, checked: CheckedCoco) -> None:
+        """A class that was forgotten, or that the file spells in two ways, is not lost in silence."""
+        counts = Counter(annotation['category_id'] for annotation in checked.annotations)
+        others = {checked.name_of(id_): count for id_, count in counts.items() if id_ not in self.cat_ids}
+        if others:
+            MMLogger.get_current_instance().warning(
+                f'{self.ann_file}: {sum(others.values())} of {checked.num_objects} objects left out: '
+                f'of classes that are not asked for ({listed(others)})'
+            )
 
     def _check_instances(self, samples: list[dict], checked: CheckedCoco) -> None:
         """Training without anything to learn from would run, and learn nothing."""

@@ -3,6 +3,7 @@
 Letters: V words of the vocabulary, D channels.
 """
 
+import math
 import os
 import re
 from pathlib import Path
@@ -56,6 +57,10 @@ def find_word_vectors(source: str | dict, vocabulary: Vocabulary) -> tuple[np.nd
     if kind not in readers or not name:
         raise UserInputError.of('word vectors', repr(source), SOURCES, 'mend the name')
     table, known = readers[kind](name, vocabulary)
+    if not np.isfinite(table).all():
+        raise UserInputError.of(
+            str(source), 'vectors with NaN or infinite values', 'finite numbers', 'make or get them again'
+        )
     return table.astype(np.float32), known
 
 
@@ -123,7 +128,11 @@ def _numbers(fields: list[str], channels: int, where: str) -> list[float]:
     try:
         numbers = [float(field) for field in fields]
     except ValueError:
-        numbers = []
+        numbers = [math.nan]
+    if len(fields) == channels and not all(map(math.isfinite, numbers)):
+        raise UserInputError.of(
+            where, 'values that are no finite numbers', f'a word and {channels} numbers', 'mend the line'
+        )
     if len(numbers) != channels or not channels:
         raise UserInputError.of(
             where,

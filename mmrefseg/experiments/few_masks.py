@@ -213,11 +213,11 @@ class PartialStudy:
         command = python('tools/dataset_converters/create_refshapes.py', '--size', self.size, '--seed', 0)
         return Stage(f'RefShapes {self.size}', command, self.full_annotations)
 
-    def samples(self, ratios: tuple[int, ...]) -> Stage:
-        """Draw the nested samples."""
+    def samples(self, ratios: tuple[int, ...], more: tuple[str, ...] = ()) -> Stage:
+        """Draw the nested samples; ``more`` are further options of the tool."""
         command = python(
             'tools/dataset_converters/sample_masks.py', self.full_annotations, '--ratio', *ratios,
-            '--seed', self.seed, '--out-dir', self.sample(ratios[0]).parent,
+            '--seed', self.seed, '--out-dir', self.sample(ratios[0]).parent, *more,
         )  # fmt: skip
         return Stage('draw the masks that are known', command, self.sample(ratios[-1]))
 

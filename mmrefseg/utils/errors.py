@@ -11,8 +11,9 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, NoReturn
 
-# Control characters, the line ends of Unicode, and halves of surrogate pairs.
-_UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]')
+# Control characters, those that turn the direction of writing, the line ends of Unicode, and halves of
+# surrogate pairs.
+_UNPRINTABLE = re.compile('[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]')
 
 
 class Problem(NamedTuple):
@@ -38,7 +39,7 @@ class UserInputError(ValueError):
         What would break its line, in a name from a file for instance, is written as an escape.
         """
         sentence = f'{where}: found {found}, expected {expected}; {todo}'
-        return cls(_UNPRINTABLE.sub(lambda letter: ascii(letter[0])[1:-1], sentence))
+        return cls(printable(sentence))
 
 
 _PERMISSION = Problem('no permission', 'a file and a folder that you may use', 'change it, or name another')
@@ -70,6 +71,11 @@ def explain_os_error(error: OSError) -> str | None:
     named = isinstance(error.filename, str | bytes | os.PathLike)
     where = os.fsdecode(error.filename) if named else 'a file'
     return str(UserInputError.of(shortened(where), *problem))
+
+
+def printable(text: str) -> str:
+    """A text with escapes for what would break its line or command the terminal, in a name from a file."""
+    return _UNPRINTABLE.sub(lambda letter: ascii(letter[0])[1:-1], text)
 
 
 def shortened(text: str, length: int = 200) -> str:

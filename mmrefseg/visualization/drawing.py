@@ -287,14 +287,26 @@ def _numbered_points(image: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.asarray(canvas).copy()
 
 
-def _title(text: str, width: int) -> np.ndarray:
-    font = _font(16)
-    lines = wrap(text or '(no expression)', font, width - 2 * MARGIN)
-    canvas = Image.new('RGB', (width, 22 * len(lines) + MARGIN + 4), PAPER)
+def draw_text(text: str, width: int, size: int = 14, color: tuple[int, int, int] = FAINT) -> np.ndarray:
+    """Words on white, wrapped to a panel's width: (h, ``width``, 3) uint8, RGB.
+
+    Args:
+        text: The words.
+        width: Of the panel, in pixels.
+        size: Of the letters, in pixels.
+        color: RGB.
+    """
+    font, step = _font(size), size + 6
+    lines = wrap(text, font, width - 2 * MARGIN)
+    canvas = Image.new('RGB', (width, step * len(lines) + MARGIN + 4), PAPER)
     pen = ImageDraw.Draw(canvas)
     for index, line in enumerate(lines):
-        pen.text((MARGIN, MARGIN // 2 + 22 * index), line, font=font, fill=INK)
+        pen.text((MARGIN, MARGIN // 2 + step * index), line, font=font, fill=color)
     return np.asarray(canvas)
+
+
+def _title(text: str, width: int) -> np.ndarray:
+    return draw_text(text or '(no expression)', width, 16, INK)
 
 
 def _footer(

@@ -144,7 +144,7 @@ def test_bad_images(infer, image, tmp_path):
 
 
 def test_calibrated_scores(tmp_path):
-    """Masks stay; the scores are what the calibration makes of them; a file that is none is refused at once."""
+    """Masks stay, scores are what the calibration makes of them; a file that is none is refused."""
     image, sentences, _ = described(1)
     plain = RefSegInferencer()(image[..., ::-1], sentences).pred_instances
     path = tmp_path / 'calibration.json'
@@ -153,5 +153,5 @@ def test_calibrated_scores(tmp_path):
     assert torch.equal(mended.masks, plain.masks)
     assert torch.allclose(mended.scores, 0.2 + 0.4 * plain.scores, atol=1e-5)
     path.write_text('[]')
-    with pytest.raises(UserInputError, match='calibrate_scores.py'):
+    with pytest.raises(UserInputError, match='calibrate_scores'):
         RefSegInferencer(calibration=path)

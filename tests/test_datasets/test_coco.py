@@ -79,6 +79,22 @@ MENDED_MASKS = {
     'RLE with height and width exchanged': lambda a: {**rle_of(a), 'size': [WIDTH, HEIGHT]},
     'RLE encoded row by row': as_row_rle,
     'RLE cropped to its box': as_cropped,
+    'RLE of runs row by row': lambda a: {**as_row_rle(a), 'size': [HEIGHT, WIDTH]},
+    'RLE with a size of text': lambda a: {**rle_of(a), 'size': [str(HEIGHT), str(WIDTH)]},
+    'RLE with a size of decimals': lambda a: {**rle_of(a), 'size': [float(HEIGHT), float(WIDTH)]},
+    'RLE with counts as texts': lambda a: {
+        'size': [HEIGHT, WIDTH],
+        'counts': [str(run) for run in run_lengths(rle_of(a)['counts'])],
+    },
+    'RLE with counts in one text': lambda a: {
+        'size': [HEIGHT, WIDTH],
+        'counts': ' '.join(map(str, run_lengths(rle_of(a)['counts']))),
+    },
+    'RLE with a line end': lambda a: {**rle_of(a), 'counts': rle_of(a)['counts'] + '\n'},
+    'polygon as text of json': lambda a: json.dumps(a['segmentation']),
+    'RLE as text of json': lambda a: json.dumps(rle_of(a)),
+    'rows of pixels': lambda a: decode_mask(rle_of(a)).astype(int).tolist(),
+    'rows of 0 and 255': lambda a: (decode_mask(rle_of(a)) * 255).tolist(),
 }
 
 
@@ -122,7 +138,7 @@ def test_masks_that_cannot_leave_the_box(kind):
     assert sentence == f'COCO file: 1 of 8 objects have a box and no mask: 1 {kind.strip()} (3)'
 
 
-@pytest.mark.parametrize('nothing', [None, [], {}, '', ...])
+@pytest.mark.parametrize('nothing', [None, [], {}, '', '[]', ' {}', ...])
 def test_objects_without_a_mask(nothing):
     content = sound_file()
     content['annotations'][1]['segmentation'] = nothing
@@ -252,11 +268,46 @@ def test_area_is_computed(area_of):
 
 
 @pytest.mark.parametrize(
-    ('given', 'crowd'), [(..., 0), (None, 0), (True, 1), (False, 0), ('1', 1), ('0', 0), (1.0, 1)]
+    ('given', 'crowd'),
+    [(..., 0), (None, 0), (True, 1), (False, 0), ('1', 1), ('0', 0), (1.0, 1), ('false', 0), ('True', 1)],
 )
 def test_iscrowd(given, crowd):
     content = changed(lambda a: a.pop('iscrowd') if given is ... else a.update(iscrowd=given))
     assert {a['iscrowd'] for a in check_coco(content).annotations} == {crowd}
+
+
+@pytest.mark.parametrize(
+    ('given', 'ignored'), [('0', 0), ('false', 0), ('1', 8), ('true', 8), (True, 8), (0, 0)]
+)
+def test_ignore(given, ignored):
+    checked = check_coco(changed(lambda a: a.update(ignore=given)))
+    checked.count_untrained()
+    assert checked.unusable.total == ignored and not checked.mended
+    assert all(bool(a['ignore']) == bool(ignored) for a in checked.annotations)
+
+
+@pytest.mark.parametrize(('area', 'words'), [(HEIGHT * WIDTH + 1, 'larger than the image'), (0.11, 'shares')])
+def test_areas_that_cannot_be(area, words):
+    checked = check_coco(changed(lambda a: a.update(area=area)))
+    assert [a['area'] for a in checked.annotations] == [AREA] * 8
+    ((kind, count),) = checked.mended.counts.items()
+    assert words in kind and count == 8
+
+
+def test_objects_that_are_there_twice():
+    """The whole entry: once. With another id: other readers keep it, so it is said."""
+    content = sound_file()
+    content['annotations'] += [*sound_file()['annotations'][:3], {**sound_file()['annotations'][4], 'id': 99}]
+    checked = check_coco(content)
+    assert [a['id'] for a in checked.annotations] == [1, 2, 3, 4, 5, 6, 7, 8, 99]
+    assert checked.mended.counts == {'annotations listed twice, taken once': 3}
+    assert checked.remarks == ['1 objects of the same image, category, box and mask as another, kept (99)']
+
+
+def test_names_do_not_command_the_terminal():
+    content = changed(lambda image: image.update(file_name='\x1b]0;a\x07\u202e.png', height=None), 'images')
+    (*_, sentence) = check_coco(content).sentences()
+    assert '\\x1b]0;a\\x07\\u202e.png' in sentence and sentence.isprintable()
 
 
 def test_all_crowds():
@@ -308,9 +359,11 @@ def test_ids_of_images_and_categories_are_the_files(key, new):
 
 
 def test_ids_that_are_written_otherwise():
-    """'1' means image 1 and 'nut' the category of that name, unless there is another."""
+    """'1' and '000000000001' mean image 1, and 'nut' the category of that name, unless there is another."""
     content = changed(
-        lambda a: a.update(image_id=str(a['image_id']), category_id=['bolt', 'nut'][a['category_id'] - 1])
+        lambda a: a.update(
+            image_id=f'{a["image_id"]:012d}', category_id=['bolt', 'nut'][a['category_id'] - 1]
+        )
     )
     checked = check_coco(content)
     same_objects(checked)

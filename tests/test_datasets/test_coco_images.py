@@ -1,6 +1,7 @@
 """The check of COCO files and the images they name: sizes, orientation, missing files, names."""
 
 import copy
+import unicodedata
 
 import pytest
 from coco_files import HEIGHT, WIDTH, changed, rle_of, same_objects, sound_file, write_images
@@ -102,6 +103,18 @@ def test_nothing_is_read_outside_the_folder(name, tmp_path):
     for keep in (False, True):
         checked = check_coco(content, folder=folder, keep_images=keep)
         assert checked.unusable.counts == {'of images whose file_name leaves the image folder': 2}
+
+
+@pytest.mark.parametrize(('of_file', 'of_folder'), [('NFD', 'NFC'), ('NFC', 'NFD')])
+def test_accents_as_macos_writes_them(of_file, of_folder, tmp_path):
+    folder, content = write_images(tmp_path / 'img'), sound_file()
+    for number, image in enumerate(content['images']):
+        name = f'caf\u00e9{number}.png'
+        (folder / image['file_name']).rename(folder / unicodedata.normalize(of_folder, name))
+        image['file_name'] = unicodedata.normalize(of_file, name)
+    checked = check_coco(content, folder=folder)
+    assert all((folder / image['file_name']).is_file() for image in checked.content['images'])
+    assert checked.mended.counts == {'file names spelled otherwise than the files': 4}
 
 
 def test_names_of_images(tmp_path):

@@ -90,6 +90,8 @@ def test_nothing_is_printed(folder, capsys):
         (dict(held_out=1.0), 'below 1'),
         (dict(ann_file='none.json'), 'none.json: found no such file'),
         (dict(metainfo=dict(classes=('person', 'unicorn'))), "no category 'unicorn'"),
+        (dict(metainfo=dict(classes=('Person',))), "no category 'Person' (did you mean person?)"),
+        (dict(metainfo=dict(classes='person')), "classes='person'"),  # ('person') is no tuple
         (dict(part='val', held_out=0.001), "no images with instances of the classes in part 'val'"),
     ],
 )
@@ -236,6 +238,15 @@ def test_training_stops_without_annotations(filter_cfg, part, tmp_path):
     del content['annotations']
     with pytest.raises(UserInputError, match='nothing to learn from'):
         open_file(content, tmp_path, filter_cfg=filter_cfg, part=part)
+
+
+def test_objects_of_other_classes_are_said(tmp_path, said):
+    content = sound_file()
+    content['categories'].append({'id': 3, 'name': 'Bolt'})
+    content['annotations'][0]['category_id'] = 3
+    assert len(pixels(open_file(content, tmp_path))) == 7
+    (sentence,) = said
+    assert '1 of 8 objects left out: of classes that are not asked for (Bolt)' in sentence
 
 
 def test_small_images_are_said(tmp_path, said):

@@ -407,6 +407,8 @@ BAD_LINES = {
     'no size': ({'image': 'a.jpg', 'expression': 'x', 'bbox': [1, 1, 9, 9]}, 'no height and width'),
     'no mask file': ({**GOOD, 'bbox': None, 'mask': 'm.png'}, 'no such image'),
     'bad polygon': ({**GOOD, 'bbox': None, 'mask': [[1, 2, 3]]}, 'polygon 0 of 3 numbers'),
+    'list of splits': ({**GOOD, 'split': ['train']}, "split ['train'], expected a name"),
+    'no name of a split': ({**GOOD, 'split': ''}, "split ''"),
     'NaN': (json.dumps({**GOOD, 'bbox': [1, float('nan'), 9, 9]}), 'nan'),
 }
 
@@ -420,6 +422,17 @@ def test_bad_lines_stop_or_are_skipped(tmp_path, name):
     assert words in str(error.value) and 'mine.jsonl line 2' in str(error.value)
     conversion = read_json_lines(path, skip_bad=True)
     assert len(conversion.skipped) == 1 and len(conversion.splits['train']) == 1
+
+
+def test_no_sentence_of_a_line_is_lost(tmp_path):
+    path = write_lines(tmp_path / 'mine.jsonl', {**GOOD, 'expressions': ['y', 'x', 'z']})
+    assert read_json_lines(path).splits['train'][0]['expressions'] == ['x', 'y', 'z']
+
+
+def test_the_folder_of_images_is_there(tmp_path):
+    path = write_lines(tmp_path / 'mine.jsonl', GOOD)
+    with pytest.raises(UserInputError, match=r'^--images: found no folder .*nowhere'):
+        read_json_lines(path, tmp_path / 'nowhere')
 
 
 def test_working_format_is_numbered_and_cleaned(tmp_path):

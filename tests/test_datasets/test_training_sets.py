@@ -37,7 +37,7 @@ def test_how_many_keep_their_mask(count):
 
 
 def test_none_keeps_its_mask():
-    samples = sample_masks(make_records(10), [0, 1], seed=0)
+    samples = sample_masks(make_records(10), [1], seed=0, with_empty=True)
     assert [len(kept(records)) for records in samples.values()] == [0, 1]
     assert '1000.5' not in json.dumps(samples[0])
 
@@ -107,7 +107,14 @@ def test_objects_without_a_mask_in_the_source():
 
 
 @pytest.mark.parametrize(
-    'arguments', [([101], 'object'), ([-1], 'object'), ([float('nan')], 'object'), ([5], 'sentence')]
+    'arguments',
+    [
+        ([0], 'object'),
+        ([101], 'object'),
+        ([-1], 'object'),
+        ([float('nan')], 'object'),
+        ([5], 'sentence'),
+    ],
 )
 def test_wrong_arguments(arguments):
     with pytest.raises(UserInputError):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from coco_files import HEIGHT, WIDTH, changed, sound_file
+from coco_files import HEIGHT, WIDTH, changed, rle_of, sound_file
 from mmdet.evaluation import CocoMetric
 from mmengine.logging import MMLogger
 from pycocotools import mask as coco_mask
@@ -170,6 +170,8 @@ def test_wrong_input(ann_file, samples, classes, tmp_path):
         evaluate(InstanceMetric(ann_file, backend='coco'), samples, classes)
     with pytest.raises(UserInputError, match="no category 'unicorn'"):
         evaluate(InstanceMetric(ann_file), samples, ('unicorn',))
+    with pytest.raises(UserInputError, match=r'a prediction of class [1-9].*the 1 classes.*num_classes'):
+        evaluate(InstanceMetric(ann_file), samples, classes[:1])
     (tmp_path / 'test.json').write_text(json.dumps({'images': [], 'categories': []}))
     with pytest.raises(UserInputError, match=r"no 'annotations'.*--format-only"):
         InstanceMetric(str(tmp_path / 'test.json'))
@@ -250,6 +252,8 @@ PEOPLES = {
     'no iscrowd': lambda a: a.pop('iscrowd'),
     'no box': lambda a: a.pop('bbox'),
     'corners': lambda a: a.update(bbox=[a['bbox'][0], a['bbox'][1], a['bbox'][0] + 40, a['bbox'][1] + 44]),
+    'an area of megapixels': lambda a: a.update(area=1e300),
+    'a size of text': lambda a: a.update(segmentation={**rle_of(a), 'size': [str(HEIGHT), str(WIDTH)]}),
     'flat polygon': lambda a: a.update(segmentation=a['segmentation'][0]),
     'two names': lambda a: a.update(
         category_id=3 if a['category_id'] == 2 and a['image_id'] > 2 else a['category_id']

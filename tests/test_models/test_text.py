@@ -288,7 +288,8 @@ def test_random_vectors_are_the_same_each_time():
     ('source', 'content', 'expected'),
     [
         ('glove:FILE', 'red 1 2\nstar 1\n', 'line 2: found 1 values'),
-        ('glove:FILE', 'red 1 two\n', 'line 1: found 2 values'),
+        ('glove:FILE', 'red 1 two\n', 'line 1: found values that are no finite numbers'),
+        ('glove:FILE', 'red 1 nan\n', 'line 1: found values that are no finite numbers'),
         ('glove:FILE', 'other 1 2\n', 'found none of the words'),
         ('glove:missing', '', 'no readable file'),
         ('npz:FILE', 'no npz', 'cannot be read'),

@@ -99,7 +99,8 @@ LIGHT_ROOMS = [
     'structures.masks', 'structures.boxes', 'datasets.annotations', 'datasets.validation', 'datasets.samples',
     'datasets.fields', 'datasets.images', 'datasets.predicted_pairs', 'datasets.vocabulary',
     'datasets.word_vectors', 'datasets.converters', 'datasets.refshapes', 'datasets.refshapes.render',
-    'datasets.coco', 'evaluation.functional', 'evaluation.prediction_file', 'pseudo_labels', 'utils',
+    'datasets.coco', 'codecs.contour_codec', 'evaluation.functional', 'evaluation.prediction_file',
+    'analysis.codec_reach', 'pseudo_labels', 'utils',
 ]  # fmt: skip
 
 

@@ -116,6 +116,11 @@ def test_mixing(tools, mini, tmp_path):
     refs = {(name, r['ref_id'], r['image_id']) for name, splits in loaded.items() for r in splits['train']}
     expected = {(name, ref_id) for name, ref_id, image_id in refs if image_id not in tested}
     assert 0 < len(expected) < len(refs)
+    before = (tmp_path / 'refcoco-unc.json').read_bytes()
+    assert 'found the source' in tools.fail(MIX, *files, '--out', tmp_path / 'refcoco-unc.json')
+    assert (tmp_path / 'refcoco-unc.json').read_bytes() == before
+    same_name = files[1].replace('refcocog-umd=', 'refcoco-unc=')
+    assert 'one NAME twice' in tools.fail(MIX, files[0], same_name, '--out', tmp_path / 'mixed.json')
     tools.succeed(MIX, *files, '--out', tmp_path / 'mixed.json')
     mixed = load_split(tmp_path / 'mixed.json', 'train')
     assert {(r['source_dataset'], r['source_ref_id']) for r in mixed} == expected
@@ -173,10 +178,12 @@ def test_bad_pickles(tools, mini, tmp_path, content, words):
 def test_bad_arguments(tools, mini, tmp_path):
     source = mini / 'refcoco' / 'seqtr_instances.json'
     assert "no split 'train'" in tools.fail(SAMPLE, source, '--out-dir', tmp_path)
-    assert 'from 0 to 100' in tools.fail(SAMPLE, source, '--split', 'val', '--ratio', '101')
+    assert 'above 0 and at most 100' in tools.fail(SAMPLE, source, '--split', 'val', '--ratio', '0')
     coco = mini / 'refcoco' / 'instances.json'
     assert 'a COCO file and --split val' in tools.fail(SAMPLE, coco, '--split', 'val', '--out-dir', tmp_path)
     assert 'SPLIT=FILE' in tools.fail(CONVERT, 'boxes-csv', 'x.csv', '--images', '.', '--out', 'x.json')
+    twice = ['val=x.csv', 'val=y.csv', '--images', '.', '--out', 'x.json']
+    assert 'one SPLIT twice' in tools.fail(CONVERT, 'boxes-csv', *twice)
     assert '--images' in tools.fail(CONVERT, 'simrec', 'x.json', '--out', 'x.json')
     assert not list(tmp_path.iterdir())
 

@@ -53,6 +53,7 @@ def small(place, name):
 
 OUTPUTS = {
     'choose_pseudo_data.py --predictions x --annotations x.json': ('--out', '--report', '--html'),
+    'choose_masks_to_draw.py x.json --budget 1': ('--out', '--csv', '--apply'),
     'dataset_converters/convert.py instances x.json': ('--out',),
     'dataset_converters/convert.py instances x.json --to refer': ('--out FOLDER',),
     'dataset_converters/sample_masks.py x.json --ratio 50': ('--out-dir FOLDER',),
@@ -65,6 +66,7 @@ OUTPUTS = {
     ),
     'analysis_tools/analyze_failures.py x.rank0.jsonl --ann x.json --split train': ('--out FOLDER',),
     'analysis_tools/measure_rpp.py x.json --split train': ('--json',),
+    'analysis_tools/codec_reach.py x.json --split train': ('--json',),
     'model_converters/lavt.py x.json': ('DST',),
     'model_converters/seqtr.py x.json': ('DST',),
     'model_converters/swin.py x.json': ('DST',),

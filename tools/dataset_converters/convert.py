@@ -127,7 +127,10 @@ def _split_files(arguments: list[str]) -> dict[str, str]:
     for split, _, path in pairs:
         if not split or not path:
             raise UserInputError.of('files', f'{split!r}', 'SPLIT=FILE', 'write for instance val=boxes.csv')
-    return {split: path for split, _, path in pairs}
+    files = {split: path for split, _, path in pairs}
+    if len(files) < len(pairs):
+        raise UserInputError.of('files', 'one SPLIT twice', 'a file for each split', 'join the files')
+    return files
 
 
 def report(conversion: Conversion, out: Path) -> None:

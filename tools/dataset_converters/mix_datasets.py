@@ -1,6 +1,7 @@
 """Join training sets into a mixed one, without the images that any of them tests on."""
 
 import argparse
+import os
 
 from mmrefseg.datasets.annotations import load_annotation_file, load_split
 from mmrefseg.datasets.converters import count_objects, mix_datasets
@@ -43,6 +44,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_output(args.out, '--out')
     files, sources = _pairs(args.datasets), _pairs(args.source)
+    if os.path.realpath(args.out) in map(os.path.realpath, files.values()):
+        raise UserInputError.of('--out', f'the source {args.out}', 'another file', 'choose another name')
     datasets = {
         name: {
             split: load_split(path, split) for split, records in load_annotation_file(path).items() if records
@@ -63,7 +66,10 @@ def _pairs(arguments: list[str]) -> dict[str, str]:
     for name, _, value in pairs:
         if not name or not value:
             raise UserInputError.of('arguments', repr(name), 'NAME=VALUE', 'see --help')
-    return {name: value for name, _, value in pairs}
+    named = {name: value for name, _, value in pairs}
+    if len(named) < len(pairs):
+        raise UserInputError.of('arguments', 'one NAME twice', 'a name for each', 'choose another')
+    return named
 
 
 if __name__ == '__main__':

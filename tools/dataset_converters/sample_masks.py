@@ -17,7 +17,8 @@ what is written, beside the file (or into --out-dir)
   instances_sample_5.meta.json  source and its sha256, seed, unit, ratio, counts
 
 The samples are nested (1 % within 5 % within 10 %) and drawn without replacement. The same seed gives
-the same sample. round(ratio / 100 * objects) objects keep their mask, and at least one; 0 withholds all.
+the same sample. round(ratio / 100 * objects) objects keep their mask, and at least one.
+--no-masks writes instances_sample_0.json as well, in which none has a mask.
 
 examples
   python tools/dataset_converters/sample_masks.py data/annotations/refcoco-unc/instances.json \\
@@ -37,6 +38,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--ratio', type=float, nargs='+', default=[1, 5, 10], metavar='PERCENT', help='default: 1 5 10'
     )
+    parser.add_argument('--no-masks', action='store_true', help='also write a file without any masks')
     parser.add_argument('--seed', type=int, default=0, help='another seed, another sample (default: 0)')
     parser.add_argument(
         '--unit', choices=['object', 'image'], default='object', help='what is drawn (default: object)'
@@ -80,7 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     key = 'annotations' if coco else args.split or 'train'
     where = f'{path} [{key}]'
     objects, draw = (content[key], sample_coco_masks) if coco else (load_split(path, key), sample_masks)
-    samples = draw(objects, args.ratio, args.seed, args.unit, where)
+    samples = draw(objects, args.ratio, args.seed, args.unit, where, args.no_masks)
     source = {'source': str(path), 'source_sha256': file_sha256(path), **({} if coco else {'split': key})}
     lines = []
     for ratio, sampled in track(samples.items(), 'writing'):

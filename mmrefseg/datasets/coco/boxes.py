@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...structures.boxes import paired_box_iou, xywh_to_xyxy
-from .numbers import as_number
+from .numbers import as_number, from_text
 
 COCO = 'x, y, width, height'
 CORNERS = 'x1, y1, x2, y2'
@@ -56,6 +56,7 @@ class Boxes(NamedTuple):
 
 def four_numbers(box: Any) -> tuple[float, float, float, float] | None:
     """Four finite numbers (their text, too), or None."""
+    box = from_text(box)
     if not isinstance(box, (list, tuple)) or len(box) != 4:
         return None
     if all(type(value) in (int, float) and -1e15 < value < 1e15 for value in box):

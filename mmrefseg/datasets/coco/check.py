@@ -13,7 +13,7 @@ from .findings import Findings
 from .image_files import ImageFolder
 from .image_table import UNSIZED, Size, read_images
 from .numbers import Id
-from .objects import NO_MASK, CocoObject, finish, read_owners, read_shapes
+from .objects import NO_MASK, CocoObject, finish, read_owners, read_shapes, repetitions
 from .tables import check_layout, read_categories, read_image_ids
 
 
@@ -53,6 +53,10 @@ class CheckedCoco:
     def num_crowds(self) -> int:
         """Annotations that mark a crowd, of which nothing is learned."""
         return sum(annotation['iscrowd'] for annotation in self.annotations)
+
+    def name_of(self, category_id: Id) -> str:
+        """Of a category."""
+        return next(each['name'] for each in self.content['categories'] if each['id'] == category_id)
 
     @property
     def unsized(self) -> bool:
@@ -139,7 +143,8 @@ def check_coco(
     images, ambiguous, numbered = read_image_ids(content['images'], checked.mended, checked.images_left_out)
     categories, category_of = read_categories(content['categories'], where, checked.mended)
     annotations = content.get('annotations', ())
-    objects = read_owners(annotations, images.keys() - numbered, ambiguous, category_of, checked.unusable)
+    known = images.keys() - numbered
+    objects = read_owners(annotations, known, ambiguous, category_of, checked.unusable, checked.mended)
     annotations_of: dict[Id, list[dict]] = {}
     for item in objects:
         annotations_of.setdefault(item.image_id, []).append(item.annotation)
@@ -160,6 +165,9 @@ def check_coco(
                 'objects whose box and mask disagree (IoU below 0.5), kept as they are', objects[place].name
             )
         checked.remarks.append(str(names))
+    repeated = repetitions(objects, boxes)
+    if repeated:
+        checked.remarks.append(str(repeated))
     if 'annotations' in content:
         checked.content['annotations'] = finish(objects, boxes, checked.mended)
     return checked

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from ...utils.errors import printable
+
 _NAMED = 3
 _LONGEST_NAME = 40
 
@@ -50,7 +52,7 @@ def as_named(value: Any) -> str:
         text = ' '.join(str(value).split())
     except (ValueError, RecursionError):  # a long number, or a deep list, within the value
         return f'a {type(value).__name__}'
-    return text if len(text) <= _LONGEST_NAME else f'{text[: _LONGEST_NAME - 3]}...'
+    return printable(text if len(text) <= _LONGEST_NAME else f'{text[: _LONGEST_NAME - 3]}...')
 
 
 def listed(names: Iterable[Any]) -> str:

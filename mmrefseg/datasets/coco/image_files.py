@@ -6,6 +6,7 @@ shown. Some tools annotate images as they are stored.
 
 import os
 import struct
+import unicodedata
 import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +83,7 @@ class ImageFolder:
 
     def __init__(self, path: str | os.PathLike) -> None:
         self.path = os.fspath(path)
-        self._by_lower: dict[str, dict[str, str]] = {}
+        self._by_plain: dict[str, dict[str, str]] = {}
 
     def find(self, name: Any, with_header: bool = True) -> ImageFile:
         """The image that a ``file_name`` means.
@@ -115,22 +116,27 @@ class ImageFolder:
             except (OSError, ValueError):  # a name that no file system has
                 return None
             folder, _, base = spelled.rpartition('/')
-            other = self._names(folder).get(base.lower())
+            other = self._names(folder).get(_plain(base))
             if other:
                 return os.path.join(folder, other)
         return None
 
     def _names(self, folder: str) -> dict[str, str]:
-        """Files of a folder by their names in lower case; a name that two files have then is left out."""
-        if folder not in self._by_lower:
+        """Files of a folder by their names as of :func:`_plain`; one that two files have then is left out."""
+        if folder not in self._by_plain:
             names: dict[str, list[str]] = {}
             try:
                 for entry in os.listdir(os.path.join(self.path, folder)):
-                    names.setdefault(entry.lower(), []).append(entry)
+                    names.setdefault(_plain(entry), []).append(entry)
             except OSError:
                 pass  # no such folder: none of its files is there, which is what the caller counts
-            self._by_lower[folder] = {lower: same[0] for lower, same in names.items() if len(same) == 1}
-        return self._by_lower[folder]
+            self._by_plain[folder] = {plain: same[0] for plain, same in names.items() if len(same) == 1}
+        return self._by_plain[folder]
+
+
+def _plain(name: str) -> str:
+    """A name in lower case, with each accent in its letter: macOS writes it behind the letter."""
+    return unicodedata.normalize('NFC', name).lower()
 
 
 def escapes(name: str) -> bool:

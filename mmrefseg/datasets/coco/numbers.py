@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
+from ...utils import UserInputError, parse_json
+
 Id = int | str
 # pycocotools and numpy count pixels in 32 bits.
 MOST_PIXELS = 2**31 - 1
@@ -43,6 +45,21 @@ def is_plain(value: Id) -> bool:
     return isinstance(value, int) and 0 < value < 2**63
 
 
+def as_flag(value: Any) -> bool:
+    """A switch such as ``iscrowd``: the texts '0' and 'false' are off."""
+    return value is True or bool(as_number(value)) or (isinstance(value, str) and value.lower() == 'true')
+
+
+def from_text(value: Any) -> Any:
+    """A list or dict that a table has written as json text; any other value as it is."""
+    if not isinstance(value, str) or value.strip()[:1] not in ('[', '{'):
+        return value
+    try:
+        return parse_json(value, 'a value')
+    except UserInputError:
+        return value
+
+
 def as_size(height: Any, width: Any) -> tuple[int, int] | None:
     """(height, width) in pixels, if both are whole numbers above 0 and their image can exist."""
     size = as_number(height), as_number(width)
@@ -53,14 +70,14 @@ def as_size(height: Any, width: Any) -> tuple[int, int] | None:
 
 
 class Lookup:
-    """Finds the id that a reference means: the same, or the only one with the same text (1 and '1')."""
+    """Finds the id that a reference means: the same, or the only one of the same text (1, '1', '001')."""
 
     def __init__(self, ids: Iterable[Id]) -> None:
         self._ids = set(ids)
         self._by_text: dict[str, list[Id]] = {}
         for id_ in self._ids:
             if isinstance(id_, str) or abs(id_) < 10**100:  # Python refuses to print longer ones
-                self._by_text.setdefault(str(id_), []).append(id_)
+                self._by_text.setdefault(_plain_text(id_), []).append(id_)
 
     def __call__(self, reference: Any) -> Id | None:
         """The id, or None."""
@@ -70,6 +87,12 @@ class Lookup:
         reference = as_id(reference)
         if reference is None or reference in self._ids:
             return reference
-        text = str(reference) if isinstance(reference, str) or abs(reference) < 10**100 else ''
+        text = _plain_text(reference) if isinstance(reference, str) or abs(reference) < 10**100 else ''
         same = self._by_text.get(text, ())
         return same[0] if len(same) == 1 else None
+
+
+def _plain_text(id_: Id) -> str:
+    """The text of an id, without the zeros that fill up the names of files."""
+    text = str(id_)
+    return text.lstrip('0') or '0' if text.isascii() and text.isdigit() else text

@@ -11,7 +11,7 @@ from ...structures.rle import areas
 from .boxes import Boxes, four_numbers, read_boxes
 from .findings import Findings, as_named
 from .image_table import Size
-from .numbers import Id, Lookup, as_number, is_plain
+from .numbers import Id, Lookup, as_flag, as_id, as_number, is_plain
 from .segmentation import read_segmentation
 from .tables import Numbers, same
 
@@ -49,6 +49,7 @@ def read_owners(
     ambiguous: Collection[Id],
     category_of: Callable[[Any], Id | None],
     unusable: Findings,
+    mended: Findings,
 ) -> list[CocoObject]:
     """Image and category of each annotation; others are counted.
 
@@ -58,14 +59,24 @@ def read_owners(
         ambiguous: Ids that several images have.
         category_of: What a ``category_id`` means.
         unusable: What has none is added.
+        mended: What is listed twice is added.
     """
     image_of = Lookup([*images, *ambiguous])
     objects = []
+    first: dict[Id | None, dict] = {}
     for place, annotation in enumerate(annotations):
         if not isinstance(annotation, dict):
             unusable.add('that are no dicts', f'place {place}')
             continue
         name = as_named(annotation.get('id', f'place {place}'))
+        id_ = as_id(annotation.get('id'))
+        if (
+            id_ is not None
+            and first.setdefault(id_, annotation) is not annotation
+            and first[id_] == annotation
+        ):
+            mended.add('annotations listed twice, taken once', name)
+            continue
         image_id = image_of(annotation.get('image_id'))
         category_id = category_of(annotation.get('category_id'))
         if image_id is None:
@@ -115,6 +126,22 @@ def read_shapes(objects: list[CocoObject], unusable: Findings, mended: Findings,
     return boxes
 
 
+def repetitions(objects: list[CocoObject], boxes: Boxes) -> Findings:
+    """Objects that are in the file twice: of the same image, category, box and mask as one before them.
+
+    They stay, as other readers keep them; no prediction can find both.
+    """
+    repeated = Findings()
+    first: dict[tuple, CocoObject] = {}
+    for item, box, problem in zip(objects, boxes.xywh.tolist(), boxes.problems, strict=True):
+        if problem:
+            continue
+        other = first.setdefault((item.image_id, item.category_id, *box), item)
+        if other is not item and other.mask == item.mask:
+            repeated.add('objects of the same image, category, box and mask as another, kept', item.name)
+    return repeated
+
+
 def _within(box: list[float], height: int, width: int) -> list[float]:
     """The part of a mask's [x, y, width, height] that lies within the image."""
     x, y, w, h = box
@@ -149,7 +176,7 @@ def finish(objects: list[CocoObject], boxes: Boxes, mended: Findings) -> list[di
         given_box = item.annotation.get('bbox')
         if changed_box or type(given_box) is not list or any(type(value) is str for value in given_box):
             fields['bbox'] = [round(float(value), 6) for value in boxes.xywh[place]]
-        if item.redrawn or (item.mask is None and item.no_mask != NO_MASK):
+        if item.redrawn or (item.mask is None and item.annotation.get('segmentation')):
             fields['segmentation'] = item.mask or []
         _finish_numbers(item, boxes.xywh[place], changed_box, fields, mended)
         changed = {key for key, value in fields.items() if not same(item.annotation.get(key), value)}
@@ -162,19 +189,33 @@ def finish(objects: list[CocoObject], boxes: Boxes, mended: Findings) -> list[di
 def _finish_numbers(
     item: CocoObject, box: np.ndarray, changed_box: bool, fields: dict, mended: Findings
 ) -> None:
-    """``area`` and ``iscrowd``."""
+    """``area``, ``iscrowd`` and ``ignore``."""
     crowd = item.annotation.get('iscrowd')
     if type(crowd) is not int or crowd not in (0, 1):
-        fields['iscrowd'] = int(crowd is True or bool(as_number(crowd)))
+        fields['iscrowd'] = int(as_flag(crowd))
         if crowd is None:
             mended.add('without iscrowd, taken for 0', item.name)
-    area = item.annotation.get('area')
-    sound = not isinstance(area, str) and (as_number(area) or 0) > 0
-    if sound and not changed_box and not item.redrawn:
+    if isinstance(item.annotation.get('ignore'), str):
+        fields['ignore'] = int(as_flag(item.annotation['ignore']))
+    wrong = _area_problem(item.annotation.get('area'), box, item.size)
+    if not (wrong or changed_box or item.redrawn):
         return
-    if not sound:
-        mended.add('without an area above 0, computed', item.name)
+    if wrong:
+        mended.add(wrong, item.name)
     if item.mask is None:
         fields['area'] = float(box[2] * box[3])
     else:
         fields['area'] = float(areas([to_rle(item.mask, *item.size, check=None)])[0])
+
+
+def _area_problem(area: Any, box: np.ndarray, size: Size) -> str | None:
+    """Why an ``area`` cannot be that of an object."""
+    number = None if isinstance(area, str) else as_number(area)
+    if number is None or number <= 0:
+        return 'without an area above 0, computed'
+    if number > size[0] * size[1]:
+        return 'with an area larger than the image, computed'
+    # A mask may be a line across its box, but not one pixel of hundreds.
+    if number <= 1 and box[2] * box[3] > 100:
+        return 'with an area in shares of the image, computed'
+    return None

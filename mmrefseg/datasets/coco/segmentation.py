@@ -15,7 +15,7 @@ from ...structures.boxes import paired_box_iou, xywh_to_xyxy
 from ...structures.masks import Mask, bounds, form_problem, mask_problem, to_rle, union
 from ...structures.polygons import FARTHEST_VERTEX
 from ...structures.rle import decode_mask, encode_mask, rle_problem
-from .numbers import as_number, as_size
+from .numbers import as_number, as_size, from_text
 
 EMPTY = 'mask that covers no pixel'
 FAR = 'polygon with a vertex far outside the image'
@@ -100,6 +100,11 @@ def read_segmentation(value: Any, height: int, width: int, box: Sequence[float] 
         width: Of the image, in pixels.
         box: The object's [x, y, width, height] in pixels, where it has one: it decides between readings.
     """
+    if isinstance(value, str):
+        read = from_text(value)
+        if read is not value:
+            inner = read_segmentation(read, height, width, box)
+            return inner._replace(mended='segmentation as text of json') if inner.mask else inner
     if value is None or (isinstance(value, (str, list, tuple, dict)) and not value):
         return Segmentation()
     if isinstance(value, dict):
@@ -109,6 +114,13 @@ def read_segmentation(value: Any, height: int, width: int, box: Sequence[float] 
     lengths = _lengths(value, height, width, box)
     if lengths:
         return lengths
+    if _is_bitmap(value, height, width):
+        bitmap = np.array(value) != 0
+        return (
+            Segmentation(encode_mask(bitmap), 'mask as rows of its pixels')
+            if bitmap.any()
+            else Segmentation(problem=EMPTY)
+        )
     if _is_sound(value, height, width):
         return Segmentation(value)
     if all(isinstance(part, dict) and 'counts' in part for part in value):
@@ -123,6 +135,14 @@ def _is_sound(value: Sequence, height: int, width: int) -> bool:
     """Whether these are polygons as COCO has them."""
     lists = all(type(part) is list for part in value)
     return lists and not mask_problem(value, height, width) and not _in_shares(value, height, width)
+
+
+def _is_bitmap(value: Sequence, height: int, width: int) -> bool:
+    """Whether these are the image's rows of pixels, of background 0 and one other value."""
+    if len(value) != height or not all(isinstance(row, list) and len(row) == width for row in value):
+        return False
+    values = {pixel for row in value for pixel in row if not isinstance(pixel, (list, dict))}
+    return min(height, width) > 4 and (values <= {0, 1} or values <= {0, 255})
 
 
 # Polygons
@@ -247,6 +267,8 @@ def _read_rle(rle: dict, height: int, width: int, box: Sequence[float] | None) -
     size = as_size(*size) if isinstance(size, (list, tuple)) and len(size) == 2 else None
     if size is None:
         size, mended = (height, width), 'RLE without its size'
+    elif any(type(side) is not int for side in rle['size']):
+        mended = mended or 'RLE with a size of text or decimals'
     rle = {'size': list(size), 'counts': counts}
     problem, covered = rle_problem(rle, *size)
     if problem:
@@ -254,10 +276,21 @@ def _read_rle(rle: dict, height: int, width: int, box: Sequence[float] | None) -
     if not covered:
         return Segmentation(problem=EMPTY)
     if size == (height, width):
-        return Segmentation(rle, mended)
+        return _by_rows(rle, box) or Segmentation(rle, mended)
     if size == (width, height):
         return _exchanged(rle, box)
     return _cropped(rle, height, width, box)
+
+
+def _by_rows(rle: dict, box: Sequence[float] | None) -> Segmentation | None:
+    """The mask read row by row, where only this fits the object's box."""
+    height, width = rle['size']
+    if box is None or _iou(bounds(rle, height, width), box) >= _FITS:
+        return None
+    turned = {**rle, 'size': [width, height]}
+    rows = encode_mask(decode_mask(to_rle(turned, width, height, check=None)).T)
+    fits = _iou(bounds(rows, height, width), box) > 0.9
+    return Segmentation(rows, 'RLE encoded row by row') if fits else None
 
 
 def _counts(counts: Any) -> tuple[Any, str | None]:
@@ -267,10 +300,14 @@ def _counts(counts: Any) -> tuple[Any, str | None]:
             return ast.literal_eval(counts).decode('ascii'), 'RLE with counts that are text of bytes'
         except (ValueError, SyntaxError, AttributeError, UnicodeDecodeError):
             return counts, None
-    if isinstance(counts, list) and any(isinstance(run, float) for run in counts):
+    if isinstance(counts, str) and len(counts.split()) > 1:
+        counts = counts.split()
+    elif isinstance(counts, str) and counts != counts.strip():
+        return counts.strip(), 'RLE with blanks around its counts'
+    if isinstance(counts, list) and any(isinstance(run, (float, str)) for run in counts):
         runs = [as_number(run) for run in counts]
         if all(run is not None and run == int(run) for run in runs):
-            return [int(run) for run in runs], 'RLE with decimal counts'
+            return [int(run) for run in runs], 'RLE with counts of text or decimals'
     return counts or None, None
 
 

@@ -15,7 +15,14 @@ from .conversion import (
 from .json_lines import read_json_lines
 from .reasonseg import read_reasonseg
 from .refer import read_grefcoco, read_refer, write_refer
-from .training_sets import guess_source, mix_datasets, sample_coco_masks, sample_masks
+from .training_sets import (
+    annotation_key,
+    guess_source,
+    mix_datasets,
+    sample_coco_masks,
+    sample_masks,
+    withhold_masks,
+)
 
 __all__ = [
     'PUBLISHED',
@@ -23,6 +30,7 @@ __all__ = [
     'Conversion',
     'ImageSizes',
     'Size',
+    'annotation_key',
     'compare_counts',
     'count_objects',
     'format_comparison',
@@ -38,5 +46,6 @@ __all__ = [
     'read_size',
     'sample_coco_masks',
     'sample_masks',
+    'withhold_masks',
     'write_refer',
 ]

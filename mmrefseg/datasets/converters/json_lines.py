@@ -8,6 +8,7 @@ from typing import Any
 from ...structures.masks import bounds, mask_problem
 from ...structures.rle import encode_mask
 from ...utils import UserInputError, parse_json, text_lines
+from ...utils.errors import short
 from ..images import name_below, read_size
 from ..validation import named, size_problem
 from .conversion import Conversion, read_boxes
@@ -41,6 +42,10 @@ def read_json_lines(
         UserInputError: If the file or a line is wrong.
     """
     conversion = Conversion(skip_bad)
+    if images is not None and not Path(images).is_dir():
+        raise UserInputError.of(
+            '--images', f'no folder {images}', 'the folder of the images', 'check the path'
+        )
     numbers: dict[str, int] = {}
     objects: dict[str, dict] = {}
     reader = _LineReader(Path(path), images)
@@ -88,13 +93,12 @@ class _LineReader:
             record['mask'] = mask
             if record['bbox'] is None:
                 record['bbox'] = _bounds(mask, *size, where)
-        expressions = line.get('expressions', line.get('expression'))
-        record['expressions'] = [expressions] if isinstance(expressions, str) else expressions
+        record['expressions'] = _expressions(line)
         record['category_id'] = line.get('category_id', 0)
         for key, value in line.items():
             if key not in KEYS:
                 record[f'source_{key}' if key in NUMBERED else key] = value
-        return str(line.get('split', 'train')), record
+        return _split(line, where), record
 
     def _size(self, name: str, line: dict, where: str) -> tuple[int, int]:
         if 'height' in line and 'width' in line:
@@ -111,6 +115,23 @@ class _LineReader:
         if not isinstance(mask, str):
             return mask
         return encode_mask(read_mask_image(self._folder / name_below(self._folder, mask, where), where))
+
+
+def _expressions(line: dict) -> Any:
+    """The sentences of a line, of both keys where it has both."""
+    one, several = line.get('expression'), line.get('expressions')
+    one = [one] if isinstance(one, str) else one
+    several = [several] if isinstance(several, str) else several
+    if one and several and isinstance(one, list) and isinstance(several, list):
+        return one + [text for text in several if text not in one]
+    return one if several is None else several
+
+
+def _split(line: dict, where: str) -> str:
+    split = line.get('split', 'train')
+    if isinstance(split, bool) or not isinstance(split, str | int) or not str(split).strip():
+        raise UserInputError.of(where, f'split {short(split)}', 'a name such as "train"', 'mend it')
+    return str(split)
 
 
 def _bounds(mask: Any, height: int, width: int, where: str) -> list[float]:

@@ -1,7 +1,7 @@
 """Training sets made from others: a few objects keep their mask, or several sets become one."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ...utils import UserInputError
@@ -12,7 +12,12 @@ _TELLTALE = {'segmentation', 'rle', 'polygons', 'contours', 'area', 'points', 'i
 
 
 def sample_masks(
-    records: list[dict], ratios: Sequence[float], seed: int, unit: str = 'object', where: str = 'train'
+    records: list[dict],
+    ratios: Sequence[float],
+    seed: int,
+    unit: str = 'object',
+    where: str = 'train',
+    with_empty: bool = False,
 ) -> dict[float, list[dict]]:
     """Withhold masks outside a random sample, for several sizes of sample.
 
@@ -21,12 +26,13 @@ def sample_masks(
 
     Args:
         records: Normalized records of the training split.
-        ratios: Percentages from 0, which withholds all masks, to 100.
+        ratios: Percentages above 0 and at most 100.
         seed: Seed of the shuffle.
         unit: ``'object'``: ``round(ratio / 100 * objects)`` objects keep their mask (at least 1; one more
             where the last annotation has two refs). ``'image'``: all masks of ``round(ratio / 100 * images)``
             images.
         where: File and split, for messages.
+        with_empty: Also the sample in which all masks are withheld, as ratio 0.
 
     Returns:
         For each ratio the records in their order; a withheld one lacks the key ``mask`` and all that
@@ -40,15 +46,15 @@ def sample_masks(
         keys: list[Any] = [_image_key(record) for record in records]
         total = len(set(keys))
     else:
-        keys = [(*_image_key(record), *record['bbox']) for record in records]
+        keys = [annotation_key(record) for record in records]
         total = len(records)
     weights = _weights(records, keys, unit)
     order = sorted(weights, key=repr)
     random.Random(seed).shuffle(order)
     available = sum(weights.values())
-    sampled = {}
+    sampled = {0: [_withhold(record) for record in records]} if with_empty else {}
     for ratio in ratios:
-        wanted = max(1, round(ratio / 100 * total)) if ratio else 0
+        wanted = max(1, round(ratio / 100 * total))
         if wanted > available:
             raise UserInputError.of(
                 where,
@@ -69,6 +75,7 @@ def sample_coco_masks(
     seed: int,
     unit: str = 'object',
     where: str = 'annotations',
+    with_empty: bool = False,
 ) -> dict[float, list[dict]]:
     """As :func:`sample_masks`, of the annotations of a COCO file.
 
@@ -80,6 +87,7 @@ def sample_coco_masks(
         seed: See :func:`sample_masks`.
         unit: See :func:`sample_masks`; images are those that have an object.
         where: The file, for messages.
+        with_empty: See :func:`sample_masks`.
 
     Returns:
         For each ratio the annotations in their order; a withheld one lacks ``segmentation`` and all that
@@ -97,7 +105,7 @@ def sample_coco_masks(
         {**annotations[index], 'mask': annotations[index].get('segmentation') or None} for index in objects
     ]
     sampled = {}
-    for ratio, sample in sample_masks(records, ratios, seed, unit, where).items():
+    for ratio, sample in sample_masks(records, ratios, seed, unit, where, with_empty).items():
         sampled[ratio] = list(annotations)
         for index, record in zip(objects, sample, strict=True):
             if record.get('mask') is None:
@@ -117,10 +125,21 @@ def _check_annotation(annotation: Any, where: str) -> None:
 
 def _check(ratios: Sequence[float], unit: str) -> None:
     for ratio in ratios:
-        if not 0 <= ratio <= 100:
-            raise UserInputError.of('ratio', f'{ratio:g}', 'a percentage from 0 to 100', 'mend it')
+        if not 0 < ratio <= 100:
+            raise UserInputError.of('ratio', f'{ratio:g}', 'a percentage above 0 and at most 100', 'mend it')
     if unit not in UNITS:
         raise UserInputError.of('unit', repr(unit), f'one of {UNITS}', 'mend it')
+
+
+def annotation_key(record: dict) -> tuple:
+    """What the refs to one annotation have in common: image and box."""
+    return (*_image_key(record), *record['bbox'])
+
+
+def withhold_masks(records: list[dict], kept: Collection[tuple]) -> list[dict]:
+    """The records in their order; those whose :func:`annotation_key` is not in ``kept`` lack the key
+    ``mask`` and all that follows from a mask."""
+    return [record if annotation_key(record) in kept else _withhold(record) for record in records]
 
 
 def _image_key(record: dict) -> tuple:

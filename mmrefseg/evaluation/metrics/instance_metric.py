@@ -12,6 +12,7 @@ from mmengine.logging import MMLogger
 from ...datasets.coco import CheckedCoco, check_coco
 from ...datasets.coco.tables import check_layout
 from ...utils import UserInputError, load_json
+from ...utils.errors import did_you_mean
 from ..functional.instances import IOU_TYPES, average_precision
 from ..submission import check_keys, result_records, write_results
 from .ref_samples import UncutMetric
@@ -146,7 +147,7 @@ class InstanceMetric(UncutMetric):
         if missing:
             raise UserInputError.of(
                 self.ann_file,
-                f'no category {missing[0]!r}',
+                f'no category {missing[0]!r}{did_you_mean(missing[0], by_name)}',
                 'the classes of the dataset',
                 "set the dataset's metainfo=dict(classes=...) to the names of the file",
             )
@@ -190,6 +191,14 @@ class InstanceMetric(UncutMetric):
             self.truth = self._checked_truth().content
 
     def _records(self, items: list[dict], category_ids: list[int], masks: bool) -> list[dict]:
+        beyond = max((int(label) for item in items for label in item['labels']), default=0)
+        if beyond >= len(category_ids):
+            raise UserInputError.of(
+                'InstanceMetric',
+                f'a prediction of class {beyond}',
+                f'the {len(category_ids)} classes of the dataset, from 0',
+                "set the model's num_classes and the dataset's metainfo=dict(classes=...) to one another",
+            )
         return [
             record
             for item in items

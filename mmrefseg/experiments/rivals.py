@@ -1,0 +1,254 @@
+"""Ways to learn from objects that have a box and no mask, as rows of one table.
+
+Each trains the same refiner on the same frozen boxes (docs/refiner.md), from the same masks, as many steps.
+"""
+
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..utils import atomic_write, dump_json, load_json
+from ..utils.places import shipped
+from .experiment_tables import mean_and_spread, spread
+from .few_masks import CHOOSING_SPLIT, PartialStudy
+from .stages import Stage, python
+
+SHARES = (0, 1, 5, 10)
+KEYS = ('miou', 'p90')
+CEILING = 'm100'
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to learn where there is no mask.
+
+    Attributes:
+        name: Of its folders.
+        label: As tables call it.
+        config: Of its training, below ``configs/extended``; ``{}`` stands for the percent of masks.
+        shares: Percent of masks for which it is trained.
+        strategy: Of ``choose_pseudo_data.py``, for methods that retrain with pseudo masks, and what else it
+            is told.
+        start: The method whose network predicts these pseudo masks; with no masks at all it is always
+            :data:`BOXES`, for nothing else can learn from boxes alone.
+    """
+
+    name: str
+    label: str
+    config: str
+    shares: tuple[int, ...] = SHARES
+    strategy: tuple[str, ...] = ()
+    start: str | None = None
+
+    def teacher(self, share: int) -> str | None:
+        """The method whose network predicts pseudo masks from ``share`` percent of the masks, if any does."""
+        return self.start if share or self.start is None else BOXES
+
+
+MASKS, BOXES = 'masks', 'boxes'
+_RETRAIN = 'box-refiner_tiny_m{}-retrain_refshapes.py'
+METHODS = (
+    Method(MASKS, 'masks only', 'ablation/box-refiner_tiny_m{}-masks-only_refshapes.py', (1, 5, 10)),
+    Method('unselected', '+ all pseudo masks', _RETRAIN, strategy=('all',), start=MASKS),
+    Method(
+        'score',
+        '+ pseudo masks of a confidence',
+        _RETRAIN,
+        strategy=('score', '--threshold', '0.95'),
+        start=MASKS,
+    ),
+    Method('rpp', '+ RPP (Partial-RES)', _RETRAIN, strategy=('rpp',), start=MASKS),
+    Method(
+        'teacher', '+ EMA teacher, box filter (after Omni-RES)', 'box-refiner_tiny_m{}-teacher_refshapes.py'
+    ),
+    Method(BOXES, '+ projection and colour (BoxInst)', 'box-refiner_tiny_m{}_refshapes.py'),
+    Method('ours', '+ BoxInst, then RPP (ours)', _RETRAIN, (1, 5, 10), ('rpp',), BOXES),
+)
+"""In the order of the table."""
+
+
+class RivalStudy(PartialStudy):
+    """Commands and files of all methods with one seed: :class:`PartialStudy`'s, on the refiner's configs."""
+
+    @property
+    def size_options(self) -> list[str]:
+        """Config options that put another RefShapes size in place of the configs' ``small``."""
+        if self.size == 'small':
+            return []
+        vocabulary = 'model.segmentor.language_model.vocabulary'
+        options = [f'{vocabulary}.ann_file=None', f'{vocabulary}.file={self.rec_checkpoint}']
+        for loader in ('val', 'test'):
+            options += self._files(f'{loader}_dataloader.dataset', self.full_annotations)
+        return options
+
+    def stages(self, shares: Sequence[int] = SHARES, names: Sequence[str] | None = None) -> Iterator[Stage]:
+        """The ceiling, then every method for every share of masks.
+
+        Args:
+            shares: Percent of masks.
+            names: Of the methods; all by default. Whose pseudo masks one of them needs is trained, too.
+        """
+        yield from self._trained(
+            CEILING, shipped(f'configs/extended/{_named(CEILING)}'), self.full_annotations
+        )
+        for share in shares:
+            wanted = [m for m in METHODS if share in m.shares and (names is None or m.name in names)]
+            needed = {method.teacher(share) for method in wanted}
+            first = [m for m in METHODS if m.name in needed]
+            for method in first:
+                yield from self._method(method, share)
+                yield self._pseudo(folder_of(method, share), share)
+            for method in wanted:
+                if method not in first:
+                    yield from self._method(method, share)
+
+    def _method(self, method: Method, share: int) -> Iterator[Stage]:
+        name, annotations = folder_of(method, share), self.sample(share)
+        teacher = method.teacher(share)
+        if teacher is not None:
+            source = f'm{share:02d}_{teacher}'
+            annotations = self.folder / 'annotations' / f'{name}.json'
+            yield self._select(source, share, method, annotations)
+        config = shipped(f'configs/extended/{method.config.format(f"{share:02d}")}')
+        yield from self._trained(name, config, annotations)
+
+    def _trained(self, name: str, config: Path, annotations: Path) -> Iterator[Stage]:
+        """Train and test: val decides, the study's split is reported."""
+        work_dir = self.work_dir(name)
+        files = [option for key in leaves_of(config) for option in self._files(key, annotations)]
+        yield self.train(config, work_dir, name, self.rec_checkpoint, *files)
+        for split in dict.fromkeys((CHOOSING_SPLIT, self.split)):
+            scores = self.scores(name, 'mask', split)
+            yield self.test(config, work_dir / 'best.pth', scores, f'{name}, {split}', split=split)
+
+    def _pseudo(self, source: str, share: int) -> Stage:
+        """Masks in all known boxes, by a network that is trained."""
+        work_dir = self.work_dir(source)
+        config = shipped(f'configs/extended/{_named(f"m{share:02d}-pseudo")}')
+        files = self._files('test_dataloader.dataset', self.sample(share))
+        command = python(
+            'tools/test.py', config, work_dir / 'best.pth', '--work-dir', work_dir,
+            '--json', work_dir / 'pseudo_count.json', '--cfg-options', *self.size_options, *files,
+            f'test_evaluator.outfile_prefix={work_dir / "pseudo"}',
+            'test_dataloader.dataset.skip_predicted=None',
+        )  # fmt: skip
+        return Stage(f'pseudo masks of {source}', command, work_dir / 'pseudo.rank0.jsonl')
+
+    def _select(self, source: str, share: int, method: Method, out: Path) -> Stage:
+        report = out.with_name(f'{out.stem}_report.json')
+        command = python(
+            'tools/choose_pseudo_data.py', '--predictions', self.work_dir(source) / 'pseudo',
+            '--annotations', self.sample(share), '--full-annotations', self.full_annotations,
+            '--out', out, '--report', report, '--strategy', *method.strategy,
+        )  # fmt: skip
+        return Stage(f'select {out.stem}', command, report)
+
+    def _files(self, key: str, annotations: Path) -> list[str]:
+        """Config options that make a data set read this file, and the images of the study's size."""
+        options = [f'{key}.ann_file={Path(annotations).resolve()}']
+        if self.size != 'small':
+            options.append(f'{key}.data_prefix.img_path=images/refshapes_{self.size}')
+        return options
+
+
+def _named(stage: str) -> str:
+    return f'box-refiner_tiny_{stage}_refshapes.py'
+
+
+def folder_of(method: Method, share: int) -> str:
+    """Where the network of a method is trained."""
+    return f'm{share:02d}_{method.name}'
+
+
+def leaves_of(config: Path) -> list[str]:
+    """Where the data sets are that a config trains on, which others repeat and join: keys of options."""
+    from mmengine.config import Config
+
+    def walk(node: Mapping[str, Any], key: str) -> Iterator[str]:
+        if 'datasets' in node:
+            for place, each in enumerate(node['datasets']):
+                yield from walk(each, f'{key}.datasets.{place}')
+        elif 'dataset' in node:
+            yield from walk(node['dataset'], f'{key}.dataset')
+        else:
+            yield key
+
+    return list(walk(Config.fromfile(config).train_dataloader.dataset, 'train_dataloader.dataset'))
+
+
+def write_rivals(studies: Sequence[RivalStudy], folder: Path) -> str:
+    """Write ``rivals.json`` and ``rivals.md`` of the seeds that are done; returns the table."""
+    rows = [row for share, method in _cells() if (row := _row(studies, share, method))]
+    dump_json({'rows': rows}, folder / 'rivals.json', indent=2)
+    text = rivals_table(rows)
+    with atomic_write(folder / 'rivals.md') as file:
+        file.write(text)
+    return text
+
+
+def _cells() -> Iterator[tuple[int, Method | None]]:
+    """Share and method of each row; the ceiling first."""
+    yield 100, None
+    for share in SHARES:
+        for method in METHODS:
+            if share in method.shares:
+                yield share, method
+
+
+def _row(studies: Sequence[RivalStudy], share: int, method: Method | None) -> dict | None:
+    name = CEILING if method is None else folder_of(method, share)
+    splits = dict.fromkeys((CHOOSING_SPLIT, studies[0].split))
+    done = [s for s in studies if all(s.scores(name, 'mask', split).exists() for split in splits)]
+    if not done:
+        return None
+    row = {'masks': share, 'method': method.name if method else CEILING, 'seeds': [s.seed for s in done]}
+    for split in splits:
+        found = [load_json(study.scores(name, 'mask', split)) for study in done]
+        row[split] = {key: spread([each[key] for each in found]) for key in KEYS}
+    return row
+
+
+def rivals_table(rows: Sequence[Mapping]) -> str:
+    """Markdown: mIoU and P@0.9 of each split, and the share of the ceiling's on the last one.
+
+    Args:
+        rows: As ``rivals.json`` has them. Shares are of the seeds that both a row and the ceiling have.
+    """
+    if not rows:
+        return 'nothing is done yet\n'
+    labels = {CEILING: 'all masks (ceiling)'} | {method.name: method.label for method in METHODS}
+    splits = [key for key in rows[0] if isinstance(rows[0][key], dict)]
+    names = [f'{split} {name}' for split in splits for name in ('mIoU', 'P@0.9')]
+    lines = [
+        f'| masks | trained on | {" | ".join(names)} | of the ceiling, mIoU / P@0.9 | seeds |',
+        '|---' * (4 + len(names)) + '|',
+    ]
+    ceiling = next((row for row in rows if row['method'] == CEILING), None)
+    for row in rows:
+        cells = [mean_and_spread(row[split][key]) for split in splits for key in KEYS]
+        lines.append(
+            f'| {row["masks"]} % | {labels[row["method"]]} | {" | ".join(cells)} '
+            f'| {_shares(row, ceiling, splits[-1])} | {len(row["seeds"])} |'
+        )
+    return '\n'.join(lines) + '\n'
+
+
+def _shares(row: Mapping, ceiling: Mapping | None, split: str) -> str:
+    """``97 / 85``: percent of the ceiling's mIoU and P@0.9, over the seeds of both."""
+    if ceiling is None or row is ceiling:
+        return '-'
+    seeds = [seed for seed in row['seeds'] if seed in ceiling['seeds']]
+    if not seeds:
+        return '-'
+    parts = []
+    for key in KEYS:
+        own, best = (
+            statistics.fmean(
+                dict(zip(each['seeds'], each[split][key]['values'], strict=True))[s] for s in seeds
+            )
+            for each in (row, ceiling)
+        )
+        parts.append(f'{100 * own / best:.0f}' if best else '-')
+    return ' / '.join(parts)

@@ -1,0 +1,121 @@
+"""The rows of the rivals' table: what each trains on, in which order, and what the table says."""
+
+import json
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from mmrefseg.experiments.rivals import (
+    BOXES,
+    CEILING,
+    METHODS,
+    SHARES,
+    RivalStudy,
+    leaves_of,
+    rivals_table,
+    write_rivals,
+)
+
+
+@pytest.fixture
+def study(tmp_path, repo_root, monkeypatch) -> RivalStudy:
+    monkeypatch.chdir(repo_root)
+    return RivalStudy(tmp_path / 'rivals', 0, 'tiny', rec='mmrefseg://rec_tiny_refshapes', shared=tmp_path)
+
+
+def options_of(command: list[str]) -> dict:
+    pairs = command[command.index('--cfg-options') + 1 :]
+    return dict(pair.split('=', 1) for pair in pairs)
+
+
+def test_whose_pseudo_masks_are_needed_comes_first(study):
+    stages = list(study.stages())
+    names = [stage.name for stage in stages]
+    assert len(set(names)) == len(names)
+    assert names[0] == CEILING
+    rows = [(share, method) for share in SHARES for method in METHODS if share in method.shares]
+    trained = [f'm{share:02d}_{method.name}' for share, method in rows]
+    assert set(trained) | {CEILING} == {name for name in names if name.startswith('m') and ',' not in name}
+    for share, method in rows:
+        teacher = method.teacher(share)
+        if teacher is not None:
+            name = f'm{share:02d}_{method.name}'
+            order = [
+                f'm{share:02d}_{teacher}',
+                f'pseudo masks of m{share:02d}_{teacher}',
+                f'select {name}',
+                name,
+            ]
+            places = [names.index(each) for each in order]
+            assert places == sorted(places)
+
+
+def test_with_no_masks_at_all_boxes_teach_first(study):
+    names = [stage.name for stage in study.stages((0,), ('rpp',))]
+    assert [name for name in names if ',' not in name][1:] == [
+        'm00_boxes',
+        'pseudo masks of m00_boxes',
+        'select m00_rpp',
+        'm00_rpp',
+    ]
+    assert {method.teacher(0) for method in METHODS if method.start} == {BOXES}
+
+
+def test_every_training_reads_its_own_file(study):
+    """The options of a command reach each data set that its config trains on, and nothing else."""
+    seen = 0
+    for stage in study.stages():
+        command = list(map(str, stage.command))
+        if not command[1].endswith('train.py'):
+            continue
+        config = Config.fromfile(command[2])
+        config.merge_from_dict(options_of(command))
+        leaves = leaves_of(Path(command[2]))
+        files = {_at(config, leaf)['ann_file'] for leaf in leaves}
+        assert len(files) == 1
+        share, method = (
+            int(stage.name[1:3]) if stage.name != CEILING else 100,
+            stage.name.partition('_')[2],
+        )
+        pseudo = next((m.start for m in METHODS if m.name == method), None)
+        expected = f'{stage.name}.json' if pseudo else f'instances_sample_{share}.json'
+        if share == 100:
+            expected = 'instances.json'
+        assert Path(files.pop()).name == expected
+        assert all(_at(config, leaf)['data_prefix']['img_path'].endswith('_tiny') for leaf in leaves)
+        seen += 1
+    assert seen == 1 + sum(len(method.shares) for method in METHODS)
+
+
+def _at(config: Config, key: str):
+    node = config
+    for part in key.split('.'):
+        node = node[int(part)] if part.isdigit() else node[part]
+    return node
+
+
+def test_the_table(study, tmp_path):
+    """Means and spreads of the seeds that are done; shares of the ceiling over the seeds that both have."""
+    studies = [study, RivalStudy(tmp_path / 'other', 1, 'tiny', rec='mmrefseg://rec_tiny_refshapes')]
+    for place, each in enumerate(studies):
+        for name, value in ((CEILING, 80 + place), ('m01_ours', 60 + 2 * place)):
+            for split in ('val', 'testA'):
+                path = each.scores(name, 'mask', split)
+                if (place, name) != (1, 'm01_ours'):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(json.dumps({'miou': value, 'p90': value / 2}))
+    text = write_rivals(studies, tmp_path)
+    lines = text.splitlines()
+    assert len(lines) == 4
+    assert '| 100 % | all masks (ceiling) | 80.5 ± 0.7 | 40.2 ± 0.3 |' in lines[2] and lines[2].endswith(
+        '| - | 2 |'
+    )
+    assert lines[3].startswith('| 1 % | + BoxInst, then RPP (ours) | 60.0 | 30.0 |')
+    assert lines[3].endswith('| 75 / 75 | 1 |')
+    assert json.loads((tmp_path / 'rivals.json').read_text())['rows'][1]['method'] == 'ours'
+    assert (tmp_path / 'rivals.md').read_text() == text
+
+
+def test_nothing_is_done(study, tmp_path):
+    assert write_rivals([study], tmp_path) == rivals_table([]) == 'nothing is done yet\n'
