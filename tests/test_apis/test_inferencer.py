@@ -141,3 +141,17 @@ def test_bad_images(infer, image, tmp_path):
     ):
         with pytest.raises(UserInputError, match=found):
             infer(bad, 'star')
+
+
+def test_calibrated_scores(tmp_path):
+    """Masks stay, scores are what the calibration makes of them; a file that is none is refused."""
+    image, sentences, _ = described(1)
+    plain = RefSegInferencer()(image[..., ::-1], sentences).pred_instances
+    path = tmp_path / 'calibration.json'
+    path.write_text(json.dumps({'scores': [0, 1], 'ious': [0.2, 0.6]}))
+    mended = RefSegInferencer(calibration=path)(image[..., ::-1], sentences).pred_instances
+    assert torch.equal(mended.masks, plain.masks)
+    assert torch.allclose(mended.scores, 0.2 + 0.4 * plain.scores, atol=1e-5)
+    path.write_text('[]')
+    with pytest.raises(UserInputError, match='calibrate_scores'):
+        RefSegInferencer(calibration=path)
