@@ -136,7 +136,8 @@ def check_parts(checkpoint: Mapping, where: str) -> None:
     """See that the parts of a checkpoint that everybody reads are of the kind that everybody expects.
 
     Raises:
-        UserInputError: If weights are no names with tensors, or what is said about them is no dict.
+        UserInputError: If weights are no names with tensors, tensors without numbers or sparse ones, or
+            what is said about them is no dict.
     """
     whole = 'a checkpoint as its training wrote it'
     for name in ('state_dict', 'ema_state_dict', 'model', 'bert_model', 'meta', 'message_hub'):
@@ -148,6 +149,10 @@ def check_parts(checkpoint: Mapping, where: str) -> None:
         wrong = [key for key in part if not isinstance(key, str)]
         if wrong:
             raise UserInputError.of(where, f'the key {wrong[0]!r}', 'names of weights', f'use {whole}')
+        for key, value in part.items():
+            if isinstance(value, torch.Tensor) and (value.is_meta or value.layout != torch.strided):
+                kind = 'a tensor without numbers' if value.is_meta else f'a tensor of {value.layout}'
+                raise UserInputError.of(where, f'{kind} ({key})', 'dense weights', f'use {whole}')
 
 
 def without_number(state: Mapping[str, Any], parameters: Collection[str]) -> list[str]:

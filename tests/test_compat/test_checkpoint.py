@@ -288,6 +288,8 @@ def test_any_byte_may_be_wrong(tmp_path):
         ({'state_dict': {1: torch.zeros(1)}}, 'the key 1'),
         ({'state_dict': {}, 'ema_state_dict': {(1, 2): 3}}, r'the key \(1, 2\)'),
         ({1: torch.zeros(1)}, 'the key 1'),
+        ({'state_dict': {'a': torch.zeros(2, 2).to_sparse()}}, r'a tensor of torch\.sparse_coo \(a\)'),
+        ({'a': torch.zeros(2, device='meta')}, r'a tensor without numbers \(a\)'),
         ({'model': 5}, "'model' that is a int"),
         ({'model': {None: 5}}, 'the key None'),
         ({'model': {}, 'bert_model': 5}, "'bert_model' that is a int"),
