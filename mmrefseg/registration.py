@@ -13,6 +13,7 @@ from .models.extended import (  # noqa: F401
     auxiliary_heads,
     box_frame,
     late_lavt,
+    quality,
     refined_segmentor,
     refiner,
     teacher_refiner,

@@ -51,3 +51,14 @@ few_masks_rate = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
     dict(type='CosineAnnealingLR', T_max=4, eta_min_ratio=0.02, convert_to_iter_based=True),
 ]
+
+# What the last stage takes, which learns scores alone: the mirror images of the training set, on which the frozen
+# network errs about as often as on new images.
+quality = dict(type='QualityHead')
+quality_pipeline = [*train_pipeline[:-1], dict(type='RefFlip', prob=1.0), train_pipeline[-1]]
+quality_loop = dict(max_epochs=2, val_interval=2)
+quality_optimizer = dict(optimizer=dict(lr=2e-3))
+quality_rate = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', T_max=2, eta_min_ratio=0.02, convert_to_iter_based=True),
+]

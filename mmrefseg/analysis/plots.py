@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..evaluation.functional.scores import Reliability
 from .groups import Grouping
 
 MOST_BINS = 50
@@ -125,6 +126,37 @@ def plot_cumulative(ious: Sequence[float]) -> bytes:
     axes.set_ylabel('cases that reach it (%)')
     axes.set_title('how many are good enough', loc='left', color=INK, fontsize=11)
     _tidy(axes)
+    return _png(figure)
+
+
+def plot_reliability(found: Reliability, title: str) -> bytes:
+    """Mean IoU of masks by their score, beside the diagonal on which it would lie, and how many there are.
+
+    Args:
+        found: With at least one mask.
+        title: Above the plot.
+
+    Returns:
+        A PNG file.
+    """
+    figure, (axes, below) = _pyplot().subplots(
+        2, figsize=(4.6, 4.8), sharex=True, height_ratios=(3, 1), layout='constrained'
+    )
+    width = 1 / len(found.counts)
+    middles = (np.arange(len(found.counts)) + 0.5) * width
+    axes.bar(middles, np.nan_to_num(found.ious), 0.92 * width, color=BLUE, alpha=0.35, label='mean IoU')
+    axes.plot(found.scores, found.ious, 'o-', color=BLUE, markersize=4)
+    axes.plot([0, 1], [0, 1], '--', color=ORANGE, linewidth=1.2, label='the score itself')
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    axes.set_ylabel('IoU')
+    axes.set_title(f'{title}: ECE {found.error:.3f}', loc='left', color=INK, fontsize=11, parse_math=False)
+    axes.legend(frameon=False, fontsize=8, loc='upper left')
+    below.bar(middles, 100 * found.counts / found.counts.sum(), 0.92 * width, color=GREY)
+    below.set_xlabel('score')
+    below.set_ylabel('share (%)')
+    for each in (axes, below):
+        _tidy(each)
     return _png(figure)
 
 

@@ -16,6 +16,7 @@ from ..checkpoints.shipped import DEFAULT, provenance_of
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.images import as_bgr
 from ..datasets.validation import expressions_problem
+from ..evaluation.calibration_file import load_calibration
 from ..models.acceleration import accelerate
 from ..runs.config import load_config
 from ..utils import UserInputError
@@ -46,6 +47,8 @@ class RefSegInferencer:
             metadata; no file of the data set is needed.
         device: Torch device; a GPU if there is one.
         accelerated: Compute by :func:`accelerate`: faster, the same results but for rounding.
+        calibration: A file of ``tools/analysis_tools/calibrate_scores.py``, by which the scores are made the
+            IoUs to expect.
 
     Raises:
         UserInputError: If the checkpoint does not fit the model, if there is no such device, if there is a
@@ -58,7 +61,9 @@ class RefSegInferencer:
         checkpoint: str | os.PathLike | None = None,
         device: str | None = None,
         accelerated: bool = True,
+        calibration: str | os.PathLike | None = None,
     ) -> None:
+        self.calibration = None if calibration is None else load_calibration(calibration)
         if checkpoint is None and config is not None:
             raise UserInputError.of(
                 'checkpoint', 'none beside a config', 'both, or neither', 'give the weights of that config'
@@ -101,7 +106,11 @@ class RefSegInferencer:
             image = as_bgr(image)
             results |= {'img': image, 'img_shape': image.shape[:2], 'ori_shape': image.shape[:2]}
         with torch.no_grad():
-            return self.model.test_step(pseudo_collate([self.pipeline(results)]))[0]
+            sample = self.model.test_step(pseudo_collate([self.pipeline(results)]))[0]
+        if self.calibration is not None:
+            found = sample.pred_instances
+            found.scores = found.scores.new_tensor(self.calibration(found.scores.cpu().numpy()))
+        return sample
 
 
 def as_sentences(expressions: str | Sequence[str]) -> list[str]:

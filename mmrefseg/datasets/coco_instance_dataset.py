@@ -53,9 +53,10 @@ class NamedCOCO(COCO):
         by_name = {self.cats[id_]['name']: id_ for id_ in ids}
         missing = [name for name in cat_names if name not in by_name]
         if missing:
+            known = [category['name'] for category in self.cats.values()]
             raise UserInputError.of(
                 self.annotation_file,
-                f'no category {missing[0]!r}{did_you_mean(missing[0], by_name)}',
+                f'no category {missing[0]!r}{did_you_mean(missing[0], known)}',
                 f'all {len(cat_names)} classes of the dataset',
                 "set the dataset's metainfo=dict(classes=...) to the names of the file",
             )

@@ -1,5 +1,6 @@
 """Numbers of a config that no run could work with, told before anything is built."""
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from mmengine.config import Config
 
 from ..utils.errors import UserInputError
 
+STARTS = ('fork', 'spawn', 'forkserver')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -33,16 +35,29 @@ def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
+def _level(value: Any) -> bool:
+    return value in logging.getLevelNamesMapping() or value in logging.getLevelNamesMapping().values()
+
+
+def _above_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
 RULES = (
     *(Rule(f'{loader}.batch_size', *_whole(1)) for loader in LOADERS),
     *(Rule(f'{loader}.num_workers', *_whole(0)) for loader in LOADERS),
+    *(Rule(f'{loader}.drop_last', lambda value: type(value) is bool, 'True or False') for loader in LOADERS),
     Rule('train_cfg.max_epochs', *_whole(1)),
     Rule('train_cfg.max_iters', *_whole(1)),
     Rule('train_cfg.val_interval', *_whole(1)),
     Rule('optim_wrapper.optimizer.lr', _number, 'a number'),
     Rule('optim_wrapper.optimizer.weight_decay', _number, 'a number'),
+    Rule('optim_wrapper.clip_grad.max_norm', _above_zero, 'a number above 0'),
     Rule('optim_wrapper.accumulative_counts', *_whole(1)),
     Rule('default_hooks.logger.interval', *_whole(1)),
+    Rule('load_from', lambda value: isinstance(value, str), 'the name of a checkpoint'),
+    Rule('log_level', _level, "'INFO' or another level of Python's logging"),
+    Rule('env_cfg.mp_cfg.mp_start_method', STARTS.__contains__, f'one of {", ".join(STARTS)}'),
 )
 
 

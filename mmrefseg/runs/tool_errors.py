@@ -12,6 +12,7 @@ from types import FrameType
 from typing import NoReturn
 
 from ..utils.errors import UserInputError, cli, did_you_mean, explain_os_error
+from .build_errors import explain_build
 
 WORKER_ERROR = re.compile(r'^Caught UserInputError in .*?^\S*UserInputError: (.*)', re.DOTALL | re.MULTILINE)
 NOT_REGISTERED = re.compile(r'(\S+) is not in the (\S+?)::(.+?) registry')
@@ -68,7 +69,7 @@ def one_sentence(where: str = 'config') -> Iterator[None]:
         if sentence is None:
             raise
         raise UserInputError(sentence) from error
-    except (KeyError, TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError, RuntimeError) as error:
         sentence = explain(error)
         if sentence is None:
             raise
@@ -92,6 +93,8 @@ def explain(error: Exception) -> str | None:
     frame = _raising_frame(error)
     if frame is None:
         return None
+    if isinstance(error, TypeError) and (name := _unknown_optimizer(error)):
+        return _unknown_type(name, 'optimizer')
     if isinstance(error, TypeError) and (sentence := _unknown_argument(message, error)):
         return sentence
     if frame.f_code.co_name in BUILDERS and isinstance(error, (KeyError, TypeError)):
@@ -99,9 +102,10 @@ def explain(error: Exception) -> str | None:
     if frame.f_code.co_name == '_save_best_checkpoint' and isinstance(error, KeyError):
         choices = ', '.join(frame.f_locals.get('metrics', ())) or 'none'
         return f'save_best={message!r} is not a metric of the validation ({choices}); choose one of them'
-    if frame.f_code.co_filename.endswith(os.path.join('mmengine', 'runner', 'runner.py')):
+    in_file = frame.f_code.co_filename.endswith
+    if in_file(os.path.join('mmengine', 'runner', 'runner.py')) or message.startswith('Failed to get '):
         return _one_line(message) or None
-    return None
+    return None if isinstance(error, RuntimeError) else explain_build(error)
 
 
 def _raise_os_errors(handler: logging.FileHandler, record: logging.LogRecord) -> None:
@@ -158,6 +162,17 @@ def _raising_frame(error: Exception) -> FrameType | None:
     while traceback is not None and traceback.tb_next is not None:
         traceback = traceback.tb_next
     return traceback.tb_frame if traceback is not None else None
+
+
+def _unknown_optimizer(error: Exception) -> str | None:
+    """The ``type`` that mmengine's constructor has looked for in vain; it does not say so."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        values = traceback.tb_frame.f_locals
+        if 'optimizer_cls' in values and values['optimizer_cls'] is None:
+            return str(values['self'].optimizer_cfg.get('type'))
+        traceback = traceback.tb_next
+    return None
 
 
 def _unknown_argument(message: str, error: TypeError) -> str | None:

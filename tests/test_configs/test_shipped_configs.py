@@ -170,8 +170,8 @@ REFINERS = [name for name in PATHS if name.startswith('box-refiner_')]
 
 def test_how_many_refiners():
     """Five shares of masks of RefShapes and of three data sets; of four shares pseudo masks, retraining and a
-    teacher, of three masks alone."""
-    assert len(REFINERS) == 20 + 4 * 3 + 3
+    teacher, of three masks alone; scores of five shares of RefShapes, and of three of the three data sets."""
+    assert len(REFINERS) == 20 + 4 * 3 + 3 + 5 + 3 * 3
 
 
 @pytest.mark.parametrize('name', [name for name in REFINERS if re.search(r'_m\d+(-teacher)?_', name)])
@@ -186,6 +186,22 @@ def test_masks_of_refiners(name):
     found = [(require, step.get('with_mask', True)) for require, step in parts]
     assert found == {'00': [boxes], '100': [masks]}.get(ratio, [masks, boxes])
     assert config.model.refiner.get('box_weight', 0) == (ratio != '100')
+
+
+@pytest.mark.parametrize('name', [name for name in REFINERS if '-quality_' in name])
+def test_scores_of_refiners(name):
+    """What learns scores keeps the network of the stage before and sees mirror images, with masks if any."""
+    ratio, config = re.search(r'_m(\d+)', name)[1], load(name)
+    before = load(name.replace('-quality', ''))
+    model = config.model.to_dict()
+    assert model.pop('quality')['type'] == 'QualityHead' and model['segmentor'] == before.model.segmentor
+    assert config.load_from == f'work_dirs/{name.replace("-quality", "")}/best.pth'
+    (part,) = parts_of(config.train_dataloader.dataset)
+    steps = {step.type: step for step in part.pipeline}
+    assert steps['RefFlip'].prob == 1 and not part.require_masks
+    assert steps['LoadRefAnnotations'].get('with_mask', True) == (ratio != '00')
+    sample = f'instances_sample_{int(ratio)}.json' if ratio not in ('00', '100') else 'instances.json'
+    assert part.ann_file.endswith(sample)
 
 
 @pytest.mark.parametrize('name', [name for name in REFINERS if '_m100_' in name])

@@ -32,6 +32,11 @@ GOOD = {
         ('optim_wrapper.optimizer.lr', float('nan'), 'a number'),
         ('optim_wrapper.optimizer.lr', float('inf'), 'a number'),
         ('optim_wrapper.optimizer.weight_decay', [1], 'a number'),
+        ('optim_wrapper.clip_grad.max_norm', -1, 'a number above 0'),  # it would turn every gradient round
+        ('train_dataloader.drop_last', 'maybe', 'True or False'),
+        ('load_from', 5, 'the name of a checkpoint'),
+        ('log_level', 'LOUD', "'INFO' or another level of Python's logging"),
+        ('env_cfg.mp_cfg.mp_start_method', 'x', 'one of fork, spawn, forkserver'),
         ('optim_wrapper.accumulative_counts', 0, 'a whole number of at least 1'),
         ('default_hooks.logger.interval', 0, 'a whole number of at least 1'),
         ('train_dataloader.dataset.pipeline', [], 'steps that load and pack images'),

@@ -17,3 +17,12 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
 ]
 custom_hooks = [dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.001, update_buffers=True)]
+
+# What the last stage takes instead, which learns scores alone.
+quality = dict(type='QualityHead')
+quality_loop = dict(max_epochs=2, val_interval=2)
+quality_optimizer = dict(optimizer=dict(lr=2e-3))
+quality_rate = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', T_max=2, eta_min_ratio=0.02, convert_to_iter_based=True),
+]

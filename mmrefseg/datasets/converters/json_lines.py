@@ -122,7 +122,7 @@ def _expressions(line: dict) -> Any:
     one, several = line.get('expression'), line.get('expressions')
     one = [one] if isinstance(one, str) else one
     several = [several] if isinstance(several, str) else several
-    if isinstance(one, list) and isinstance(several, list):
+    if one and several and isinstance(one, list) and isinstance(several, list):
         return one + [text for text in several if text not in one]
     return one if several is None else several
 

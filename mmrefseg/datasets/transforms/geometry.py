@@ -10,6 +10,8 @@ from mmcv.image import imflip
 from mmcv.transforms import BaseTransform, Resize
 from mmdet.registry import TRANSFORMS
 
+from ...utils import UserInputError
+from ...utils.errors import short
 from ..fields import flag_vanished_masks, keep_pairs, rng_of
 
 
@@ -36,7 +38,14 @@ class RefResize(Resize):
     """
 
     def __init__(self, scale: tuple[int, int] = (640, 640), keep_ratio: bool = True, **kwargs) -> None:
-        super().__init__(scale=scale, keep_ratio=keep_ratio, **kwargs)
+        sides = [scale] if isinstance(scale, int) else scale
+        if not isinstance(sides, list | tuple) or any(type(side) is not int or side < 1 for side in sides):
+            raise UserInputError.of(
+                'RefResize', f'scale={short(scale)}', '(width, height) in pixels', 'correct the config'
+            )
+        super().__init__(
+            scale=scale if isinstance(scale, int) else tuple(sides), keep_ratio=keep_ratio, **kwargs
+        )
 
     def transform(self, results: dict) -> dict:
         """Resize."""

@@ -11,6 +11,7 @@ from mmengine.dist import broadcast_object_list, get_rank
 
 from ...datasets.predicted_pairs import Checkpoint, read_predicted_pairs
 from ...utils import FileLock, UserInputError, parse_json
+from ..calibration_file import load_calibration
 from .ref_samples import UncutMetric, prediction_records, sample_ids, to_array
 
 
@@ -39,13 +40,17 @@ class PseudoLabelDump(UncutMetric):
     Args:
         outfile_prefix: Where the shards go, without ``.rank{r}.jsonl``.
         resume: Whether to keep the shards that are there; otherwise they are removed.
+        calibration: A file of ``calibrate_scores.py``, by which the scores are calibrated.
         **kwargs: ``collect_device``, ``collect_dir``, ``prefix`` of mmengine's BaseMetric.
     """
 
     default_prefix = 'pseudo'
 
-    def __init__(self, outfile_prefix: str, resume: bool = True, **kwargs) -> None:
+    def __init__(
+        self, outfile_prefix: str, resume: bool = True, calibration: str | None = None, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
+        self.calibration = None if calibration is None else load_calibration(calibration)
         self.outfile_prefix = outfile_prefix
         self.resume = resume
         self.begun = False
@@ -91,7 +96,12 @@ class PseudoLabelDump(UncutMetric):
         file = self._file or self._open()
         lines = []
         for sample in data_samples:
-            pairs = zip(prediction_records(sample), sample['expressions'], contours(sample), strict=True)
+            pairs = zip(
+                prediction_records(sample, self.calibration),
+                sample['expressions'],
+                contours(sample),
+                strict=True,
+            )
             for record, expression, points in pairs:
                 key = (record['ref_id'], record['sent_id'])
                 if key in self._written:

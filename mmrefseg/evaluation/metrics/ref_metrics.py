@@ -19,7 +19,7 @@ class RECMetric(ReferringMetric):
     Args:
         format_only: Write ``<outfile_prefix>.rec.json`` and compute nothing.
         outfile_prefix: Where the prediction file goes, without its ending.
-        **kwargs: ``collect_device``, ``collect_dir``, ``prefix``.
+        **kwargs: ``calibration``, ``collect_device``, ``collect_dir``, ``prefix`` of the base class.
     """
 
     default_prefix = 'rec'
@@ -77,7 +77,7 @@ class RESMetric(ReferringMetric):
         empty_union: What two empty masks score: ``'zero'`` or ``'one'``.
         format_only: Write ``<outfile_prefix>.res.json`` and compute nothing.
         outfile_prefix: Where the prediction file goes, without its ending.
-        **kwargs: ``collect_device``, ``collect_dir``, ``prefix``.
+        **kwargs: ``calibration``, ``collect_device``, ``collect_dir``, ``prefix`` of the base class.
     """
 
     default_prefix = 'res'

@@ -12,7 +12,9 @@ from mmengine.logging import MMLogger
 from ...structures.boxes import xywh_to_xyxy, xyxy_to_xywh
 from ...structures.rle import decode_mask, encode_mask, resize_mask
 from ...utils import UserInputError, dump_json
+from ..calibration_file import load_calibration
 from ..functional.protocols import Pair, Scores, score_pairs, unique_pairs
+from ..functional.scores import Calibration
 
 
 class UncutMetric(BaseMetric):
@@ -37,13 +39,22 @@ class ReferringMetric(UncutMetric):
         format_only: Write the prediction file and compute nothing (the split may have no ground truth).
         outfile_prefix: Where the prediction file goes, without its ending. ``format_only`` needs
             it; without ``format_only``, giving it writes the file besides computing.
+        calibration: A file of ``calibrate_scores.py``, by which the scores of the prediction file are
+            calibrated.
         **kwargs: ``collect_device``, ``collect_dir``, ``prefix`` of mmengine's BaseMetric.
     """
 
     suffix: str
 
-    def __init__(self, format_only: bool = False, outfile_prefix: str | None = None, **kwargs) -> None:
+    def __init__(
+        self,
+        format_only: bool = False,
+        outfile_prefix: str | None = None,
+        calibration: str | None = None,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
+        self.calibration = None if calibration is None else load_calibration(calibration)
         if format_only and outfile_prefix is None:
             raise UserInputError.of(
                 type(self).__name__,
@@ -79,7 +90,7 @@ class ReferringMetric(UncutMetric):
 
     def records_of(self, sample: dict) -> list[dict]:
         """The sample's lines of the prediction file."""
-        return prediction_records(sample)
+        return prediction_records(sample, self.calibration)
 
     def score(self, pairs: list[Pair]) -> Scores:
         """Distinct pairs -> numbers."""
@@ -160,8 +171,12 @@ def predicted_boxes(sample: dict) -> np.ndarray | None:
     return np.where(np.isfinite(boxes).all(axis=1, keepdims=True), boxes, 0.0)
 
 
-def prediction_records(sample: dict) -> list[dict]:
+def prediction_records(sample: dict, calibration: Calibration | None = None) -> list[dict]:
     """The sample's predictions in the layout of a prediction file, in the original frame.
+
+    Args:
+        sample: A ``DetDataSample.to_dict()``.
+        calibration: Of the scores, if they shall be calibrated.
 
     Returns:
         One dict per pair: ``ref_id, sent_id, image_id, segmentation`` (RLE with text counts), ``bbox`` [x,
@@ -170,6 +185,8 @@ def prediction_records(sample: dict) -> list[dict]:
     masks, boxes = predicted_masks(sample), predicted_boxes(sample)
     scores = sample['pred_instances'].get('scores')
     scores = None if scores is None else np.nan_to_num(to_array(scores).astype(np.float64))
+    if scores is not None and calibration is not None:
+        scores = calibration(scores)
     height, width = sample['ori_shape'][:2]
     records = []
     for index, (ref_id, sent_id) in enumerate(sample_ids(sample)):

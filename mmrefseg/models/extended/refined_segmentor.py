@@ -11,6 +11,8 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...utils import UserInputError
+from ..segmentors.seqtr import SeqTR
+from .quality import box_evidence
 from .refiner import Windows
 
 
@@ -28,12 +30,16 @@ class RefinedSegmentor(BaseDetector):
         segmentor: Config of the model, with its ``data_preprocessor``.
         refiner: Config of the refiner.
         train_segmentor: Train the model beside the refiner, by its own losses.
+        quality: Config of a :class:`QualityHead`, whose predicted IoUs are the scores instead of the model's.
+            A stage of its own: where there is one, it alone learns, from what model and refiner predict.
+            Show it images that the model has not learned, such as the mirror images of those that it has
+            (``RefFlip(prob=1.0)``): on these themselves it errs too rarely.
         test_cfg: ``confine_to_box=True`` draws the masks in the ground-truth boxes (pseudo labels, where the
             box is known).
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        UserInputError: An entry of ``test_cfg`` that there is not.
+        UserInputError: An entry of ``test_cfg`` that there is not; a quality head while the model trains.
     """
 
     def __init__(
@@ -41,6 +47,7 @@ class RefinedSegmentor(BaseDetector):
         segmentor: ConfigType,
         refiner: ConfigType,
         train_segmentor: bool = False,
+        quality: ConfigType | None = None,
         test_cfg: ConfigType | None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
@@ -50,6 +57,17 @@ class RefinedSegmentor(BaseDetector):
         self.refiner = MODELS.build(refiner)
         self.train_segmentor = train_segmentor
         self.segmentor.requires_grad_(train_segmentor)
+        self.quality = None
+        if quality is not None:
+            if train_segmentor:
+                raise UserInputError.of(
+                    'RefinedSegmentor',
+                    'quality and train_segmentor=True',
+                    'one of them: the quality of what still changes cannot be learned',
+                    'train the quality head in a stage of its own',
+                )
+            self.refiner.requires_grad_(False)
+            self.quality = MODELS.build({**quality, 'in_channels': self._evidence_channels()})
         self.test_cfg = {'confine_to_box': False} | dict(test_cfg or {})
         if unknown := sorted(set(self.test_cfg) - {'confine_to_box'}):
             raise UserInputError.of(
@@ -63,6 +81,7 @@ class RefinedSegmentor(BaseDetector):
         """Training mode, of the refiner alone where the model does not train."""
         super().train(mode)
         self.segmentor.train(mode and self.train_segmentor)
+        self.refiner.train(mode and self.quality is None)
         return self
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
@@ -81,6 +100,8 @@ class RefinedSegmentor(BaseDetector):
             batch_data_samples: With ``gt_instances``: bboxes (N, 4) xyxy and, if they are loaded, bitmap
                 masks, in the network's frame; a mask that covers nothing is none.
         """
+        if self.quality is not None:
+            return self._quality_losses(batch_inputs, batch_data_samples)
         losses = {}
         if self.train_segmentor:
             losses |= self.segmentor.loss(batch_inputs, batch_data_samples)
@@ -104,24 +125,75 @@ class RefinedSegmentor(BaseDetector):
 
         Returns:
             The samples with ``pred_instances``: bboxes (N, 4) xyxy, labels (N,), scores (N,), masks (N, H, W)
-            bool. Scores are the model's; in known boxes, the mean probability inside the mask.
+            bool. Scores are the model's; in known boxes, the mean probability inside the mask; with a quality
+            head, the predicted IoU.
         """
         known = self.test_cfg['confine_to_box']
+        evidence = None
         if known and not self.refiner.coarse:
             found = [_known_boxes(sample, batch_inputs.device) for sample in batch_data_samples]
         else:
-            predicted = self.segmentor.predict(batch_inputs, batch_data_samples, rescale=False)
-            found = [sample.pred_instances for sample in predicted]
+            found, evidence = self._find(batch_inputs, batch_data_samples)
             if known:
                 for instances, sample in zip(found, batch_data_samples, strict=True):
                     instances.bboxes = _known_boxes(sample, batch_inputs.device).bboxes
         windows, probabilities = self._draw(batch_inputs, found)
+        predicted = None
+        if self.quality is not None:
+            predicted = self.quality(*_judged(found, evidence, probabilities, known))
         results, first = [], 0
         for instances, sample in zip(found, batch_data_samples, strict=True):
             rows = slice(first, first + len(instances))
             first = rows.stop
-            results.append(_instances(instances, windows[rows], probabilities[rows], sample, rescale, known))
+            result = _instances(instances, windows[rows], probabilities[rows], sample, rescale, known)
+            if predicted is not None:
+                result.scores = predicted[rows].cpu() * result.masks.flatten(1).any(1)
+            results.append(result)
         return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def _quality_losses(self, batch_inputs: Tensor, samples: SampleList) -> dict[str, Tensor]:
+        """Losses of the quality head, from what model and refiner predict for the training images."""
+        with torch.no_grad():
+            found, evidence = self._find(batch_inputs, samples)
+            windows, probabilities = self._draw(batch_inputs, found)
+        truth, _ = _all_boxes([get_box_tensor(s.gt_instances.bboxes) for s in samples], batch_inputs.device)
+        ious, known, first = [], [], 0
+        for instances, sample in zip(found, samples, strict=True):
+            rows = slice(first, first + len(instances))
+            first = rows.stop
+            drawn = _instances(instances, windows[rows], probabilities[rows], sample, False, False).masks
+            true = _bitmaps(sample.gt_instances).bool()
+            if len(true) != len(drawn):
+                raise UserInputError.of(
+                    'RefinedSegmentor quality',
+                    f'{len(drawn)} predictions for {len(true)} objects of an image',
+                    'a model of referring expressions, which predicts one each',
+                    'leave the quality head out',
+                )
+            known.append(true.flatten(1).any(1))
+            true = true if known[-1].any() else torch.zeros_like(drawn)
+            both, either = (drawn & true).flatten(1).sum(1), (drawn | true).flatten(1).sum(1)
+            ious.append(both / either.clamp(min=1))
+        judged = _judged(found, evidence, probabilities, False)
+        device = batch_inputs.device
+        return self.quality.loss(judged, truth, torch.cat(ious).to(device), torch.cat(known).to(device))
+
+    def _find(self, batch_inputs: Tensor, samples: SampleList) -> tuple[list[InstanceData], Tensor | None]:
+        """What the model predicts, in the network's frame, and its evidence (M, E) for a quality head."""
+        if self.quality is None or not self.quality.in_channels:
+            predicted, evidence = self.segmentor.predict(batch_inputs, samples, rescale=False), None
+        else:
+            memory, output = self.segmentor.decode(batch_inputs, samples, keep_logits=True)
+            predicted = self.segmentor.read(output, samples, rescale=False)
+            evidence = box_evidence(memory, output.boxes, self.segmentor.head.codec.num_bins)
+        return [sample.pred_instances for sample in predicted], evidence
+
+    def _evidence_channels(self) -> int:
+        """E of :func:`box_evidence`; 0 for models that have no such thing."""
+        model = self.segmentor
+        if not (isinstance(model, SeqTR) and model.head.with_box and model.head.language_token):
+            return 0
+        return 12 + 2 * model.head.token_embedding.embedding_dim
 
     def _draw(self, batch_inputs: Tensor, found: list[InstanceData]) -> tuple[Tensor, Tensor]:
         """Windows (M, 4) of all objects of the batch, and probabilities (M, R, R) of being inside."""
@@ -171,6 +243,15 @@ def _known_boxes(sample, device: torch.device) -> InstanceData:
     boxes = torch.as_tensor(get_box_tensor(sample.gt_instances.bboxes)).double().to(device)
     boxes = (boxes * boxes.new_tensor([*sample.scale_factor, *sample.scale_factor])).float()
     return InstanceData(bboxes=boxes, labels=torch.zeros(len(boxes), dtype=torch.long, device=device))
+
+
+def _judged(
+    found: list[InstanceData], evidence: Tensor | None, probabilities: Tensor, known: bool
+) -> tuple[Tensor | None, Tensor | None, Tensor, Tensor]:
+    """What a quality head takes, of all images in a row; in ``known`` boxes the mask alone is judged."""
+    boxes, _ = _all_boxes([item.bboxes for item in found], probabilities.device)
+    scores = None if known else torch.cat([item.scores for item in found]).to(boxes)
+    return None if known else evidence, scores, probabilities, boxes
 
 
 def _instances(

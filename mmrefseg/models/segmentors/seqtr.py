@@ -153,9 +153,22 @@ class SeqTR(BaseDetector):
             The samples with ``pred_instances``: bboxes (N, 4) xyxy, labels (N,), scores (N,),
             and with masks: masks (N, H, W) bool, points (N, P, 2) xy, NaN behind the end.
         """
+        output = self.decode(batch_inputs, batch_data_samples)[1]
+        return self.read(output, batch_data_samples, rescale)
+
+    def decode(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList, keep_logits: bool = False
+    ) -> tuple[Memory, HeadPrediction]:
+        """The first half of :meth:`predict`: the memory of all M expressions, and the tokens."""
         memory = self.encode(batch_inputs, batch_data_samples)
         bins = self._box_bins(batch_data_samples) if self.test_cfg['confine_to_box'] else None
-        output = self.head.predict(memory, None if bins is None else bins.to(batch_inputs.device))
+        bins = None if bins is None else bins.to(batch_inputs.device)
+        return memory, self.head.predict(memory, bins, keep_logits)
+
+    def read(
+        self, output: HeadPrediction, batch_data_samples: SampleList, rescale: bool = True
+    ) -> SampleList:
+        """The second half of :meth:`predict`: tokens of all M expressions -> boxes, masks and points."""
         results, first = [], 0
         for sample in batch_data_samples:
             rows = slice(first, first + len(sample.expressions))
