@@ -116,9 +116,7 @@ def tools(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp('codec_reach')
     make_data(folder / 'data')
-    tools = Tools(folder)
-    yield tools
-    tools.close()
+    return Tools(folder)
 
 
 def table(text):
