@@ -2,6 +2,8 @@
 
 import random
 import re
+from numbers import Integral
+from typing import Any
 
 import cv2
 import mmcv
@@ -38,8 +40,8 @@ class RefResize(Resize):
     """
 
     def __init__(self, scale: tuple[int, int] = (640, 640), keep_ratio: bool = True, **kwargs) -> None:
-        sides = [scale] if isinstance(scale, int) else scale
-        if not isinstance(sides, list | tuple) or any(type(side) is not int or side < 1 for side in sides):
+        sides = [scale] if isinstance(scale, Integral) else scale
+        if not isinstance(sides, list | tuple) or not all(_is_side(side) for side in sides):
             raise UserInputError.of(
                 'RefResize', f'scale={short(scale)}', '(width, height) in pixels', 'correct the config'
             )
@@ -356,3 +358,8 @@ class _KeptShares:
         area = (end - start).prod(axis=1)
         # A box of one pixel at the image's border has no area once it is clipped.
         return np.where(area > 0, side.prod(axis=1) / np.where(area > 0, area, 1), inside)
+
+
+def _is_side(value: Any) -> bool:
+    """Whether a value, of numpy perhaps, is a whole number of pixels."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
