@@ -55,6 +55,19 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         choices=list(SELECTIONS),
         help='what joins the masks, in the order it runs (default: all)',
     )
+    add_start_and_mode(parser)
+    args = parser.parse_args(argv)
+    if args.rec_epochs and not args.ablation:
+        parser.error(
+            '--rec-epochs: found no --ablation, which it belongs to; add it, or leave --rec-epochs out'
+        )
+    if args.rivals is not None and args.from_scratch:
+        parser.error('--from-scratch: found --rivals, which start from --rec; leave one of the two out')
+    return args
+
+
+def add_start_and_mode(parser: argparse.ArgumentParser) -> None:
+    """What everything starts from, and what runs instead of the table."""
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
         '--rec',
@@ -81,12 +94,6 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar='N',
         help="with --ablation: epochs of the trainings from boxes only (default: the configs')",
     )
-    args = parser.parse_args(argv)
-    if args.rec_epochs and not args.ablation:
-        parser.error(
-            '--rec-epochs: found no --ablation, which it belongs to; add it, or leave --rec-epochs out'
-        )
-    return args
 
 
 def make_study(args: argparse.Namespace, seed: int, network: str) -> PartialStudy:

@@ -3,5 +3,3 @@ _base_ = './box-refiner_tiny_m100_refshapes.py'
 train_dataloader = dict(
     dataset=dict(ann_file='annotations/refshapes_small/instances_sample_10_box_pick.json')
 )
-train_cfg = _base_.few_masks_loop
-param_scheduler = _base_.few_masks_rate

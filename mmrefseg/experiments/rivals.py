@@ -1,6 +1,7 @@
 """Ways to learn from objects that have a box and no mask, as rows of one table.
 
-Each trains the same refiner on the same frozen boxes (docs/refiner.md), from the same masks, as many steps.
+Each trains the same refiner on the same frozen boxes (docs/refiner.md), from the same masks, for about
+2250 steps; from boxes alone 1500.
 """
 
 import statistics
