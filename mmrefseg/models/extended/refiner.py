@@ -171,7 +171,8 @@ class BoxRefiner(BaseModule):
         x = [images, self.position.expand(len(images), -1, -1, -1)]
         if self.coarse:
             x.append(images.new_zeros(images[:, :1].shape) if coarse is None else coarse[:, None])
-        x, levels = torch.cat(x, 1), []
+        # few channels: a fifth faster on CPUs with a pixel's channels side by side
+        x, levels = torch.cat(x, 1).contiguous(memory_format=torch.channels_last), []
         for convs in self.down:
             x = convs(x)
             levels.append(x)

@@ -69,7 +69,7 @@ def colour_affinity_loss(
         A scalar, the mean over all pairs that count.
     """
     colours = unfold_wo_center(images, 3, distance)  # (M, C, 8, R, R)
-    alike = (colours - images[:, :, None]).norm(dim=1) <= same_colour
+    alike = (colours - images[:, :, None]).square().sum(1) <= same_colour**2
     near = torch.maximum(unfold_wo_center(inside[:, None], 3, distance)[:, 0], inside[:, None])
     # beyond the window's edge there is padding, not a neighbour
     there = unfold_wo_center(torch.ones_like(inside[:, None]), 3, distance)[:, 0]
