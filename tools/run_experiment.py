@@ -4,6 +4,7 @@
     make experiment ARGS="--networks partial-res --ratios 5"
     make experiment ARGS=--ablation            # what each part of BoxFrame adds, one seed
     make experiment ARGS=--rivals              # ways to learn without masks, on BoxRefiner (docs/refiner.md)
+    make experiment ARGS="--rivals rpp ours --ratios 1"
 
 Both start from one boxes-only network. Every stage that is done is kept. After each seed the table so far is
 written to work_dirs/experiment: summary.json, table.md and miou.png; --ablation writes ablation.json and
@@ -19,7 +20,7 @@ from mmrefseg.experiments.ablation import Ablation
 from mmrefseg.experiments.arguments import positive, seed, tool_parser
 from mmrefseg.experiments.experiment_tables import LABELS, markdown_table, write_experiment_report
 from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
-from mmrefseg.experiments.rivals import METHODS, RivalStudy, write_rivals
+from mmrefseg.experiments.rivals import METHODS, SHARES, RivalStudy, write_rivals
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import check_output, cli, plain_console
 
@@ -36,22 +37,20 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--networks',
         nargs='+',
-        default=['partial-res', 'box-frame'],
         choices=list(NETWORKS),
-        help='in the order they run (default: both)',
+        help='in the order they run (default: partial-res box-frame)',
     )
     parser.add_argument(
         '--ratios',
         type=int,
         nargs='+',
-        default=[5, 100, 1, 10],
-        choices=(1, 5, 10, 100),
-        help='percent of masks, in the order they run; 100 is the ceiling (default: 5 100 1 10)',
+        choices=(0, 1, 5, 10, 100),
+        help='percent of masks, in the order they run; 100 is the ceiling, 0 is for --rivals alone '
+        '(default: 5 100 1 10; of --rivals 0 1 5 10, and the ceiling always)',
     )
     parser.add_argument(
         '--selections',
         nargs='+',
-        default=list(SELECTIONS),
         choices=list(SELECTIONS),
         help='what joins the masks, in the order it runs (default: all)',
     )
@@ -61,8 +60,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         parser.error(
             '--rec-epochs: found no --ablation, which it belongs to; add it, or leave --rec-epochs out'
         )
-    if args.rivals is not None and args.from_scratch:
-        parser.error('--from-scratch: found --rivals, which start from --rec; leave one of the two out')
+    if args.rivals is None and 0 in (args.ratios or ()):
+        parser.error('--ratios: found 0, which no network of the table can learn from; add --rivals')
+    for option in ('from_scratch', 'networks', 'selections') if args.rivals is not None else ():
+        if getattr(args, option):
+            name = option.replace('_', '-')
+            parser.error(f'--{name}: found --rivals, which do without it; leave one of the two out')
     return args
 
 
@@ -117,12 +120,13 @@ def run_shared(study: PartialStudy) -> None:
 
 def run_table(args: argparse.Namespace) -> str:
     """Every network with every seed; returns the table."""
-    seeds, ratios = dict.fromkeys(args.seeds), dict.fromkeys(args.ratios)
-    studies = [make_study(args, seed, network) for network in args.networks for seed in seeds]
+    seeds, ratios = dict.fromkeys(args.seeds), dict.fromkeys(args.ratios or (5, 100, 1, 10))
+    networks = args.networks or ('partial-res', 'box-frame')
+    studies = [make_study(args, seed, network) for network in networks for seed in seeds]
     variants = [Variant(ratio, name) for ratio in (1, 5, 10) for name in LABELS] + [Variant(100)]
     for study in studies:
         run_shared(study)
-        run_stages(study.stages(ratios, args.selections), study.folder / 'stages')
+        run_stages(study.stages(ratios, args.selections or SELECTIONS), study.folder / 'stages')
         summary = write_experiment_report(studies, variants, args.folder)
     return markdown_table(summary)
 
@@ -148,7 +152,8 @@ def run_rivals(args: argparse.Namespace) -> str:
         studies.append(study)
     for study in studies:
         run_stages([study.data(), study.samples((1, 5, 10), ('--no-masks',))], study.shared / 'stages')
-        run_stages(list(study.stages(names=args.rivals or None)), study.folder / 'stages')
+        shares = [share for share in dict.fromkeys(args.ratios or SHARES) if share in SHARES]
+        run_stages(list(study.stages(shares, args.rivals or None)), study.folder / 'stages')
         table = write_rivals(studies, args.folder)
     return table
 
