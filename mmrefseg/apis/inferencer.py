@@ -18,7 +18,7 @@ from ..datasets.images import as_bgr
 from ..datasets.validation import expressions_problem
 from ..evaluation.calibration_file import load_calibration
 from ..models.acceleration import accelerate
-from ..runs.config import load_config
+from ..runs.config import load_config, reading_part
 from ..utils import UserInputError
 from ..utils.places import shipped
 from .loading import choose_device, load_weights
@@ -145,5 +145,5 @@ def _config_for(config: str | os.PathLike | Config | None, checkpoint: str | os.
     elif not isinstance(config, Config):
         config = load_config(os.fspath(config))
     if known is not None:
-        config.model.language_model.vocabulary = dict(file=str(checkpoint))
+        reading_part(config.model).language_model.vocabulary = dict(file=str(checkpoint))
     return config

@@ -8,12 +8,11 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..utils import atomic_write, dump_json, load_json
 from ..utils.places import shipped
 from .experiment_tables import mean_and_spread, spread
-from .few_masks import CHOOSING_SPLIT, PartialStudy
+from .few_masks import BOX_REFINER, CHOOSING_SPLIT, PartialStudy
 from .stages import Stage, python
 
 SHARES = (0, 1, 5, 10)
@@ -71,18 +70,10 @@ METHODS = (
 
 
 class RivalStudy(PartialStudy):
-    """Commands and files of all methods with one seed: :class:`PartialStudy`'s, on the refiner's configs."""
+    """Commands and files of all methods with one seed: :class:`PartialStudy`'s, of :data:`BOX_REFINER`."""
 
-    @property
-    def size_options(self) -> list[str]:
-        """Config options that put another RefShapes size in place of the configs' ``small``."""
-        if self.size == 'small':
-            return []
-        vocabulary = 'model.segmentor.language_model.vocabulary'
-        options = [f'{vocabulary}.ann_file=None', f'{vocabulary}.file={self.rec_checkpoint}']
-        for loader in ('val', 'test'):
-            options += self._files(f'{loader}_dataloader.dataset', self.full_annotations)
-        return options
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, network=BOX_REFINER, **kwargs)
 
     def stages(self, shares: Sequence[int] = SHARES, names: Sequence[str] | None = None) -> Iterator[Stage]:
         """The ceiling, then every method for every share of masks.
@@ -91,9 +82,7 @@ class RivalStudy(PartialStudy):
             shares: Percent of masks.
             names: Of the methods; all by default. Whose pseudo masks one of them needs is trained, too.
         """
-        yield from self._trained(
-            CEILING, shipped(f'configs/extended/{_named(CEILING)}'), self.full_annotations
-        )
+        yield from self._trained(CEILING, BOX_REFINER.config(CEILING), self.full_annotations)
         for share in shares:
             wanted = [m for m in METHODS if share in m.shares and (names is None or m.name in names)]
             needed = {method.teacher(share) for method in wanted}
@@ -118,8 +107,7 @@ class RivalStudy(PartialStudy):
     def _trained(self, name: str, config: Path, annotations: Path) -> Iterator[Stage]:
         """Train and test: val decides, the study's split is reported."""
         work_dir = self.work_dir(name)
-        files = [option for key in leaves_of(config) for option in self._files(key, annotations)]
-        yield self.train(config, work_dir, name, self.rec_checkpoint, *files)
+        yield self.train(config, work_dir, name, self.rec_checkpoint, annotations)
         for split in dict.fromkeys((CHOOSING_SPLIT, self.split)):
             scores = self.scores(name, 'mask', split)
             yield self.test(config, work_dir / 'best.pth', scores, f'{name}, {split}', split=split)
@@ -127,8 +115,8 @@ class RivalStudy(PartialStudy):
     def _pseudo(self, source: str, share: int) -> Stage:
         """Masks in all known boxes, by a network that is trained."""
         work_dir = self.work_dir(source)
-        config = shipped(f'configs/extended/{_named(f"m{share:02d}-pseudo")}')
-        files = self._files('test_dataloader.dataset', self.sample(share))
+        config = BOX_REFINER.config(f'm{share:02d}-pseudo')
+        files = self.files('test_dataloader.dataset', self.sample(share))
         command = python(
             'tools/test.py', config, work_dir / 'best.pth', '--work-dir', work_dir,
             '--json', work_dir / 'pseudo_count.json', '--cfg-options', *self.size_options, *files,
@@ -146,37 +134,10 @@ class RivalStudy(PartialStudy):
         )  # fmt: skip
         return Stage(f'select {out.stem}', command, report)
 
-    def _files(self, key: str, annotations: Path) -> list[str]:
-        """Config options that make a data set read this file, and the images of the study's size."""
-        options = [f'{key}.ann_file={Path(annotations).resolve()}']
-        if self.size != 'small':
-            options.append(f'{key}.data_prefix.img_path=images/refshapes_{self.size}')
-        return options
-
-
-def _named(stage: str) -> str:
-    return f'box-refiner_tiny_{stage}_refshapes.py'
-
 
 def folder_of(method: Method, share: int) -> str:
     """Where the network of a method is trained."""
     return f'm{share:02d}_{method.name}'
-
-
-def leaves_of(config: Path) -> list[str]:
-    """Where the data sets are that a config trains on, which others repeat and join: keys of options."""
-    from mmengine.config import Config
-
-    def walk(node: Mapping[str, Any], key: str) -> Iterator[str]:
-        if 'datasets' in node:
-            for place, each in enumerate(node['datasets']):
-                yield from walk(each, f'{key}.datasets.{place}')
-        elif 'dataset' in node:
-            yield from walk(node['dataset'], f'{key}.dataset')
-        else:
-            yield key
-
-    return list(walk(Config.fromfile(config).train_dataloader.dataset, 'train_dataloader.dataset'))
 
 
 def write_rivals(studies: Sequence[RivalStudy], folder: Path) -> str:
