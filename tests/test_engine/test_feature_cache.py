@@ -2,6 +2,7 @@
 
 import copy
 import errno
+import logging
 from types import SimpleNamespace
 
 import numpy as np
@@ -111,6 +112,40 @@ def test_the_second_time_nothing_is_computed_and_all_is_the_same(network, images
     cache.remove()
     assert torch.equal(network.backbone(images)[1], plain[1])
     assert '6 images read, 6 computed' in cache.said() and '0 images read' in cache.said()
+
+
+class Pyramid(nn.Module):
+    """A frozen encoder with something behind it that learns, as HFBackbone is."""
+
+    def __init__(self, normalise=1.0):
+        super().__init__()
+        self.encoder, self.pyramid = Backbone().requires_grad_(False), nn.Conv2d(6, 2, 1)
+        self.register_buffer('std', torch.tensor(normalise), persistent=False)
+
+    def encode(self, images):
+        return list(self.encoder(images / self.std))
+
+    def forward(self, images):
+        return (self.pyramid(self.encode(images)[-1]),)
+
+
+def test_what_learns_behind_a_frozen_encoder_is_computed_each_time(images, tmp_path):
+    torch.manual_seed(0)
+    backbone = Pyramid().eval()
+    hook = FeatureCacheHook(tmp_path)
+    hook.before_run(SimpleNamespace(model=nn.ModuleDict({'backbone': backbone}), logger=logging.getLogger()))
+    first = backbone(images)[0]
+    first.sum().backward()
+    with torch.no_grad():
+        backbone.pyramid.bias += 1
+    second = backbone(images)[0]
+    assert backbone.encoder.images == 6 and torch.allclose(second, first + 1)
+    assert backbone.pyramid.weight.grad.abs().sum() > 0
+    other = Pyramid(normalise=2.0)
+    other.load_state_dict(backbone.state_dict())
+    assert fingerprint(other) != fingerprint(backbone)
+    hook.after_run(None)
+    assert 'encode' not in backbone.__dict__
 
 
 def test_another_run_and_another_order_read_what_is_there(network, images, tmp_path, cached):

@@ -23,6 +23,9 @@ from ..feature_store import FeatureStore
 class FeatureCacheHook(Hook):
     """Keep what a frozen backbone computes, in half precision, by the image's content and the weights.
 
+    Of a backbone with an ``encode`` (:class:`HFBackbone`), what that computes: the frozen ``encoder``'s own
+    maps, before a pyramid that learns.
+
     One line in a config makes training on a frozen encoder as fast as what comes behind it::
 
         custom_hooks = [dict(type='FeatureCacheHook')]
@@ -67,7 +70,8 @@ class FeatureCacheHook(Hook):
                 'correct the config',
             )  # fmt: skip
         backbone = modules[self.module]
-        learns = [name for name, parameter in backbone.named_parameters() if parameter.requires_grad]
+        frozen = frozen_part(backbone)
+        learns = [name for name, parameter in frozen.named_parameters() if parameter.requires_grad]
         if learns:
             raise UserInputError.of(
                 f'FeatureCacheHook module={self.module!r}',
@@ -83,7 +87,7 @@ class FeatureCacheHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """The loop has put the backbone into training mode."""
-        self.cache.backbone.eval()
+        frozen_part(self.cache.backbone).eval()
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Say how many images were read and how many computed."""
@@ -96,7 +100,7 @@ class FeatureCacheHook(Hook):
 
 
 class CachedForward:
-    """What stands in for the ``forward`` of a frozen backbone.
+    """What stands in for the ``forward`` of a frozen backbone, or for its ``encode`` if it has one.
 
     Args:
         backbone: Takes images (B, 3, H, W) and gives maps (B, C, h, w).
@@ -112,8 +116,9 @@ class CachedForward:
         self.store: FeatureStore | None = None
         self.read = self.computed = 0
         self.full = False
-        self._plain = backbone.forward
-        backbone.forward = self
+        self._name = 'encode' if hasattr(backbone, 'encode') else 'forward'
+        self._plain = getattr(backbone, self._name)
+        setattr(backbone, self._name, self)
 
     def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) -> the backbone's maps, rounded to half precision."""
@@ -162,17 +167,23 @@ class CachedForward:
         return text
 
     def remove(self) -> None:
-        """Give the backbone its own ``forward`` back."""
-        if self.backbone.__dict__.get('forward') is self:
-            del self.backbone.forward
+        """Give the backbone its own method back."""
+        if self.backbone.__dict__.get(self._name) is self:
+            delattr(self.backbone, self._name)
         if self.store is not None:
             self.store.close()
 
 
+def frozen_part(backbone: nn.Module) -> nn.Module:
+    """What computes the features that are kept: the encoder of a backbone with ``encode``, or all of it."""
+    return backbone.encoder if hasattr(backbone, 'encode') else backbone
+
+
 def fingerprint(backbone: nn.Module) -> str:
-    """Twenty hex digits of a backbone's structure and weights."""
-    digest = hashlib.blake2b(repr(backbone).encode(), digest_size=10)
-    for name, value in backbone.state_dict().items():
+    """Twenty hex digits of what the features depend on: structure, weights, how images are normalised."""
+    frozen = frozen_part(backbone)
+    digest = hashlib.blake2b(repr(frozen).encode(), digest_size=10)
+    for name, value in (*frozen.state_dict().items(), *backbone.named_buffers(recurse=False)):
         digest.update(name.encode())
         digest.update(_content(value))
     return digest.hexdigest()
