@@ -4,10 +4,11 @@ Nothing is downloaded, no code of a checkpoint is run, and weights are safetenso
 otherwise.
 """
 
+import contextlib
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,22 @@ WEIGHT_FILES = ('*.safetensors', '*.bin')
 TOWERS = dict(vision='vision_config', text='text_config')
 # What a stranger's config must not decide here: where code comes from, and how weights are packed.
 NOT_FROM_CONFIG = ('auto_map', 'attn_implementation', '_attn_implementation', 'quantization_config')
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bars, and its lists of what of a checkpoint another tower has."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def find_model(name: str, where: str) -> Path:
@@ -106,7 +123,7 @@ def read_config(folder: Path | None, fields: dict | None, kind: str, where: str)
         )
     cls = CONFIG_MAPPING[content['model_type']]
     if folder is None:
-        _check_fields(content, cls(), where)
+        _check_fields(content, _make(cls, {}, where), where)
     whole = _make(cls, content, where)
     if fields:
         tower = _tower_config(whole, kind, where)
@@ -125,7 +142,8 @@ def read_config(folder: Path | None, fields: dict | None, kind: str, where: str)
 def _make(cls: type, content: dict, where: str):
     """``transformers`` checks some of the fields, and says what is wrong by various exceptions."""
     try:
-        return cls.from_dict(content)
+        with _quiet():
+            return cls.from_dict(content)
     except Exception as error:
         raise UserInputError.of(
             f'{where}: config of {content.get("model_type")}',
@@ -261,25 +279,21 @@ def load_tower(encoder: nn.Module, folder: Path, where: str, allow_pickle: bool 
 
 def _read_weights(encoder: nn.Module, folder: Path, safe: bool, where: str) -> tuple[dict, set[str]]:
     """Tensors under the encoder's names, and the names that the files do not have in its shape."""
-    from transformers.utils import logging
-
+    options = {'add_pooling_layer': False} if _takes_pooling(type(encoder)) else {}
     # How an error looks depends on the file, the format and the version: all mean that it cannot be read.
-    level, options = logging.get_verbosity(), {}
-    if _takes_pooling(type(encoder)):
-        options['add_pooling_layer'] = False
-    logging.set_verbosity_error()  # it lists what another tower has
     try:
-        model, info = type(encoder).from_pretrained(
-            folder,
-            config=encoder.config,
-            local_files_only=True,
-            use_safetensors=safe,
-            weights_only=True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-            dtype='float32',
-            **options,
-        )
+        with _quiet():
+            model, info = type(encoder).from_pretrained(
+                folder,
+                config=encoder.config,
+                local_files_only=True,
+                use_safetensors=safe,
+                weights_only=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+                dtype='float32',
+                **options,
+            )
     except Exception as error:
         raise UserInputError.of(
             f'{where}: weights in {folder}',
@@ -287,8 +301,6 @@ def _read_weights(encoder: nn.Module, folder: Path, safe: bool, where: str) -> t
             'whole files of weights',
             'fetch the model again',
         ) from error
-    finally:
-        logging.set_verbosity(level)
     mismatched = {key[0] if isinstance(key, tuple) else key for key in info['mismatched_keys']}
     return model.state_dict(), set(info['missing_keys']) | mismatched
 

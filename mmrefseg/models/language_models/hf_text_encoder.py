@@ -117,10 +117,9 @@ class HFTextEncoder(BaseModule):
         """So many tokens have position codes; None where there is no limit."""
         config = self.encoder.config
         count = getattr(config, 'max_position_embeddings', None)
-        for module in self.encoder.modules():
-            # RoBERTa counts positions from behind its padding token
-            if isinstance(module, nn.Embedding) and module.num_embeddings == count and module.padding_idx:
-                return count - module.padding_idx - 1
+        for name, module in self.encoder.named_modules():
+            if name.endswith('position_embeddings') and getattr(module, 'padding_idx', None) is not None:
+                return count - module.padding_idx - 1  # RoBERTa counts from behind its padding token
         return count if isinstance(count, int) and count > 0 else None
 
     def _check_sizes(self) -> None:
