@@ -53,7 +53,10 @@ def find_model(name: str, where: str) -> Path:
     if folder.is_dir():
         if not (folder / 'config.json').is_file():
             raise UserInputError.of(
-                f'{where}: folder {name}', 'no config.json', 'a model of Hugging Face', 'copy the whole folder'
+                f'{where}: folder {name}',
+                'no config.json',
+                'a model of Hugging Face',
+                'copy the whole folder',
             )
         return folder
     return _find_cached(name, where)
@@ -200,7 +203,10 @@ def build_tower(config, where: str) -> nn.Module:
     except ImportError as error:
         needs = str(error).strip().splitlines()[0]
         raise UserInputError.of(
-            where, f'model_type {config.model_type!r} ({needs})', 'an encoder without it', 'name another model'
+            where,
+            f'model_type {config.model_type!r} ({needs})',
+            'an encoder without it',
+            'name another model',
         ) from error
     except (TypeError, ValueError, AttributeError) as error:
         raise UserInputError.of(
@@ -306,7 +312,7 @@ def _read_weights(encoder: nn.Module, folder: Path, safe: bool, where: str) -> t
 
 
 def pixel_statistics(folder: Path | None) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and standard deviation of pixels in 0..1 that a model was trained with; None if it does not say."""
+    """Mean and standard deviation of pixels in 0..1 that a model was trained with; None if not said."""
     for name in ('preprocessor_config.json', 'processor_config.json'):
         if folder is None or not (folder / name).is_file():
             continue
@@ -355,7 +361,10 @@ def freeze_encoder(encoder: nn.Module, frozen: bool | int, where: str) -> list[n
     name, blocks = encoder_blocks(encoder)
     if not isinstance(frozen, int) or not 0 <= frozen <= len(blocks):
         raise UserInputError.of(
-            where, f'frozen={frozen!r}', f'True, False, or 0 to {len(blocks)} of its blocks', 'correct the config'
+            where,
+            f'frozen={frozen!r}',
+            f'True, False, or 0 to {len(blocks)} of its blocks',
+            'correct the config',
         )
     still = []
     for key, module in encoder.named_modules():

@@ -1,7 +1,7 @@
 """Try encoders of Hugging Face's transformers: each takes five training steps and gives a prediction.
 
-    python tools/misc/try_encoders.py                    # all of them, and write the tables of docs/encoders.md
-    python tools/misc/try_encoders.py --only swin bert   # some of them; nothing is written
+    python tools/misc/try_encoders.py                    # all, and write the tables of docs/encoders.md
+    python tools/misc/try_encoders.py --only swin bert   # some; nothing is written
 
 Each is made small and with random weights from its config, so that nothing is downloaded: this shows that an
 architecture works as an encoder here, not what published weights give. Images and sentences are RefShapes'.
@@ -34,9 +34,11 @@ STEPS = 5
 SIDE = 64  # pixels
 
 PLAIN = dict(
-    hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=SIDE, patch_size=16
+    hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, image_size=SIDE,
+    patch_size=16,
 )  # fmt: skip
 RATIO = {key: value for key, value in PLAIN.items() if key != 'intermediate_size'}  # those with an mlp_ratio
+ODD = dict(RATIO, image_size=56, patch_size=14)
 NAFLEX = dict(num_patches=16, **{key: value for key, value in PLAIN.items() if key != 'image_size'})
 STAGES = dict(hidden_sizes=[16, 32, 48, 64], depths=[1, 1, 1, 1])
 WINDOWS = dict(embed_dim=16, depths=[1, 1, 1, 1], num_heads=[1, 2, 4, 8], window_size=4, image_size=SIDE)
@@ -55,8 +57,8 @@ IMAGE_ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     'convnextv2': ('facebook/convnextv2-base-22k-224', STAGES),
     'data2vec-vision': ('facebook/data2vec-vision-base', PLAIN),
     'deit': ('facebook/deit-base-patch16-224', PLAIN),
-    'dinov2': ('facebook/dinov2-base', dict(RATIO, image_size=56, patch_size=14)),
-    'dinov2_with_registers': ('facebook/dinov2-with-registers-base', dict(RATIO, image_size=56, patch_size=14)),
+    'dinov2': ('facebook/dinov2-base', ODD),
+    'dinov2_with_registers': ('facebook/dinov2-with-registers-base', ODD),
     'dinov3_convnext': ('facebook/dinov3-convnext-base-pretrain-lvd1689m', STAGES),
     'dinov3_vit': ('facebook/dinov3-vitb16-pretrain-lvd1689m', PLAIN),
     'focalnet': (
@@ -100,7 +102,9 @@ TEXT_ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     'deberta-v2': ('microsoft/deberta-v3-base', WORDS),
     'distilbert': (
         'distilbert/distilbert-base-uncased',
-        dict(vocab_size=512, dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=48, pad_token_id=0),
+        dict(
+            vocab_size=512, dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=48, pad_token_id=0
+        ),
     ),
     'electra': ('google/electra-base-discriminator', WORDS),
     'eurobert': ('EuroBERT/EuroBERT-210m', WORDS),
@@ -109,7 +113,9 @@ TEXT_ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     'roberta': ('FacebookAI/roberta-base', WORDS),
     'siglip': ('google/siglip2-base-patch16-224', dict(text_config=WORDS)),
     'siglip2': ('google/siglip2-base-patch16-naflex', dict(text_config=WORDS)),
-    't5': ('google-t5/t5-base', dict(vocab_size=512, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2)),
+    't5': (
+        'google-t5/t5-base', dict(vocab_size=512, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2)
+    ),
     'xlm-roberta': ('FacebookAI/xlm-roberta-base', WORDS),
 }  # fmt: skip
 
@@ -165,7 +171,9 @@ class Trial:
             loss.backward()
             still = [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None]
             if still or not torch.isfinite(loss):
-                raise UserInputError.of('trial', f'loss {loss:.2f}, no gradient of {still[:3]}', 'both', 'look')
+                raise UserInputError.of(
+                    'trial', f'loss {loss:.2f}, no gradient of {still[:3]}', 'both', 'look'
+                )
             optimizer.step()
         with torch.no_grad():
             results = model.eval()(**model.data_preprocessor(self.batch), mode='predict')
@@ -208,7 +216,10 @@ def try_text_encoder(trial: Trial, kind: str) -> list[str]:
     """Train and predict with a text encoder in SeqTR and in LAVT; the cells of its row in the table."""
     example, fields = TEXT_ENCODERS[kind]
     text = dict(
-        type='HFTextEncoder', config=dict(model_type=kind, **fields), tokenizer=str(trial.tokenizer), max_tokens=16
+        type='HFTextEncoder',
+        config=dict(model_type=kind, **fields),
+        tokenizer=str(trial.tokenizer),
+        max_tokens=16,
     )
     seqtr = trial.seqtr(language_model=dict(text, output='sentence', out_channels=256))
     trial.run(seqtr)
@@ -234,7 +245,7 @@ TABLES = {
         IMAGE_ENCODERS, try_image_encoder, ['`model_type`', 'a published model', 'maps', 'sizes of image']
     ),
     'text encoders': (
-        TEXT_ENCODERS, try_text_encoder, ['`model_type`', 'a published model', 'class', 'sentence vector (`auto`)']
+        TEXT_ENCODERS, try_text_encoder, ['`model_type`', 'a published model', 'class', "`pooling='auto'`"]
     ),
 }  # fmt: skip
 
@@ -243,7 +254,7 @@ def try_all(trial: Trial, name: str, kinds: Iterable[str]) -> str:
     """A table of :data:`TABLES` for some encoders, in Markdown; each is tried."""
     import transformers
 
-    encoders, attempt, head = TABLES[name]
+    _, attempt, head = TABLES[name]
     rows = []
     for kind in kinds:
         rows.append(attempt(trial, kind))
@@ -273,7 +284,9 @@ def main(argv: list[str] | None = None) -> None:
     known = {*IMAGE_ENCODERS, *TEXT_ENCODERS}
     for kind in args.only or ():
         if kind not in known:
-            raise UserInputError.of('--only', f'{kind!r}{did_you_mean(kind, known)}', 'a type in the table', 'mend it')
+            raise UserInputError.of(
+                '--only', f'{kind!r}{did_you_mean(kind, known)}', 'a type in the table', 'mend it'
+            )
     warnings.filterwarnings('ignore')
     torch.set_num_threads(1)
     init_default_scope('mmdet')

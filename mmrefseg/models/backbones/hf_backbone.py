@@ -51,22 +51,22 @@ class HFBackbone(BaseModule):
     """An image encoder of ``transformers``, with maps of the strides that a head wants.
 
     It takes RGB images in 0..255 of any size and normalises them as its model was trained: let the data
-    preprocessor do without mean and std. A network of stages (ConvNeXt, Swin, ResNet, ...) gives its own maps;
-    from the one map of a plain transformer (DINOv3, SigLIP 2, CLIP, ...) :class:`SimpleFeaturePyramid` makes
-    them. Where patches are no power of two (DINOv2: 14 pixels), the image is resized so that one cell becomes
-    one of the next (16).
+    preprocessor do without mean and std. A network of stages (ConvNeXt, Swin, ResNet, ...) gives its own
+    maps; from the one map of a plain transformer (DINOv3, SigLIP 2, CLIP, ...)
+    :class:`SimpleFeaturePyramid` makes them. Where patches are no power of two (DINOv2: 14 pixels), the image
+    is resized so that one cell becomes one of the next (16).
 
     Args:
         model: Folder with ``config.json`` and ``model.safetensors``, or a name in Hugging Face's cache. The
             weights are read when a training starts. Of a model of images and texts, the image tower is taken.
-        config: Fields of the encoder's config that replace the model's; without ``model``, with ``model_type``,
-            those of a network with random weights.
+        config: Fields of the encoder's config that replace the model's; without ``model``, with
+            ``model_type``, those of a network with random weights.
         strides: Of the maps, finest first.
         out_channels: See :class:`SimpleFeaturePyramid`.
-        frozen: ``True`` keeps all of the encoder's weights, and remembers nothing for a backward pass; N keeps
-            the embeddings and the first N blocks or stages. The pyramid is always trained.
-        resize: For an encoder with position codes for one size of image only: resize images to it, and the maps
-            back. Otherwise another size is an error.
+        frozen: ``True`` keeps all of the encoder's weights, and remembers nothing for a backward pass; N
+            keeps the embeddings and the first N blocks or stages. The pyramid is always trained.
+        resize: For an encoder with position codes for one size of image only: resize images to it, and the
+            maps back. Otherwise another size is an error.
         normalize: ``False`` leaves images as the data preprocessor gives them.
         allow_pickle: See :func:`load_tower`.
         init_cfg: mmengine's initialisation config.
@@ -245,7 +245,7 @@ class HFBackbone(BaseModule):
                 raise UserInputError.of(
                     self.where,
                     f'images of {width} x {height} pixels',
-                    f'{self.fixed_size[1]} x {self.fixed_size[0]}: its position codes are for that size alone',
+                    f'{self.fixed_size[1]} x {self.fixed_size[0]}, the one size of its position codes',
                     'resize to it in the pipeline, or set resize=True',
                 )
             return _resize(x, self.fixed_size)

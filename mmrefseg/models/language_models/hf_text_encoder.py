@@ -1,4 +1,4 @@
-"""Any text encoder of Hugging Face's ``transformers`` as a language model: BERT, RoBERTa, ModernBERT, CLIP, ...
+"""Any text encoder of Hugging Face's ``transformers`` as a language model: BERT, ModernBERT, CLIP, ...
 
 Letters: M expressions, T tokens, D channels of the encoder, C channels given.
 """
@@ -25,7 +25,9 @@ from .token_batch import TextFeatures, TokenBatch, WordFeatures
 
 OUTPUTS = ('words', 'sentence')
 POOLINGS = ('auto', 'model', 'mean', 'max', 'first')
-# Trained on sentences of one length, padding included, with the padding seen; the last state is the sentence's.
+TOKENIZER_FILES = ('tokenizer.json', 'vocab.txt', 'vocab.json', '*.model')
+TOKENIZER_ADVICE = "copy the model's whole folder, or name another with tokenizer="
+# Trained on sentences of one length, with the padding seen; the last state is the sentence's.
 PADDED = ('siglip_text_model', 'siglip2_text_model')
 # Trained on images and texts: their own sentence vector means what is in an image.
 OWN_SENTENCES = (*PADDED, 'clip_text_model', 'chinese_clip_text_model', 'metaclip_2_text_model')
@@ -33,21 +35,21 @@ OWN_SENTENCES = (*PADDED, 'clip_text_model', 'chinese_clip_text_model', 'metacli
 
 @MODELS.register_module()
 class HFTextEncoder(BaseModule):
-    """A text encoder of ``transformers``, for SeqTR's fusion (a sentence vector) and LAVT's (a vector per word).
+    """A text encoder of ``transformers``, for SeqTR's fusion (a sentence vector) and LAVT's (word vectors).
 
     Args:
-        model: Folder with ``config.json``, ``model.safetensors`` and the tokenizer's files, or a name in Hugging
-            Face's cache. The weights are read when a training starts. Of a model of images and texts, the text
-            tower is taken.
-        config: Fields of the encoder's config that replace the model's; without ``model``, with ``model_type``,
-            those of a network with random weights, which needs a ``tokenizer``.
+        model: Folder with ``config.json``, ``model.safetensors`` and the tokenizer's files, or a name in
+            Hugging Face's cache. The weights are read when a training starts. Of a model of images and texts,
+            the text tower is taken.
+        config: Fields of the encoder's config that replace the model's; without ``model``, with
+            ``model_type``, those of a network with random weights, which needs a ``tokenizer``.
         tokenizer: Folder or name, where it is not the model's.
         output: What :meth:`forward` gives: ``'words'`` (LAVT) or ``'sentence'`` (SeqTR, Partial-RES).
-        pooling: Sentence vectors: the model's own (``'model'``), mean or maximum over the tokens, or the first
-            token's; ``'auto'`` is the model's own of CLIP and SigLIP, and the mean of others.
+        pooling: Sentence vectors: the model's own (``'model'``), mean or maximum over the tokens, or the
+            first token's; ``'auto'`` is the model's own of CLIP and SigLIP, and the mean of others.
         out_channels: C: a linear layer makes them from D; ``None`` keeps D.
-        batch_norm: Normalise sentence vectors over the batch, see :class:`GRUEncoder`: those of a language model
-            that was not trained on sentences are all alike.
+        batch_norm: Normalise sentence vectors over the batch, see :class:`GRUEncoder`: those of a language
+            model that was not trained on sentences are all alike.
         max_tokens: T; expressions are cut to so many tokens, special ones included.
         frozen: ``True`` keeps all of the encoder's weights; N keeps the embeddings and the first N layers.
         pad_token: For a tokenizer that has none: one of its tokens.
@@ -164,7 +166,7 @@ class HFTextEncoder(BaseModule):
         return self
 
     def tokenize(self, expressions: list[str]) -> TokenBatch:
-        """Tokens of expressions (M, T), special ones included, to the length of the longest or of the model."""
+        """Tokens of expressions (M, T), special ones included; T is the longest's, or the model's."""
         rows = self.tokenizer(
             list(expressions),
             truncation=True,
@@ -204,7 +206,10 @@ class HFTextEncoder(BaseModule):
             pooled = getattr(output, 'pooler_output', None)
             if pooled is None:
                 raise UserInputError.of(
-                    self.where, "pooling='model'", 'mean, max or first: it has no pooled state', 'correct pooling'
+                    self.where,
+                    "pooling='model'",
+                    'mean, max or first: it has no pooled state',
+                    'correct pooling',
                 )
             return pooled
         if self.pooling == 'first':
@@ -238,6 +243,11 @@ def load_tokenizer(folder: Path, pad_token: str | None, where: str):
     """
     from transformers import AutoTokenizer
 
+    # transformers makes a tokenizer without words where there is no file
+    if not any(found for name in TOKENIZER_FILES for found in folder.glob(name)):
+        raise UserInputError.of(
+            f'{where}: folder {folder}', 'no tokenizer', 'tokenizer.json', TOKENIZER_ADVICE
+        )
     # What goes wrong depends on the kind of tokenizer, its file and the packages that it needs.
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -245,8 +255,8 @@ def load_tokenizer(folder: Path, pad_token: str | None, where: str):
         raise UserInputError.of(
             f'{where}: folder {folder}',
             f'no tokenizer that can be read ({short(str(error))})',
-            'tokenizer.json and tokenizer_config.json',
-            "copy the model's whole folder, or name another with tokenizer=",
+            'tokenizer.json',
+            TOKENIZER_ADVICE,
         ) from error
     tokenizer.padding_side = 'right'
     if pad_token is not None and tokenizer.pad_token is None:

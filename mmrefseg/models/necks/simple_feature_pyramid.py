@@ -27,9 +27,9 @@ class SimpleFeaturePyramid(BaseModule):
     """ViTDet's pyramid (Li et al., ECCV 2022): every stride from one map, no top-down path.
 
     Each output is made from the map of the nearest stride: transposed convolutions double its size, maximum
-    pooling halves it, then follow a 1x1 and a 3x3 convolution, each with a layer norm. A plain transformer has
-    one map for all; a map that has the stride and the channels already is passed on as it is, so that a network
-    of stages keeps its own.
+    pooling halves it, then follow a 1x1 and a 3x3 convolution, each with a layer norm. A plain transformer
+    has one map for all; a map that has the stride and the channels already is passed on as it is, so that a
+    network of stages keeps its own.
 
     Args:
         in_channels: C of each map.
