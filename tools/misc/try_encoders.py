@@ -103,7 +103,8 @@ TEXT_ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
     'distilbert': (
         'distilbert/distilbert-base-uncased',
         dict(
-            vocab_size=512, dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=48, pad_token_id=0
+            vocab_size=512, dim=32, n_layers=2, n_heads=2, hidden_dim=64, max_position_embeddings=48,
+            pad_token_id=0,
         ),
     ),
     'electra': ('google/electra-base-discriminator', WORDS),
