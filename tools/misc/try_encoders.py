@@ -157,6 +157,21 @@ class Trial:
         torch.manual_seed(0)
         return MODELS.build(model | parts)
 
+    def lavt(self, backbone: dict, **language) -> nn.Module:
+        """LAVT with a backbone, and a language model that reads RefShapes' words unless it is another one."""
+        words = dict(type='WordEncoder', vocabulary=dict(ann_file=str(self.ann_file)), max_tokens=16)
+        language = language if 'type' in language else words | language
+        torch.manual_seed(0)
+        built = MODELS.build(backbone)
+        model = dict(
+            type='LAVT',
+            data_preprocessor=dict(type='DetDataPreprocessor', mean=None, std=None, bgr_to_rgb=True),
+            backbone=backbone,
+            language_model=language,
+            decode_head=dict(type='LAVTHead', in_channels=built.out_channels, channels=16),
+        )
+        return MODELS.build(model)
+
     def run(self, model: nn.Module) -> None:
         """Training steps and a prediction.
 
@@ -208,9 +223,13 @@ def try_image_encoder(trial: Trial, kind: str) -> list[str]:
     )
     model = trial.seqtr(backbone=backbone)
     trial.run(model)
+    gated = dict(type='HFLanguageBackbone', encoder=dict(backbone, out_channels=None), language_channels=16)
+    lavt = trial.lavt(gated, embed_dims=8, hidden_dims=8)
+    trial.run(lavt)
     maps, fixed = model.backbone.maps, model.backbone.fixed_size
     stages = f'stages ({", ".join(map(str, maps.strides))})' if len(maps.strides) > 1 else 'plain, a pyramid'
-    return [f'`{kind}`', example, stages, 'its own; others with `resize=True`' if fixed else 'any']
+    gates = 'in the stages' if lavt.backbone.staged else 'late'
+    return [f'`{kind}`', example, stages, gates, 'its own; others with `resize=True`' if fixed else 'any']
 
 
 def try_text_encoder(trial: Trial, kind: str) -> list[str]:
@@ -224,26 +243,17 @@ def try_text_encoder(trial: Trial, kind: str) -> list[str]:
     )
     seqtr = trial.seqtr(language_model=dict(text, output='sentence', out_channels=256))
     trial.run(seqtr)
-    torch.manual_seed(0)
     stages = dict(embed_dims=16, depths=(1, 1), num_heads=(1, 2), window_size=4)
-    trial.run(
-        MODELS.build(
-            dict(
-                type='LAVT',
-                data_preprocessor=dict(type='DetDataPreprocessor', mean=[128.0] * 3, std=[64.0] * 3),
-                backbone=dict(type='LanguageSwin', language_channels=32, **stages),
-                language_model=text,
-                decode_head=dict(type='LAVTHead', in_channels=(16, 32), channels=16),
-            )
-        )
-    )
+    trial.run(trial.lavt(dict(type='LanguageSwin', language_channels=32, **stages), **text))
     pooling = {'model': "the model's own", 'mean': 'mean of the tokens'}[seqtr.language_model.pooling]
     return [f'`{kind}`', example, f'`{type(seqtr.language_model.encoder).__name__}`', pooling]
 
 
 TABLES = {
     'image encoders': (
-        IMAGE_ENCODERS, try_image_encoder, ['`model_type`', 'a published model', 'maps', 'sizes of image']
+        IMAGE_ENCODERS,
+        try_image_encoder,
+        ['`model_type`', 'a published model', 'maps', "LAVT's gates", 'sizes of image'],
     ),
     'text encoders': (
         TEXT_ENCODERS, try_text_encoder, ['`model_type`', 'a published model', 'class', "`pooling='auto'`"]

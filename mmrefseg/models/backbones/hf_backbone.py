@@ -127,7 +127,7 @@ class HFBackbone(BaseModule):
             _choose(settings, [settings.out_indices[i] for i in self.maps.indices])
             self.encoder = build_tower(settings, self.where)
             self.maps = self.maps._replace(indices=list(range(len(used))))
-        maps = self._call(torch.zeros(1, 3, *(self.fixed_size or self._trial_size())))
+        maps = self.run_encoder(torch.zeros(1, 3, *(self.fixed_size or self._trial_size())))
         freeze_unused(self.encoder, [maps[i] for i in self.maps.indices])
 
     def _is_plain(self) -> bool:
@@ -151,7 +151,7 @@ class HFBackbone(BaseModule):
         for size in sizes:
             try:
                 with torch.no_grad():
-                    maps = self._call(torch.zeros(1, 3, *size))
+                    maps = self.run_encoder(torch.zeros(1, 3, *size))
             except (RuntimeError, ValueError, IndexError, KeyError, TypeError, AssertionError) as caught:
                 error = error or caught
                 continue
@@ -213,15 +213,18 @@ class HFBackbone(BaseModule):
 
     def encode(self, images: Tensor) -> list[Tensor]:
         """The encoder's own maps, before the pyramid: what a frozen encoder need not compute twice."""
-        if self._unseen and images.numel():
-            self._check_range(images)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            x = (images - self.mean) / self.std
-            maps = self._call(self._fit(x))
+            maps = self.run_encoder(self.prepare(images))
         return [
-            self._cut(maps[i], images.shape[-2:], stride)
+            self.cut(maps[i], images.shape[-2:], stride)
             for i, stride in zip(self.maps.indices, self.maps.strides, strict=True)
         ]
+
+    def prepare(self, images: Tensor) -> Tensor:
+        """RGB images in 0..255 -> normalised ones of a size that the encoder takes."""
+        if self._unseen and images.numel():
+            self._check_range(images)
+        return self._fit((images - self.mean) / self.std)
 
     def _check_range(self, images: Tensor) -> None:
         """Once: a batch that somebody has normalised has values below zero."""
@@ -261,13 +264,14 @@ class HFBackbone(BaseModule):
         config = self.encoder.config
         return getattr(config, 'num_windows_side', None) or getattr(config, 'num_windows', None) or 1
 
-    def _cut(self, x: Tensor, size: Sequence[int], stride: int) -> Tensor:
+    def cut(self, x: Tensor, size: Sequence[int], stride: int) -> Tensor:
+        """A map of what :meth:`prepare` gave -> the part that belongs to the images, of (H, W)."""
         h, w = (-(-side // stride) for side in size)
         if self.fixed_size is not None and x.shape[-2:] != (h, w):
             return _resize(x, (h, w))
         return x[..., :h, :w]
 
-    def _call(self, x: Tensor) -> list[Tensor]:
+    def run_encoder(self, x: Tensor) -> list[Tensor]:
         """The encoder's maps of normalised images, as (B, C, h, w)."""
         parameters = inspect.signature(self.encoder.forward).parameters
         if 'spatial_shapes' in parameters:
