@@ -20,7 +20,7 @@ from ..compat.checkpoint import below_name, load_checkpoint_file
 from ..utils import UserInputError, atomic_write, parse_json
 from ..utils.places import is_shipped
 
-DEFAULT = 'mmrefseg://box-frame_tiny_masks_refshapes'
+DEFAULT = 'mmrefseg://box-refiner_tiny_m05_refshapes'
 """What predicts where nobody names a checkpoint."""
 CONTENT_KEYS = ('file_name', 'height', 'width', 'bbox', 'mask', 'category_id', 'expressions')
 ROUNDING = 2.0**-10

@@ -41,7 +41,6 @@ class Network:
         options: ``key=value`` config options of its trainings on masks.
         best: By a key of :data:`SELECTIONS`, the readout of the larger mIoU on val over the seeds of
             ``make experiment`` (docs/experiment.md); a network with one readout has no entry.
-        sentences: What its configs call the part that reads sentences.
     """
 
     name: str
@@ -50,7 +49,6 @@ class Network:
     readouts: tuple[str, ...]
     options: tuple[str, ...] = ()
     best: Mapping[str, str] = field(default_factory=dict, compare=False)
-    sentences: str = 'model.language_model'
 
     def best_readout(self, selection: str) -> str:
         """What reads it best after training on a key of :data:`SELECTIONS`, as val has said."""
@@ -93,7 +91,6 @@ BOX_REFINER = Network(
     'BoxRefiner',
     'configs/extended/box-refiner_tiny_{}_refshapes.py',
     ('refiner',),
-    sentences='model.segmentor.language_model',
 )
 """The boxes-only network stays as it is; a small network draws the masks in its boxes (docs/refiner.md)."""
 NETWORKS = {network.name: network for network in (PARTIAL_RES, BOX_FRAME, FROZEN_BOX_FRAME, BOX_REFINER)}
@@ -153,16 +150,15 @@ class PartialStudy:
         self.trains_rec = rec is None
         self.rec_checkpoint = str(self.shared / 'rec' / 'best.pth') if rec is None else existing(rec)
 
-    @property
-    def size_options(self) -> list[str]:
+    def size_options(self, config: Path) -> list[str]:
         """Config options that put another RefShapes size in place of the configs' ``small``.
 
         Weights of the package keep their words, which are those of ``small``.
         """
         if self.size == 'small':
             return []
-        vocabulary, words = f'{self.network.sentences}.vocabulary', self.full_annotations.resolve()
-        options = [f'{vocabulary}.ann_file={words}']
+        vocabulary = f'{_sentence_reader(config)}.vocabulary'
+        options = [f'{vocabulary}.ann_file={self.full_annotations.resolve()}']
         if is_shipped(self.rec_checkpoint):
             options = [f'{vocabulary}.ann_file=None', f'{vocabulary}.file={self.rec_checkpoint}']
         for loader in ('val', 'test'):
@@ -257,7 +253,7 @@ class PartialStudy:
             *more: ``key=value`` config options besides those of the study.
         """
         files = [option for key in leaves_of(config) for option in self.files(key, annotations)]
-        options = [*self.size_options, *files, *self.options, *more]
+        options = [*self.size_options(config), *files, *self.options, *more]
         command = python(
             'tools/train.py', config, '--work-dir', work_dir, '--seed', self.seed,
             *([] if start is None else ['--load-from', start]),
@@ -275,7 +271,7 @@ class PartialStudy:
         split: str | None = None,
     ) -> Stage:
         """Score a network, into the folder of ``scores``, on the study's split if no other is named."""
-        changes = [*self.size_options, *options]
+        changes = [*self.size_options(config), *options]
         command = python(
             'tools/test.py', config, checkpoint, '--which-set', split or self.split, '--json', scores,
             '--work-dir', scores.parent, *(['--cfg-options', *changes] if changes else []),
@@ -316,11 +312,12 @@ class PartialStudy:
     def predict(self, ratio: int) -> Stage:
         """Stage 3a: pseudo points from all boxes."""
         variant = Variant(ratio)
-        work_dir = self.work_dir(variant.name)
+        work_dir, config = self.work_dir(variant.name), self.network.config(f'm{ratio:02d}-pseudo')
         command = python(
-            'tools/test.py', self.network.config(f'm{ratio:02d}-pseudo'), self.checkpoint(variant),
+            'tools/test.py', config, self.checkpoint(variant),
             '--work-dir', work_dir, '--json', work_dir / 'pseudo_count.json',
-            '--cfg-options', *self.size_options, f'test_evaluator.outfile_prefix={work_dir / "pseudo"}',
+            '--cfg-options', *self.size_options(config),
+            f'test_evaluator.outfile_prefix={work_dir / "pseudo"}',
             f'test_dataloader.dataset.ann_file={self.sample(ratio).resolve()}',
             'test_dataloader.dataset.skip_predicted=None',
         )  # fmt: skip
@@ -363,6 +360,14 @@ def refshapes_options(size: str) -> list[str]:
         options.append(f'{dataset}.ann_file={ann_file}')
         options.append(f'{dataset}.data_prefix.img_path=images/refshapes_{size}')
     return options
+
+
+def _sentence_reader(config: Path) -> str:
+    """What a config calls the part that reads sentences."""
+    from mmengine.config import Config
+
+    refined = 'segmentor' in Config.fromfile(config).model
+    return 'model.segmentor.language_model' if refined else 'model.language_model'
 
 
 def leaves_of(config: Path) -> list[str]:

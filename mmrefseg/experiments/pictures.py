@@ -45,9 +45,10 @@ def draw_predictions(study: PartialStudy, variant: Variant, readout: str, folder
     Returns:
         The picture's path.
     """
-    options = dict(option.split('=', 1) for option in (*study.size_options, *READOUTS[readout]))
+    path = study.network.config('m100')
+    options = dict(option.split('=', 1) for option in (*study.size_options(path), *READOUTS[readout]))
     options = {key: None if value == 'None' else value for key, value in options.items()}
-    config = load_config(study.network.config('m100'), options)
+    config = load_config(path, options)
     infer = RefSegInferencer(config, study.checkpoint(variant))
     cases, seen = [], set()
     for record in load_split(str(study.full_annotations), study.split):

@@ -119,7 +119,7 @@ class RivalStudy(PartialStudy):
         files = self.files('test_dataloader.dataset', self.sample(share))
         command = python(
             'tools/test.py', config, work_dir / 'best.pth', '--work-dir', work_dir,
-            '--json', work_dir / 'pseudo_count.json', '--cfg-options', *self.size_options, *files,
+            '--json', work_dir / 'pseudo_count.json', '--cfg-options', *self.size_options(config), *files,
             f'test_evaluator.outfile_prefix={work_dir / "pseudo"}',
             'test_dataloader.dataset.skip_predicted=None',
         )  # fmt: skip
@@ -141,12 +141,13 @@ def folder_of(method: Method, share: int) -> str:
 
 
 def write_rivals(studies: Sequence[RivalStudy], folder: Path) -> str:
-    """Write ``rivals.json`` and ``rivals.md`` of the seeds that are done; returns the table."""
+    """Write ``rivals.json``, ``.md`` and ``.png`` of the seeds that are done; returns the table."""
     rows = [row for share, method in _cells() if (row := _row(studies, share, method))]
     dump_json({'rows': rows}, folder / 'rivals.json', indent=2)
     text = rivals_table(rows)
     with atomic_write(folder / 'rivals.md') as file:
         file.write(text)
+    plot_rivals(rows, studies[0].split, folder / 'rivals.png')
     return text
 
 
@@ -214,3 +215,56 @@ def _shares(row: Mapping, ceiling: Mapping | None, split: str) -> str:
         )
         parts.append(f'{100 * own / best:.0f}' if best else '-')
     return ' / '.join(parts)
+
+
+def plot_rivals(rows: Sequence[Mapping], split: str, path: Path) -> None:
+    """mIoU and P@0.9 of a split over the share of masks, a line per method, the ceiling dashed.
+
+    Args:
+        rows: As ``rivals.json`` has them.
+        split: Of which.
+        path: The PNG to write.
+    """
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(KEYS), figsize=(10.5, 5.2), layout='constrained')
+    for axis, key, name in zip(axes, KEYS, ('mIoU', 'P@0.9'), strict=True):
+        for place, (method, (color, marker)) in enumerate(zip(METHODS, _LOOKS, strict=True)):
+            own = [row for row in rows if row['method'] == method.name]
+            if own:
+                # a little aside: marks that overlap stay apart
+                x = [SHARES.index(row['masks']) + 0.05 * (place - len(METHODS) / 2) for row in own]
+                y = [row[split][key]['mean'] for row in own]
+                error = [row[split][key]['std'] or 0 for row in own]
+                width = 2.2 if method.name == 'ours' else 1.1
+                axis.errorbar(
+                    x, y, error, marker=marker, color=color, linewidth=width, capsize=3, label=method.label
+                )
+        for row in rows:
+            if row['method'] == CEILING:
+                label = 'all masks (ceiling)'
+                axis.axhline(row[split][key]['mean'], color='#222222', linestyle='--', label=label)
+        axis.set_xticks(range(len(SHARES)), [f'{share} %' for share in SHARES])
+        axis.set_xlabel('share of objects with a mask')
+        axis.set_ylabel(f'{name} (%), RefShapes {split}')
+        axis.grid(alpha=0.3)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside upper center', ncols=3, frameon=False)
+    with atomic_write(path, 'wb') as file:
+        figure.savefig(file, format='png', dpi=130)
+    plt.close(figure)
+
+
+_LOOKS = (
+    ('#888888', 'o'),
+    ('#b07aa1', 's'),
+    ('#59a14f', 'D'),
+    ('#2a78c2', '^'),
+    ('#c9a400', 'v'),
+    ('#009a80', 'P'),
+    ('#e06c00', 'o'),
+)
+"""Colour and mark of each of :data:`METHODS`."""

@@ -42,6 +42,7 @@ def shipped_weights(address: str) -> Path:
     known = {file.stem: file for file in sorted(WEIGHTS.glob('*.safetensors'))}
     name = address.removeprefix(SCHEME)
     if name not in known:
-        names = ' or '.join(f'{SCHEME}{each}' for each in known)
+        *others, last = (f'{SCHEME}{each}' for each in known)
+        names = f'{", ".join(others)} or {last}' if others else last
         raise UserInputError.of(address, 'no weights of that name in the package', names, 'correct the name')
     return known[name]
