@@ -1,6 +1,6 @@
 """What all exports to labelling tools share: which image, which label, which polygons."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...structures.masks import to_bitmap
@@ -55,6 +55,19 @@ def exported(
             'export', 'no object to draw', 'at least one', 'choose another file or --split'
         )
     return entries
+
+
+def name_categories(splits: dict[str, list[dict]], names: Mapping[Any, str]) -> None:
+    """Give records the names of their categories as ``category``, in place, where they have none.
+
+    Args:
+        splits: Normalized records.
+        names: By ``category_id``.
+    """
+    for records in splits.values():
+        for record in records:
+            if not record.get('category') and record.get('category_id') in names:
+                record['category'] = names[record['category_id']]
 
 
 def by_image(entries: Sequence[Exported]) -> dict[str, list[Exported]]:

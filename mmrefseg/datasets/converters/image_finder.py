@@ -16,10 +16,8 @@ from .shapes import SUFFIXES
 
 
 def image_files(folder: Path) -> Iterator[Path]:
-    """The images below a folder, by their endings, in the order of their names; hidden ones are passed over.
-
-    Links are followed: they are the user's own.
-    """
+    """The images below a folder, by their endings, in the order of their names; hidden ones are passed
+    over."""
     for path in sorted(folder.rglob('*')):
         hidden = any(part.startswith('.') for part in path.relative_to(folder).parts)
         if path.suffix.lower() in SUFFIXES and not hidden and path.is_file():

@@ -12,14 +12,22 @@ from ..validation import name_problem
 from .conversion import Conversion
 from .exports import Exported, by_image, drawn_mask, label_of
 from .image_finder import ImageFinder
-from .regions import ImportOptions, Region, RegionCollector, known_as, lines_of, sentences_of, whole_or_none
+from .regions import (
+    SPLITS,
+    ImportOptions,
+    Region,
+    RegionCollector,
+    known_as,
+    lines_of,
+    sentences_of,
+    whole_or_none,
+)
 from .shapes import ORIENTED, SUFFIXES, WITHOUT_AREA, box_around, encode_box_mask, labelme_mask, pairs
 
 EXPECTED = "labelme's json"
 # The version whose files these are; labelme reads those of others.
 VERSION = '5.5.0'
 BOXES = ('rectangle', *ORIENTED)
-SPLITS = ('train', 'val', 'test', 'testA', 'testB')
 
 
 def read_labelme(

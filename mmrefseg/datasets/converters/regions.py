@@ -35,6 +35,8 @@ TEXT_FIELDS = (
     'phrase',
     'text',
 )
+# Names of folders that are splits.
+SPLITS = ('train', 'val', 'test', 'testA', 'testB')
 WITHOUT_SENTENCE = ('label', 'skip', 'refuse')
 _NUMBERED = re.compile(r'[ _-]?\d+$')
 
@@ -174,6 +176,8 @@ class RegionCollector:
             taken.add((split, record.get('ref_id', 'new')))
             self.conversion.add(split, record, first.where)
         conversion = self.conversion.finish(where)
+        order = (*SPLITS, *conversion.splits)
+        conversion.splits = dict(sorted(conversion.splits.items(), key=lambda each: order.index(each[0])))
         conversion.remarks = [*self._remarks(where, named), *conversion.remarks]
         return conversion
 
