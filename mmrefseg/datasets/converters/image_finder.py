@@ -36,7 +36,7 @@ class ImageFinder:
     """
 
     def __init__(self, folder: str | os.PathLike | None, option: str = '--images') -> None:
-        if folder is not None and not Path(folder).is_dir():
+        if folder is not None and not os.path.isdir(folder):
             raise UserInputError.of(
                 option, f'no folder {folder}', 'the folder of the images', 'check the path'
             )
@@ -64,7 +64,7 @@ class ImageFinder:
             return name_below('', names[0].lstrip('/'), where)
         for name in names:
             plain = name_below(self.folder, self._relative(name), where)
-            if (self.folder / plain).is_file():
+            if os.path.isfile(self.folder / plain):
                 return plain
         for name in names:
             last = name.rpartition('/')[2]
@@ -94,7 +94,7 @@ class ImageFinder:
         if problem:
             raise UserInputError.of(where, *problem)
         said = (int(said[0]), int(said[1])) if known else said
-        if self.folder is None or (known and not (self.folder / name).is_file()):
+        if self.folder is None or (known and not os.path.isfile(self.folder / name)):
             if not known:
                 raise UserInputError.of(where, 'no height and width', 'the size of the image', 'add --images')
             return said

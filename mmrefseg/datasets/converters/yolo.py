@@ -52,7 +52,7 @@ def read_yolo(path: str | os.PathLike, options: ImportOptions | None = None) -> 
 
 def _description(path: Path) -> tuple[Path, dict]:
     """The folder of the data set and the content of its yaml file; nothing without one."""
-    if path.is_dir():
+    if os.path.isdir(path):
         files = sorted([*path.glob('*.yaml'), *path.glob('*.yml')])
         files = [file for file in files if file.stem in ('data', 'dataset', path.name)] or files
         if not files:
@@ -68,7 +68,7 @@ def _description(path: Path) -> tuple[Path, dict]:
     if not isinstance(content, dict):
         raise UserInputError.of(str(path), f'a yaml {type(content).__name__}', 'names, train, val', 'mend it')
     root = content.get('path')
-    if isinstance(root, str) and root and '\0' not in root and (path.parent / root).is_dir():
+    if isinstance(root, str) and root and os.path.isdir(path.parent / root):
         return path.parent / root, content
     return path.parent, content
 
@@ -78,7 +78,8 @@ def _class_names(description: dict, root: Path, where: str) -> dict[int, str]:
     names: Any = description.get('names')
     if names is None:
         file = next(
-            (root / each for each in ('classes.txt', 'labels/classes.txt') if (root / each).is_file()), None
+            (root / each for each in ('classes.txt', 'labels/classes.txt') if os.path.isfile(root / each)),
+            None,
         )
         names = read_text(file).splitlines() if file else []
     entries = (
@@ -113,9 +114,9 @@ def _images(root: Path, description: dict, where: str) -> Iterator[tuple[str | N
 def _listed(root: Path, place: str, where: str) -> Iterator[Path]:
     """The images of a folder, or of a text file with their names."""
     # Roboflow writes ../train/images for what lies in train/images.
-    plain = place.removeprefix('../') if not (root / place).exists() else place
+    plain = place.removeprefix('../') if not os.path.exists(root / place) else place
     path = root / name_below(root, plain, where)
-    if path.is_dir():
+    if os.path.isdir(path):
         yield from image_files(path)
     elif path.suffix == '.txt':
         for line in read_text(path, 'a list of images').splitlines():
@@ -132,7 +133,7 @@ def _read_image(
 ) -> None:
     name = image.relative_to(root).as_posix()
     labels = _labels_of(Path(name))
-    if not (root / labels).is_file():
+    if not os.path.isfile(root / labels):
         return
     size = read_size(image)
     for number, line in enumerate(read_text(root / labels).splitlines(), start=1):
