@@ -18,7 +18,6 @@ from torch import Tensor
 
 from ..compat.checkpoint import load_checkpoint_file
 from ..utils import UserInputError, atomic_write, parse_json
-from ..utils.places import is_shipped
 
 DEFAULT = 'mmrefseg://box-frame_tiny_masks_refshapes'
 """What predicts where nobody names a checkpoint."""
@@ -210,11 +209,3 @@ def write_safetensors(
 def with_base(state: Mapping[str, Tensor], base: str) -> dict[str, Tensor]:
     """Weights on top of those that they extend; ``base`` may be ''."""
     return {**(load_checkpoint_file(base)['state_dict'] if base else {}), **state}
-
-
-def provenance_of(checkpoint: str | os.PathLike) -> Provenance | None:
-    """Of shipped weights or of another file with the same metadata; None where a file says nothing."""
-    if not is_shipped(checkpoint) and Path(checkpoint).suffix != '.safetensors':
-        return None
-    metadata = load_checkpoint_file(checkpoint)['meta']['safetensors']
-    return Provenance.from_metadata(metadata, str(checkpoint)) if 'words' in metadata else None

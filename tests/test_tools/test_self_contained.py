@@ -1,0 +1,130 @@
+"""Checkpoints carry words, codec, classes and config: they run in any folder, beside any annotations."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from mmrefseg.apis import RefSegInferencer
+from mmrefseg.compat.carried import words_of
+from mmrefseg.utils import UserInputError
+
+OPTIONS = ('train_cfg.max_epochs=1', 'train_dataloader.dataset.indices=4', 'val_dataloader.dataset.indices=2')
+
+
+@pytest.fixture(scope='module')
+def other_words(stages):
+    """RefShapes with a new word before each sentence, and the others in another order of first use."""
+    folder = stages.tools.folder / 'data/annotations'
+    splits = json.loads((folder / 'refshapes_small/instances.json').read_text())
+    for record in (record for records in splits.values() for record in records):
+        record['expressions'] = [f'zebra {text}' for text in reversed(record['expressions'])]
+    (folder / 'zebra.json').write_text(json.dumps(splits))
+    keys = [f'{kind}_dataloader.dataset.ann_file' for kind in ('train', 'val', 'test')]
+    return [
+        *(f'{key}=annotations/zebra.json' for key in keys),
+        'model.language_model.vocabulary.ann_file=data/annotations/zebra.json',
+    ]
+
+
+def test_a_checkpoint_runs_where_nothing_else_is(stages, tmp_path, monkeypatch):
+    folder = stages.tools.folder
+    image = next((folder / 'data/images/refshapes_small').glob('testA*.png'))
+    monkeypatch.chdir(folder)
+    expected = RefSegInferencer(stages.config('m100'), stages.best('m100'), 'cpu')(image, 'the red star')
+    shutil.copy(stages.best('m100'), tmp_path / 'mine.pth')
+    monkeypatch.chdir(tmp_path)
+    infer = RefSegInferencer(checkpoint='mine.pth', device='cpu')
+    found = infer(image, 'the red star')
+    for name in ('bboxes', 'masks', 'scores'):
+        assert torch.equal(found.pred_instances[name], expected.pred_instances[name]), name
+    assert infer.model.head.codec.num_bins == 128
+    infer(image, 'the red zebra')
+    assert str(infer.model.language_model.vocabulary.usage).endswith('unknown: zebra')
+
+
+def test_a_test_beside_other_annotations_keeps_the_words(stages, other_words):
+    """With the words of the other file, each would have the vector of its neighbour."""
+    found, logs = [], []
+    for name, options in (('own', []), ('moved', other_words[-1:]), ('other', other_words)):
+        done = stages.tools.succeed(
+            'test.py', stages.config('rec'), stages.best('rec'), '--json', f'{name}.json', '--cfg-options',
+            'test_dataloader.dataset.indices=5', *options,
+        )  # fmt: skip
+        logs.append(done.stdout + done.stderr)
+        found.append(json.loads((stages.tools.folder / f'{name}.json').read_text())['box_miou'])
+    assert found[0] == found[1] and 0 < found[0] < 100
+    assert 'known to the model' not in logs[0] + logs[1]
+    assert logs[2].count('words are known to the model; unknown: zebra (') == 1
+
+
+def test_training_on_new_data_extends_the_words(stages, other_words):
+    """Old words keep their vectors, new ones come behind them, and the log says so; resuming keeps both."""
+    folder = stages.tools.folder
+    command = ('train.py', stages.config('rec'), '--seed', '0', '--work-dir', 'extended')
+    start = ('--load-from', stages.best('rec'))
+    done = stages.tools.succeed(
+        *command, *start, '--cfg-options', *OPTIONS, *other_words, 'optim_wrapper.optimizer.lr=0.0'
+    )
+    old, new = (words_of(folder / path)['words'] for path in (stages.best('rec'), 'extended/latest.pth'))
+    assert new == [*old, 'zebra']
+    assert (
+        f'{len(old)} of the {len(old)} words of the checkpoint keep what they mean; 1 are new' in done.stdout
+    )
+    key = 'language_model.embedding.weight'
+    before, after = (
+        torch.load(folder / path, weights_only=False)['state_dict'][key]
+        for path in (stages.best('rec'), 'extended/latest.pth')
+    )
+    assert torch.equal(after[:-1], before) and len(after) == len(before) + 1
+    more = [option for option in OPTIONS if 'max_epochs' not in option]
+    stages.tools.succeed(*command, '--resume', '--cfg-options', 'train_cfg.max_epochs=2', *more, *other_words)
+    assert words_of(folder / 'extended/latest.pth')['words'] == new
+
+
+def test_words_by_another_rule_are_not_extended(stages, other_words):
+    sentence = stages.tools.fail(
+        'train.py', stages.config('rec'), '--load-from', stages.best('rec'), '--work-dir', 'spacy',
+        '--cfg-options', *OPTIONS, *other_words, 'model.language_model.vocabulary.tokenizer=spacy',
+    )  # fmt: skip
+    assert "found words by the tokenizer 'simple', expected the 'spacy' of the config" in sentence
+
+
+def with_meta(source, target, **meta):
+    checkpoint = torch.load(source, weights_only=False)
+    checkpoint['meta'] |= meta
+    torch.save({'meta': checkpoint['meta'], 'state_dict': checkpoint['state_dict']}, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ('edit', 'found'),
+    [
+        (lambda text: text + "\nimport os\nos.system('touch run')", 'more than plain values'),
+        (lambda text: text.replace("type='SeqTR'", "type='os.system'"), "would build 'os.system'"),
+        (lambda text: text.replace("type='SeqTR'", "type='mmdet.CameraMotionCompensation'"), 'would build'),
+        (lambda text: text.replace("type='SeqTR'", 'type=3'), 'would build 3'),
+        (lambda text: 'x = [' * 5000, 'more than plain values'),
+        (lambda text: "model = dict(type='SeqTR')", 'a config without a model or a test pipeline'),
+        (lambda text: '', 'no metadata that name a config'),
+    ],
+)  # fmt: skip
+def test_a_strangers_config_is_data(stages, tmp_path, monkeypatch, edit, found):
+    source = stages.tools.folder / stages.best('rec')
+    text = torch.load(source, weights_only=False)['meta']['cfg']
+    path = with_meta(source, tmp_path / 'a.pth', cfg=edit(text))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserInputError, match=found):
+        RefSegInferencer(checkpoint=path, device='cpu')
+    assert [file.name for file in tmp_path.iterdir()] == ['a.pth']
+
+
+@pytest.mark.parametrize('carried', [{'words': 3}, [], {'words': ['a'], 'config': {}}, {'words': []}])
+def test_broken_words_are_one_sentence(stages, tmp_path, carried):
+    path = with_meta(stages.tools.folder / stages.best('rec'), tmp_path / 'a.pth', mmrefseg=carried)
+    if carried:
+        with pytest.raises(UserInputError, match='that do not say which words they know'):
+            words_of(path)
+    else:
+        assert words_of(path) == {}
