@@ -32,6 +32,7 @@ class Asked(NamedTuple):
 
     image: ImageLike
     sentences: tuple[str, ...]
+    name: str = ''  # of an image in memory
 
 
 class Predictor:
@@ -151,7 +152,7 @@ class Predictor:
         masks = None
         if 'masks' in parts[0]:
             masks = np.concatenate([np.asarray(part.masks, bool) for part in parts])
-        name = os.fspath(asked.image) if isinstance(asked.image, str | os.PathLike) else ''
+        name = os.fspath(asked.image) if isinstance(asked.image, str | os.PathLike) else asked.name
         return Prediction(
             str(name),
             tuple(int(side) for side in samples[0].ori_shape[:2]),

@@ -49,12 +49,12 @@ def test_a_test_beside_other_annotations_keeps_the_words(stages, other_words):
     found, logs = [], []
     for name, options in (('own', []), ('moved', other_words[-1:]), ('other', other_words)):
         done = stages.tools.succeed(
-            'test.py', stages.config('rec'), stages.best('rec'), '--json', f'{name}.json', '--cfg-options',
-            'test_dataloader.dataset.indices=5', *options,
+            'test.py', stages.config('rec'), 'mmrefseg://rec_tiny_refshapes', '--json', f'{name}.json',
+            '--cfg-options', 'test_dataloader.dataset.indices=5', *options,
         )  # fmt: skip
         logs.append(done.stdout + done.stderr)
         found.append(json.loads((stages.tools.folder / f'{name}.json').read_text())['box_miou'])
-    assert found[0] == found[1] and 0 < found[0] < 100
+    assert found[0] == found[1] > 30
     assert 'known to the model' not in logs[0] + logs[1]
     assert logs[2].count('words are known to the model; unknown: zebra (') == 1
 
