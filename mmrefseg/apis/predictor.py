@@ -42,7 +42,10 @@ class Predictor:
         infer: The inferencer behind it.
         refers: Whether it finds what sentences refer to; else it detects all objects of its classes.
         score_means: What its scores are, in words.
+        tells_unknown_words: Whether it names each word that it does not know in the log, once.
     """
+
+    tells_unknown_words = True
 
     def __init__(self, infer: RefSegInferencer | InstanceInferencer) -> None:
         self.infer = infer
@@ -146,7 +149,8 @@ class Predictor:
         return [tuple(as_sentences(each)) for each in given]
 
     def _prediction(self, asked: Asked, samples: list[DetDataSample], threshold: float) -> Prediction:
-        self._tell_unknown()
+        if self.tells_unknown_words:
+            self._tell_unknown()
         parts = [sample.pred_instances.cpu() for sample in samples]
         labels = asked.sentences if self.refers else self._class_names(parts[0].labels.tolist())
         masks = None

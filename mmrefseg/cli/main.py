@@ -1,10 +1,10 @@
 """``mmrefseg VERB ...``: what pip puts on the path.
 
-A verb that fronts a tool hands its words on as they are: the tool's options are those of the verb, and nothing
-is said twice. Torch is loaded by what needs it, after files and arguments were looked at.
+A verb that fronts a tool hands its words on as they are: the tool's options are those of the verb. Torch is
+loaded by what needs it, after files and arguments were looked at.
 """
 
-import runpy
+import importlib.util
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,11 +121,15 @@ def front(verb: ToolVerb) -> None:
 
 
 def run_tool(verb: ToolVerb, words: list[str]) -> None:
-    """Run a tool in this process, as if it were called by its own name."""
+    """Run a tool in this process, with the verb as its name in usage lines."""
     path = shipped(verb.path)
     sys.argv = [f'mmrefseg {verb.name}', *words]
-    sys.path.insert(0, str(path.parent))
-    runpy.run_path(str(path), run_name='__main__')
+    sys.path.insert(0, str(path.parent))  # processes that it starts find it by its name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    module.main()
 
 
 def _shipped_config(word: str) -> str:

@@ -1,6 +1,7 @@
 """Masks for many photos: a network, photos with sentences, and the files and lines that come of them."""
 
 import argparse
+import contextlib
 import io
 import json
 import re
@@ -38,6 +39,7 @@ class PhotoRun:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.predictor: Predictor = load(args.weights, args.config, args.device, args.calibration)
+        self.predictor.tells_unknown_words = False  # the run does, with their share
         self.coco = CocoWriter()
         self.folder = Path(args.out) if args.out not in (None, STDIN) else None
         self.images: dict[str, np.ndarray] = {}
@@ -48,13 +50,15 @@ class PhotoRun:
     def __call__(self, wanted: list[Wanted]) -> int:
         """Predict and write; returns the exit code: 2 if a photo could not be read."""
         start = time.perf_counter()
-        with progress_bar() as bar:
-            task = bar.add_task('photos', total=len(wanted), visible=len(wanted) > 1 and sys.stderr.isatty())
+        watched = len(wanted) > 1 and sys.stderr.isatty()
+        with progress_bar() if watched else contextlib.nullcontext() as bar:
+            task = bar.add_task('photos', total=len(wanted)) if watched else None
             asked = self._asked(wanted)
             try:
                 for found in self.predictor.stream(asked, self.args.threshold, self.args.batch_size):
                     self._take(found, self.images.pop(found.file_name))
-                    bar.advance(task)
+                    if watched:
+                        bar.advance(task)
             finally:
                 if self.folder is not None:
                     dump_json(self.coco.content(), make_folder(self.folder) / 'predictions.json')

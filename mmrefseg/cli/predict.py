@@ -31,7 +31,7 @@ Examples:
 def predict(
     photos: Annotated[
         list[str] | None,
-        typer.Argument(metavar='PHOTOS', help='Photos, patterns, folders; - is one on standard input.'),
+        typer.Argument(metavar='PHOTOS', help='Photos, patterns, folders; - is stdin.'),
     ] = None,
     text: Annotated[
         list[str] | None, typer.Option('--text', '-t', help='A sentence, for all photos; may be repeated.')

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..utils import UserInputError, parse_json, read_text
-from ..utils.errors import short
+from ..utils.errors import printable, short
 from .validation import expressions_problem
 
 STDIN = '-'
@@ -111,7 +111,7 @@ def _of_row(row: object, where: str) -> tuple[str, list[str]]:
         if value is None:
             columns = ', '.join(str(key) for key in list(row)[:6]) or 'none'
             raise UserInputError.of(
-                where, f'no {kind} (columns: {short(columns)})', LAYOUT, f'add the {kind}'
+                where, f'no {kind} (columns: {printable(columns)[:100]})', LAYOUT, f'add the {kind}'
             )
     if not isinstance(photo, str):
         raise UserInputError.of(where, f'photo {short(photo)}', 'the name of a file', 'mend it')

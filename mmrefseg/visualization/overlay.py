@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .drawing import wrap
 
-DIM = 0.45
+DIM = 0.55
 """Of the brightness and of the colour outside, what stays."""
 LINE = (255, 122, 0)
 EDGE = (20, 20, 20)
