@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..compat.carried import as_metadata
 from ..compat.checkpoint import load_checkpoint_file
 from ..utils import UserInputError, atomic_write, parse_json
 
@@ -209,3 +210,32 @@ def write_safetensors(
 def with_base(state: Mapping[str, Tensor], base: str) -> dict[str, Tensor]:
     """Weights on top of those that they extend; ``base`` may be ''."""
     return {**(load_checkpoint_file(base)['state_dict'] if base else {}), **state}
+
+
+def publish(source: str | os.PathLike, path: str | os.PathLike, half: bool = False) -> tuple[int, int]:
+    """Write the weights of a training's checkpoint with its config, words and classes as safetensors.
+
+    Args:
+        source: What a training wrote.
+        path: Ends in ``.safetensors``.
+        half: Halve the precision, see :func:`halve`.
+
+    Returns:
+        The sizes of both files in bytes.
+
+    Raises:
+        UserInputError: If the source cannot be read, or carries no config.
+    """
+    checkpoint = load_checkpoint_file(source)
+    metadata = as_metadata(checkpoint.get('meta') or {})
+    if 'cfg' not in metadata:
+        raise UserInputError.of(
+            str(source), 'no config in it', 'a checkpoint that a training wrote', 'name that one'
+        )
+    state = {
+        key: value.contiguous().clone()
+        for key, value in checkpoint.get('state_dict', checkpoint).items()
+        if isinstance(value, Tensor)
+    }
+    write_safetensors(path, halve(state) if half else state, metadata)
+    return os.path.getsize(source), os.path.getsize(path)

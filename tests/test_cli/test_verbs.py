@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -108,6 +109,13 @@ def test_what_is_wrong_is_said_before_anything_heavy_is_loaded(repo_root, tmp_pa
 def test_a_verb_without_its_tool_is_left_out():
     for verb in TOOL_VERBS:
         assert (verb.name in verbs()) == shipped(verb.path).is_file()
+
+
+def test_the_documents_name_verbs_that_are_there(repo_root):
+    pages = [repo_root / 'README.md', *(repo_root / 'docs').glob('*.md')]
+    named = [verb for page in pages for verb in re.findall(r'\bmmrefseg ([a-z]+) ', page.read_text())]
+    named = [verb for verb in named if verb not in ('the', 'and')]
+    assert len(named) >= 8 and set(named) <= set(verbs())
 
 
 def test_names_of_configs_are_found(call, tmp_path, monkeypatch):

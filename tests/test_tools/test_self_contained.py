@@ -2,13 +2,20 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from mmdet.registry import MODELS
 
+import mmrefseg
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.compat.carried import words_of
+from mmrefseg.runs.config import load_config
 from mmrefseg.utils import UserInputError
+
+from .conftest import REPO
 
 OPTIONS = ('train_cfg.max_epochs=1', 'train_dataloader.dataset.indices=4', 'val_dataloader.dataset.indices=2')
 
@@ -42,6 +49,46 @@ def test_a_checkpoint_runs_where_nothing_else_is(stages, tmp_path, monkeypatch):
     assert infer.model.head.codec.num_bins == 128
     infer(image, 'the red zebra')
     assert str(infer.model.language_model.vocabulary.usage).endswith('unknown: zebra')
+
+
+def test_a_published_file_is_small_and_runs_alone(stages, tmp_path, monkeypatch):
+    folder = stages.tools.folder
+    image = next((folder / 'data/images/refshapes_small').glob('testA*.png'))
+    expected = mmrefseg.load(folder / stages.best('m100'), device='cpu').predict(image, 'the red star')
+    for name, more in (('whole', ()), ('half', ('--half',))):
+        stages.tools.succeed('model_converters/publish.py', stages.best('m100'), f'{name}.safetensors', *more)
+        (folder / f'{name}.safetensors').rename(tmp_path / f'{name}.safetensors')
+    monkeypatch.chdir(tmp_path)
+    found = mmrefseg.load('whole.safetensors', device='cpu').predict(image, 'the red star')
+    assert np.array_equal(found.boxes, expected.boxes) and np.array_equal(found.masks, expected.masks)
+    half = mmrefseg.load('half.safetensors', device='cpu').predict(image, 'the red star')
+    assert np.allclose(half.scores, expected.scores, atol=0.01)
+    sizes = [path.stat().st_size for path in (Path('half.safetensors'), Path('whole.safetensors'))]
+    assert 1.9 * sizes[0] < sizes[1] < (folder / stages.best('m100')).stat().st_size
+    torch.save({'state_dict': {}}, tmp_path / 'bare.pth')
+    sentence = stages.tools.fail(
+        'model_converters/publish.py', tmp_path / 'bare.pth', tmp_path / 'a.safetensors'
+    )
+    assert 'bare.pth: found no config in it' in sentence
+
+
+def test_a_detector_brings_its_classes(stages, tmp_path, monkeypatch):
+    """It finds all that it knows, and takes no sentences."""
+    config = load_config(str(REPO / 'configs/mask_rcnn/mask-rcnn_tiny_refshapes.py'))
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    classes = tuple('abcdefghij')
+    meta = {'cfg': config.pretty_text, 'dataset_meta': {'classes': classes}}
+    torch.save({'meta': meta, 'state_dict': model.state_dict()}, tmp_path / 'detector.pth')
+    monkeypatch.chdir(tmp_path)
+    predictor = mmrefseg.load('detector.pth', device='cpu')
+    pictures = [np.full((96, 128, 3), grey, np.uint8) for grey in (40, 200)]
+    found = predictor.predict(pictures)
+    assert len(found) == 2 and not predictor.refers and predictor.infer.classes == list(classes)
+    for each in found:
+        assert each.masks.shape == (len(each), 96, 128) and set(each.labels) <= set(classes)
+    with pytest.raises(UserInputError, match='some for a detector'):
+        predictor.predict(pictures[0], 'the red star')
 
 
 def test_a_test_beside_other_annotations_keeps_the_words(stages, other_words):
