@@ -7,7 +7,7 @@ import base64
 import importlib.util
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,12 @@ class Prediction:
         """(N,) bool: whether the score reaches the threshold and the mask, if there is one, is not empty."""
         some = self.scores >= self.threshold
         return some if self.masks is None else some & self.masks.any((1, 2))
+
+    def rows(self, kept: np.ndarray) -> 'Prediction':
+        """Some of the rows, by their indices (K,)."""
+        masks = None if self.masks is None else self.masks[kept]
+        labels = tuple(self.labels[row] for row in kept)
+        return replace(self, labels=labels, masks=masks, boxes=self.boxes[kept], scores=self.scores[kept])
 
     def to_coco(self) -> dict[str, Any]:
         """:func:`to_coco` of this image alone."""

@@ -22,9 +22,12 @@ from ..datasets.photo_sentences import STDIN, Wanted
 from ..structures.rle import encode_mask
 from ..utils import UserInputError, atomic_write, dump_json, make_folder, progress_bar
 from ..utils.errors import printable
+from ..visualization.instance_drawing import draw_instances
 from ..visualization.overlay import draw_referent
 
 LONGEST_SLUG = 40
+DETECTED = 0.5
+"""Least score of a detector's objects where none is given; a sentence has one answer, whatever its score."""
 
 
 class PhotoRun:
@@ -54,8 +57,11 @@ class PhotoRun:
         with progress_bar() if watched else contextlib.nullcontext() as bar:
             task = bar.add_task('photos', total=len(wanted)) if watched else None
             asked = self._asked(wanted)
+            threshold = self.args.threshold
+            if threshold is None:
+                threshold = 0.0 if self.predictor.refers else DETECTED
             try:
-                for found in self.predictor.stream(asked, self.args.threshold, self.args.batch_size):
+                for found in self.predictor.stream(asked, threshold, self.args.batch_size):
                     self._take(found, self.images.pop(found.file_name))
                     if watched:
                         bar.advance(task)
@@ -83,8 +89,11 @@ class PhotoRun:
         return self.predictor.infer.read(photo)
 
     def _take(self, found: Prediction, image: np.ndarray) -> None:
-        """Write and tell what one photo has."""
+        """Write and tell what one photo has; of a detector's objects only those that are found."""
+        found = found if self.predictor.refers else found.rows(np.flatnonzero(found.found))
         files = [self._write(found, row, image) for row in range(len(found))]
+        if not self.predictor.refers and self.folder is not None and self.args.overlays:
+            self._draw_objects(found, image, files)
         self.coco.add(found, files)
         for row, written in enumerate(files):
             self.rows += 1
@@ -105,21 +114,31 @@ class PhotoRun:
         if mask is not None:
             files['mask'] = f'masks/{name}.png'
             _write(_encoded(mask.astype(np.uint8) * 255, 'PNG'), self.folder / files['mask'])
-        if self.args.overlays:
+        if self.args.overlays and self.predictor.refers:
             files['overlay'] = f'overlays/{name}.jpg'
             box = found.boxes[row] if found.found[row] else None
             drawn = draw_referent(image, self._title(found, row), mask, box)
             _write(_encoded(drawn, 'JPEG'), self.folder / files['overlay'])
         return files
 
+    def _draw_objects(self, found: Prediction, image: np.ndarray, files: list[dict[str, str]]) -> None:
+        """One overlay with all objects of a photo."""
+        name = f'overlays/{self._free_name(_stem(found.file_name))}.jpg'
+        texts = [f'{label} {score:.0%}' for label, score in zip(found.labels, found.scores, strict=True)]
+        _write(_encoded(draw_instances(image, found.boxes, texts, found.masks), 'JPEG'), self.folder / name)
+        for each in files:
+            each['overlay'] = name
+
     def _title(self, found: Prediction, row: int) -> str:
         what = f'{found.scores[row]:.2f}'
         return f'{found.labels[row]}   {what}' if found.found[row] else f'{found.labels[row]}   nothing found'
 
     def _name(self, found: Prediction, row: int) -> str:
-        """Of the files of one sentence: photo and words, and a number where another has that name."""
-        stem = 'stdin' if found.file_name == STDIN else Path(found.file_name).stem
-        base = f'{stem}_{slug(found.labels[row])}'.strip('_')
+        """Of the files of one sentence: photo and words."""
+        return self._free_name(f'{_stem(found.file_name)}_{slug(found.labels[row])}'.strip('_'))
+
+    def _free_name(self, base: str) -> str:
+        """With a number where another file of the run has that name."""
         name, number = base, 2
         while name.casefold() in self.names:
             name, number = f'{base}_{number}', number + 1
@@ -157,6 +176,10 @@ class PhotoRun:
             f'{self.hits} of {self.rows} {kind}; score: {self.predictor.score_means}{where}',
             file=sys.stderr,
         )
+
+
+def _stem(photo: str) -> str:
+    return 'stdin' if photo == STDIN else Path(photo).stem
 
 
 def slug(text: str) -> str:

@@ -61,8 +61,11 @@ def predict(
         bool, typer.Option('--json', help='One json line a sentence on standard output.')
     ] = False,
     threshold: Annotated[
-        float, typer.Option(metavar='P', help='Least score of what counts as found, from 0 to 1.')
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            metavar='P', help='Least score of what counts as found (default: 0; of a detector 0.5).'
+        ),
+    ] = None,
     calibration: Annotated[
         str | None,
         typer.Option(metavar='FILE', help='Of calibrate_scores.py: scores become the IoUs to expect.'),
@@ -79,7 +82,7 @@ def predict(
         check_config(config)
     if calibration is not None:
         check_file(calibration, 'a calibration')
-    _check_number('--threshold', threshold, 0 <= threshold <= 1, 'a number from 0 to 1')
+    _check_number('--threshold', threshold, threshold is None or 0 <= threshold <= 1, 'a number from 0 to 1')
     _check_number('--batch-size', batch_size, batch_size >= 1, 'a whole number of at least 1')
     wanted = what_to_find(photos or [], text or [], sentences)
     if weights == DEFAULT_WEIGHTS and not all(each.sentences for each in wanted):
@@ -122,7 +125,7 @@ def what_to_find(photos: list[str], text: list[str], sentences: str | None) -> l
     return [Wanted(photo, tuple(dict.fromkeys(text))) for photo in find_photos(photos)]
 
 
-def _check_number(option: str, value: float, fits: bool, expected: str) -> None:
+def _check_number(option: str, value: float | None, fits: bool, expected: str) -> None:
     if not fits:
         raise UserInputError.of(option, str(value), expected, 'change it')
 

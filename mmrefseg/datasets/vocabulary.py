@@ -162,6 +162,7 @@ class Vocabulary:
         self.tokenizer = build_tokenizer(tokenizer)
         self.max_tokens = max_tokens
         self.usage = WordUsage()
+        self.added: tuple[str, ...] = ()  # of these words, those that no checkpoint has taught yet
 
     def __len__(self) -> int:
         """Number of indices, the three special ones included."""
@@ -326,7 +327,9 @@ def build_vocabulary(
             f'set tokenizer={first.tokenizer.name!r} in the config, or train without that checkpoint',
         )
     added = [word for word in own.words if word not in first]
-    return Vocabulary([*first.words, *added], own.tokenizer.name, own.max_tokens)
+    whole = Vocabulary([*first.words, *added], own.tokenizer.name, own.max_tokens)
+    whole.added = tuple(added)
+    return whole
 
 
 def _one_vocabulary(file, ann_file, words, tokenizer, max_tokens, min_count) -> Vocabulary:

@@ -2,17 +2,21 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
+from PIL import Image
 
 import mmrefseg
 from mmrefseg.apis import RefSegInferencer
+from mmrefseg.cli import main as command
 from mmrefseg.compat.carried import words_of
-from mmrefseg.runs.config import load_config
+from mmrefseg.datasets.vocabulary import build_vocabulary
+from mmrefseg.runs.config import load_config, start_from
 from mmrefseg.utils import UserInputError
 
 from .conftest import REPO
@@ -72,7 +76,7 @@ def test_a_published_file_is_small_and_runs_alone(stages, tmp_path, monkeypatch)
     assert 'bare.pth: found no config in it' in sentence
 
 
-def test_a_detector_brings_its_classes(stages, tmp_path, monkeypatch):
+def test_a_detector_brings_its_classes(tmp_path, monkeypatch, capsys):
     """It finds all that it knows, and takes no sentences."""
     config = load_config(str(REPO / 'configs/mask_rcnn/mask-rcnn_tiny_refshapes.py'))
     torch.manual_seed(0)
@@ -89,21 +93,32 @@ def test_a_detector_brings_its_classes(stages, tmp_path, monkeypatch):
         assert each.masks.shape == (len(each), 96, 128) and set(each.labels) <= set(classes)
     with pytest.raises(UserInputError, match='some for a detector'):
         predictor.predict(pictures[0], 'the red star')
+    monkeypatch.setattr('sys.argv', ['mmrefseg', 'predict', 'a.png', '--weights', 'detector.pth', '--json'])
+    Image.fromarray(pictures[0]).save('a.png')
+    for threshold, least in (([], 0.5), (['--threshold', '0.06'], 0.06)):
+        monkeypatch.setattr('sys.argv', [*sys.argv[:6], *threshold, '--out', f'out{least}'])
+        with pytest.raises(SystemExit) as stop:
+            command.main()
+        assert not stop.value.code
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        expected = predictor.predict(pictures[0], threshold=least).found.sum()
+        assert len(lines) == expected and all(line['found'] for line in lines)
+        assert Path(f'out{least}/overlays/a.jpg').is_file()
+    assert lines, 'an untrained network is unsure, but finds something'
 
 
 def test_a_test_beside_other_annotations_keeps_the_words(stages, other_words):
     """With the words of the other file, each would have the vector of its neighbour."""
-    found, logs = [], []
-    for name, options in (('own', []), ('moved', other_words[-1:]), ('other', other_words)):
-        done = stages.tools.succeed(
-            'test.py', stages.config('rec'), 'mmrefseg://rec_tiny_refshapes', '--json', f'{name}.json',
-            '--cfg-options', 'test_dataloader.dataset.indices=5', *options,
-        )  # fmt: skip
-        logs.append(done.stdout + done.stderr)
-        found.append(json.loads((stages.tools.folder / f'{name}.json').read_text())['box_miou'])
-    assert found[0] == found[1] > 30
-    assert 'known to the model' not in logs[0] + logs[1]
-    assert logs[2].count('words are known to the model; unknown: zebra (') == 1
+    address = 'mmrefseg://rec_tiny_refshapes'
+    config = load_config(stages.config('rec'), dict(option.split('=') for option in other_words))
+    start_from(config, address)
+    assert config.model.language_model.vocabulary == {'file': address}
+    done = stages.tools.succeed(
+        'test.py', stages.config('rec'), address, '--cfg-options', 'test_dataloader.dataset.indices=5',
+        *other_words,
+    )  # fmt: skip
+    said = [line for line in (done.stdout + done.stderr).splitlines() if 'are known to the model' in line]
+    assert len(said) == 1 and 'test: ' in said[0] and 'unknown: zebra (' in said[0]
 
 
 def test_training_on_new_data_extends_the_words(stages, other_words):
@@ -125,17 +140,24 @@ def test_training_on_new_data_extends_the_words(stages, other_words):
         for path in (stages.best('rec'), 'extended/latest.pth')
     )
     assert torch.equal(after[:-1], before) and len(after) == len(before) + 1
+    assert 'is frozen in this run' not in done.stdout
     more = [option for option in OPTIONS if 'max_epochs' not in option]
     stages.tools.succeed(*command, '--resume', '--cfg-options', 'train_cfg.max_epochs=2', *more, *other_words)
     assert words_of(folder / 'extended/latest.pth')['words'] == new
 
 
-def test_words_by_another_rule_are_not_extended(stages, other_words):
-    sentence = stages.tools.fail(
-        'train.py', stages.config('rec'), '--load-from', stages.best('rec'), '--work-dir', 'spacy',
-        '--cfg-options', *OPTIONS, *other_words, 'model.language_model.vocabulary.tokenizer=spacy',
+def test_new_words_of_a_frozen_table_are_said(stages, other_words):
+    done = stages.tools.succeed(
+        'train.py', stages.config('m05-frozen'), '--work-dir', 'frozen', '--cfg-options', *OPTIONS,
+        *other_words, 'train_cfg.val_interval=2',
     )  # fmt: skip
-    assert "found words by the tokenizer 'simple', expected the 'spacy' of the config" in sentence
+    said = '1 words are new to the checkpoint (zebra), but language_model is frozen in this run'
+    assert said in done.stdout + done.stderr
+
+
+def test_words_by_another_rule_are_not_extended():
+    with pytest.raises(UserInputError, match="words by the tokenizer 'simple', expected the 'spacy' of"):
+        build_vocabulary(words=['a'], tokenizer='spacy', extends='mmrefseg://rec_tiny_refshapes')
 
 
 def with_meta(source, target, **meta):

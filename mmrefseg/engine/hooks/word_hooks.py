@@ -43,11 +43,23 @@ class SelfContainedHook(Hook):
 class UnknownWordsHook(Hook):
     """Say once for each kind of data (train, val, test) which words the model does not know.
 
-    A model with a fixed vocabulary reads every other word as the same "unknown" one.
+    A model with a fixed vocabulary reads every other word as the same "unknown" one. It also says where words
+    that a training adds to a checkpoint's cannot be learned, as their table is frozen.
     """
 
     def __init__(self) -> None:
         self.said: set[str] = set()
+
+    def before_train(self, runner: Runner) -> None:
+        """After what freezes parts of the model."""
+        for name, module in _model(runner).named_modules():
+            added = getattr(getattr(module, 'vocabulary', None), 'added', ())
+            tables = [module.get_parameter(tensor) for tensor in getattr(module, 'word_rows', ())[:1]]
+            if added and tables and not tables[0].requires_grad and runner.rank == 0:
+                runner.logger.warning(
+                    f'{len(added)} words are new to the checkpoint ({_some(list(added))}), but {name} is '
+                    'frozen in this run: they stay as they start; train it too to learn them'
+                )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Start counting."""
