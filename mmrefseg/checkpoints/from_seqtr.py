@@ -349,8 +349,7 @@ class SeqTRConversion:
 
     def _carried(self) -> dict:
         vectors = self.report.state['language_model.embedding.weight'].shape[1]
-        carried = carried_vocabulary(self.vocabulary, vectors=None, embed_dims=vectors)
-        return {'at': 'language_model', **carried}
+        return {'language_model': carried_vocabulary(self.vocabulary, vectors=None, embed_dims=vectors)}
 
 
 def convert(source: str | os.PathLike, *args, **kwargs) -> SeqTRConversion:

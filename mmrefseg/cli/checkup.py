@@ -98,7 +98,7 @@ def _of_package() -> dict[str, Any]:
 
 def _of_weights(weights: str) -> dict[str, Any]:
     from ..apis.checkpoint_config import carried_config  # brings torch
-    from ..compat.carried import carried_by
+    from ..compat.carried import carried_by, vocabulary_in
     from ..compat.checkpoint import load_checkpoint_file
     from ..utils import UserInputError
 
@@ -112,7 +112,7 @@ def _of_weights(weights: str) -> dict[str, Any]:
         found['runs alone'] = 'yes'
     except UserInputError as error:
         found['runs alone'] = f'no: {error}'
-    carried = carried_by(checkpoint, weights)
+    carried = vocabulary_in(carried_by(checkpoint, weights))
     if carried:
         found['words'] = f'{len(carried["words"])}, at most {carried["max_tokens"]} a sentence'
     classes = (meta.get('dataset_meta') or {}).get('classes')

@@ -1,4 +1,4 @@
-"""What a checkpoint carries besides weights and config: the words of its language model, and its classes.
+"""What a checkpoint carries besides weights, config and classes: what the config takes from files.
 
 A config names files: annotations whose words are the vocabulary, word vectors, the folder of a BERT. A
 checkpoint has what it took from them: word vectors among its weights, the words in ``meta['mmrefseg']``.
@@ -25,17 +25,17 @@ HERE = '{checkpoint}'
 MOST_WORDS = 10_000_000
 
 
-def carried_by(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """What a checkpoint carries of its language model.
+def carried_by(checkpoint: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """What a checkpoint carries of the parts of its model that were made from files.
 
     Args:
         checkpoint: What :func:`load_checkpoint_file` returns.
         where: The file, for the message.
 
     Returns:
-        Empty, or ``words`` (list of text, in the order of the embedding's rows), ``tokenizer`` (its name),
-        ``max_tokens``, ``at`` (the language model's place in the model, dotted) and ``config`` (arguments
-        that stand in for those which name files; :data:`HERE` is the checkpoint).
+        Dotted place in the model -> what its ``carried()`` returned: ``config`` (arguments that stand in for
+        those which name files; :data:`HERE` is the checkpoint), and of a language model ``words`` (list of
+        text, in the order of the embedding's rows), ``tokenizer`` (its name) and ``max_tokens``.
 
     Raises:
         UserInputError: If it is there and of another kind.
@@ -46,11 +46,11 @@ def carried_by(checkpoint: Mapping[str, Any], where: str) -> dict[str, Any]:
         found = parse_json(metadata[KEY], where)
     elif {'words', 'tokenizer', 'max_tokens'} <= metadata.keys():  # the weights of the package
         words, tokens = (_parsed(metadata[name], where) for name in ('words', 'max_tokens'))
-        found = {'words': words, 'tokenizer': metadata['tokenizer'], 'max_tokens': tokens}
-        found |= {'at': 'language_model', 'config': {'vocabulary': {'file': HERE}}}
+        part = {'words': words, 'tokenizer': metadata['tokenizer'], 'max_tokens': tokens}
+        found = {'language_model': {**part, 'config': {'vocabulary': {'file': HERE}}}}
     else:
         found = meta.get(KEY) or {}
-    if found and not _is_sound(found):
+    if not isinstance(found, Mapping) or not all(map(_is_sound, found.items())):
         raise UserInputError.of(
             where, 'weights that do not say which words they know', 'a vocabulary', 'name another file'
         )
@@ -64,23 +64,29 @@ def _parsed(text: str, where: str) -> Any:
         return None
 
 
-def _is_sound(found: Any) -> bool:
-    if not isinstance(found, Mapping):
+def _is_sound(item: tuple[Any, Any]) -> bool:
+    place, part = item
+    if not isinstance(place, str) or not isinstance(part, Mapping):
         return False
-    words, config = found.get('words'), found.get('config')
+    words = part.get('words', ['a'])
     return (
         isinstance(words, list)
         and 0 < len(words) <= MOST_WORDS
         and all(isinstance(word, str) for word in words)
-        and isinstance(config, Mapping)
-        and all(isinstance(found.get(name), str) for name in ('tokenizer', 'at'))
-        and type(found.get('max_tokens')) is int
+        and isinstance(part.get('config'), Mapping)
+        and isinstance(part.get('tokenizer', ''), str)
+        and type(part.get('max_tokens', 1)) is int
     )
 
 
+def vocabulary_in(carried: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The part of :func:`carried_by` that has ``words``; empty where none has."""
+    return next((dict(part) for part in carried.values() if 'words' in part), {})
+
+
 def words_of(path: str | os.PathLike) -> dict[str, Any]:
-    """:func:`carried_by` of a file; empty where it carries none."""
-    return carried_by({'meta': read_meta(path)}, str(path))
+    """:func:`vocabulary_in` of a file."""
+    return vocabulary_in(carried_by({'meta': read_meta(path)}, str(path)))
 
 
 def read_meta(path: str | os.PathLike) -> dict[str, Any]:
@@ -102,41 +108,29 @@ def read_meta(path: str | os.PathLike) -> dict[str, Any]:
     return load_checkpoint_file(path).get('meta') or {}
 
 
-def settings(carried: Mapping[str, Any], path: str | os.PathLike) -> dict[str, Any]:
-    """Arguments of the language model that stand in for those which name files.
+def apply_carried(
+    model: dict[str, Any], carried: Mapping[str, Mapping[str, Any]], path: str | os.PathLike
+) -> None:
+    """Let a model's config take from a checkpoint what it would take from files.
 
     Args:
-        carried: Of :func:`carried_by`, not empty.
-        path: Where the checkpoint is.
-    """
-
-    def fill(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: fill(each) for key, each in value.items()}
-        return str(path) if value == HERE else copy.deepcopy(value)
-
-    return fill(carried['config'])
-
-
-def apply_carried(model: dict[str, Any], carried: Mapping[str, Any], path: str | os.PathLike) -> bool:
-    """Let a model's config take its words from a checkpoint instead of files.
-
-    Args:
-        model: Config of the model; changed.
+        model: Config of the model; changed. A place that it does not have is passed over.
         carried: Of :func:`carried_by`; may be empty.
         path: Where the checkpoint is.
-
-    Returns:
-        bool: Whether the model has a language model where the checkpoint says.
     """
-    node: Any = model
-    for part in carried['at'].split('.') if carried else ():
-        node = node.get(part) if isinstance(node, dict) else None
-    if not carried or not isinstance(node, dict):
-        return False
-    for name, value in settings(carried, path).items():
-        node[name] = value  # a config's own update() would merge the two
-    return True
+    for place, part in carried.items():
+        node: Any = model
+        for name in place.split('.'):
+            node = node.get(name) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            for name, value in part['config'].items():
+                node[name] = _filled(value, path)  # a config's own update() would merge the two
+
+
+def _filled(value: Any, path: str | os.PathLike) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _filled(each, path) for key, each in value.items()}
+    return str(path) if value == HERE else copy.deepcopy(value)
 
 
 def as_metadata(meta: Mapping[str, Any]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from ..compat.carried import apply_carried, carried_by, read_meta
+from ..compat.carried import apply_carried, carried_by, read_meta, vocabulary_in
 
 
 def take_words(config: dict[str, Any], checkpoint: str, how: Literal['extend', 'keep', 'replace']) -> None:
@@ -13,23 +13,20 @@ def take_words(config: dict[str, Any], checkpoint: str, how: Literal['extend', '
     they were learned for, wherever these files are others than at its training, or not there at all.
 
     Args:
-        config: Of the run; ``model`` is changed. One without a language model, or a checkpoint that carries
-            no words, changes nothing.
+        config: Of the run; ``model`` is changed, unless the checkpoint carries nothing.
         checkpoint: A file or the address of weights inside the package.
         how: ``'extend'`` adds the words of the config's own vocabulary behind them (to train on other data),
             ``'keep'`` adds none (to resume), ``'replace'`` also takes the checkpoint's vectors in place of
             those that the config names (to test).
     """
     model = config.get('model')
-    if not isinstance(model, dict) or not any(_language_models(model)):
+    if not isinstance(model, dict) or (how != 'replace' and not any(_language_models(model))):
         return
     carried = carried_by({'meta': read_meta(checkpoint)}, checkpoint)
-    if not carried:
-        return
     if how == 'replace':
         apply_carried(model, carried, checkpoint)
         return
-    for node in _language_models(model):
+    for node in _language_models(model) if vocabulary_in(carried) else ():
         if 'vocabulary' in node:
             vocabulary = {'file': str(checkpoint)} if how == 'keep' else {**node['vocabulary']}
             node['vocabulary'] = vocabulary | ({'extends': str(checkpoint)} if how == 'extend' else {})

@@ -189,7 +189,9 @@ def test_a_strangers_config_is_data(stages, tmp_path, monkeypatch, edit, found):
     assert [file.name for file in tmp_path.iterdir()] == ['a.pth']
 
 
-@pytest.mark.parametrize('carried', [{'words': 3}, [], {'words': ['a'], 'config': {}}, {'words': []}])
+@pytest.mark.parametrize(
+    'carried', [3, ['a'], {'a': 3}, {'a': {'words': ['b']}}, {'a': {'config': {}, 'words': [4]}}, []]
+)
 def test_broken_words_are_one_sentence(stages, tmp_path, carried):
     path = with_meta(stages.tools.folder / stages.best('rec'), tmp_path / 'a.pth', mmrefseg=carried)
     if carried:

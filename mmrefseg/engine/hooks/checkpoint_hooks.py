@@ -15,7 +15,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
-from ...compat.carried import carried_by
+from ...compat.carried import carried_by, vocabulary_in
 from ...compat.checkpoint import without_number
 from ...utils import UserInputError, file_sha256
 from ...utils.places import is_shipped, shipped_weights
@@ -164,7 +164,7 @@ class CheckpointCheckHook(Hook):
 
 def _take_words(runner: Runner, model: torch.nn.Module, checkpoint: dict, state: dict, where: str) -> None:
     """Bring the checkpoint's word vectors to the places of these words, and say which are new."""
-    words = carried_by(checkpoint, where).get('words', [])
+    words = vocabulary_in(carried_by(checkpoint, where)).get('words', [])
     new, gone = move_word_rows(model, state, words) if words else ([], [])
     if (new or gone) and runner.rank == 0:
         runner.logger.info(f'{where}: {describe_words(new, gone, words)}')

@@ -1,6 +1,5 @@
 """Words: checkpoints carry those of their model, and a run says once which words its model does not know."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,26 +16,20 @@ def _model(runner: Runner) -> nn.Module:
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
-def language_models(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """The parts of a model that can say which files a checkpoint must stand in for, with their places."""
-    for name, module in model.named_modules():
-        if hasattr(module, 'carried'):
-            yield name, module
-
-
 @HOOKS.register_module()
 class SelfContainedHook(Hook):
     """Put into each checkpoint what its config takes from files, so that it runs where these are not.
 
-    A language model says what that is by ``carried()``: its words, and the arguments that then stand in
-    for those that name files. mmengine puts the config's text and the classes there by itself.
+    A part of the model says what that is by ``carried()``: ``config``, the arguments that then stand in for
+    those that name files, and of a language model its ``words``. mmengine puts the config's text and the
+    classes there by itself.
     """
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Write ``meta['mmrefseg']``."""
-        for name, module in language_models(_model(runner)):
-            checkpoint['meta'][KEY] = {'at': name, **module.carried()}
-            return
+        parts = {name: part for name, part in _model(runner).named_modules() if hasattr(part, 'carried')}
+        if parts:
+            checkpoint['meta'][KEY] = {name: part.carried() for name, part in parts.items()}
 
 
 @HOOKS.register_module()
