@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..compat.carried import as_metadata
 from ..compat.checkpoint import below_name, load_checkpoint_file
 from ..utils import UserInputError, atomic_write, parse_json
-from ..utils.places import is_shipped
 
 DEFAULT = 'mmrefseg://box-refiner_tiny_m05_refshapes'
 """What predicts where nobody names a checkpoint."""
@@ -214,9 +214,30 @@ def with_base(state: Mapping[str, Tensor], base: str, part: str = '') -> dict[st
     return {**(below_name(load_checkpoint_file(base)['state_dict'], part) if base else {}), **state}
 
 
-def provenance_of(checkpoint: str | os.PathLike) -> Provenance | None:
-    """Of shipped weights or of another file with the same metadata; None where a file says nothing."""
-    if not is_shipped(checkpoint) and Path(checkpoint).suffix != '.safetensors':
-        return None
-    metadata = load_checkpoint_file(checkpoint)['meta']['safetensors']
-    return Provenance.from_metadata(metadata, str(checkpoint)) if 'words' in metadata else None
+def publish(source: str | os.PathLike, path: str | os.PathLike, half: bool = False) -> tuple[int, int]:
+    """Write the weights of a training's checkpoint with its config, words and classes as safetensors.
+
+    Args:
+        source: What a training wrote.
+        path: Ends in ``.safetensors``.
+        half: Halve the precision, see :func:`halve`.
+
+    Returns:
+        The sizes of both files in bytes.
+
+    Raises:
+        UserInputError: If the source cannot be read, or carries no config.
+    """
+    checkpoint = load_checkpoint_file(source)
+    metadata = as_metadata(checkpoint.get('meta') or {})
+    if 'cfg' not in metadata:
+        raise UserInputError.of(
+            str(source), 'no config in it', 'a checkpoint that a training wrote', 'name that one'
+        )
+    state = {
+        key: value.contiguous().clone()
+        for key, value in checkpoint.get('state_dict', checkpoint).items()
+        if isinstance(value, Tensor)
+    }
+    write_safetensors(path, halve(state) if half else state, metadata)
+    return os.path.getsize(source), os.path.getsize(path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmengine.config import Config
 
 from ..checkpoints.shipped import Provenance, fingerprint, halve, select, with_base, write_safetensors
+from ..compat.carried import as_metadata
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.annotations import load_annotation_file
 from ..datasets.vocabulary import build_vocabulary
@@ -125,7 +126,8 @@ def export_weights(args: argparse.Namespace) -> Provenance:
         extends_as=args.extends_as,
         extends_sha256=file_sha256(shipped_weights(args.extends)) if args.extends else '',
     )
-    write_safetensors(args.dst, state, provenance.to_metadata())
+    carried = as_metadata(checkpoint.get('meta') or {})
+    write_safetensors(args.dst, state, carried | provenance.to_metadata())
     return provenance
 
 

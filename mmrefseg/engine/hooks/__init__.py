@@ -14,6 +14,7 @@ from .finite_loss_hook import FiniteLossHook
 from .rich_progress_hook import RichProgressHook
 from .train_only_hook import TrainOnlyHook
 from .visualization_hook import RefVisualizationHook
+from .word_hooks import SelfContainedHook, UnknownWordsHook, move_word_rows
 
 __all__ = [
     'CheckpointCheckHook',
@@ -26,10 +27,13 @@ __all__ = [
     'NameCheckpointHook',
     'RefVisualizationHook',
     'RichProgressHook',
+    'SelfContainedHook',
     'TrainOnlyHook',
+    'UnknownWordsHook',
     'begin_metrics',
     'compare_state_dicts',
     'link_file',
+    'move_word_rows',
     'refuse_broken_weights',
     'seed_everything',
     'set_dataset_epoch',
