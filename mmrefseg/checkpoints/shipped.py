@@ -20,8 +20,6 @@ from ..compat.carried import as_metadata
 from ..compat.checkpoint import below_name, load_checkpoint_file
 from ..utils import UserInputError, atomic_write, parse_json
 
-DEFAULT = 'mmrefseg://box-refiner_tiny_m05_refshapes'
-"""What predicts where nobody names a checkpoint."""
 CONTENT_KEYS = ('file_name', 'height', 'width', 'bbox', 'mask', 'category_id', 'expressions')
 ROUNDING = 2.0**-10
 """Largest relative error of half precision where it has all its digits, with room for one bit."""

@@ -10,10 +10,9 @@ from ..datasets.photo_sentences import STDIN, Wanted, find_photos, read_rows
 from ..datasets.validation import expressions_problem
 from ..runs.options import check_checkpoint, check_config, check_file
 from ..utils import UserInputError, check_output
-from ..utils.places import SCHEME
+from ..utils.places import DEFAULT
 
 DEFAULT_OUT = 'predictions'
-DEFAULT_WEIGHTS = f'{SCHEME}box-frame_tiny_masks_refshapes'
 DOES = 'Find what sentences refer to in photos: masks, overlays, one COCO json.'
 HELP = f"""{DOES}
 
@@ -44,7 +43,7 @@ def predict(
     ] = None,
     weights: Annotated[
         str, typer.Option('--weights', '-w', metavar='FILE', help='A checkpoint of a training.')
-    ] = DEFAULT_WEIGHTS,
+    ] = DEFAULT,
     config: Annotated[
         str | None, typer.Option(metavar='FILE', help='For a checkpoint that carries none.')
     ] = None,
@@ -85,7 +84,7 @@ def predict(
     _check_number('--threshold', threshold, threshold is None or 0 <= threshold <= 1, 'a number from 0 to 1')
     _check_number('--batch-size', batch_size, batch_size >= 1, 'a whole number of at least 1')
     wanted = what_to_find(photos or [], text or [], sentences)
-    if weights == DEFAULT_WEIGHTS and not all(each.sentences for each in wanted):
+    if weights == DEFAULT and not all(each.sentences for each in wanted):
         raise UserInputError.of('--text', 'no sentence', 'what to look for', "add --text 'left guy'")
     out = out if out is not None or json else DEFAULT_OUT
     _check_out(out, wanted, json)
