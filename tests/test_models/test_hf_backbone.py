@@ -166,7 +166,7 @@ def test_a_checkpoint_holds_the_encoder(tmp_path, images):
         (dict(model='no/such/folder'), 'no such folder, expected a folder, or the name of a model'),
         (
             dict(model='facebook/dinov3-vitb16-pretrain-lvd1689m'),
-            'of that name in the cache.*fetch it with: hf download facebook/dinov3-vitb16-pretrain-lvd1689m',
+            'of that name in the cache.* with: hf download facebook/dinov3-vitb16-pretrain-lvd1689m',
         ),
         (dict(config=dict(model_type='dinov3')), "model_type 'dinov3' .did you mean .*dinov3_vit"),
         (dict(config=dict(model_type='bert')), "'bert', which has no vision tower.*HFTextEncoder"),
@@ -243,6 +243,11 @@ def test_a_model_in_the_cache(tmp_path, monkeypatch):
     (snapshot.parents[1] / 'refs').mkdir()
     (snapshot.parents[1] / 'refs' / 'main').write_text('0' * 40)
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path))
+    (snapshot.parents[1] / 'refs' / 'refs' / 'pr').mkdir(parents=True)
+    (snapshot.parents[1] / 'refs' / 'refs' / 'pr' / '1').write_text('0' * 40)
+    assert build('somebody/small@refs/pr/1').folder == snapshot
+    with pytest.raises(UserInputError, match='hf download somebody/small --revision other --exclude'):
+        build('somebody/small@other')
     model = build('somebody/small')
     model.init_weights()
     assert model.folder == snapshot
