@@ -344,6 +344,20 @@ def encoder_blocks(encoder: nn.Module) -> tuple[str, nn.ModuleList]:
     raise ValueError(f'{type(encoder).__name__} has no list of blocks')
 
 
+def layers_by_depth(encoder: nn.Module) -> list[list[str]]:
+    """Names of an encoder's parameters: before its blocks, of each block in order, and behind them."""
+    blocks, items = encoder_blocks(encoder)
+    layers: list[list[str]] = [[] for _ in range(len(items) + 2)]
+    depth = 0
+    for name, _ in encoder.named_parameters():
+        if name.startswith(f'{blocks}.'):
+            depth = 1 + int(name[len(blocks) + 1 :].split('.')[0])
+            layers[depth].append(name)
+        else:
+            layers[0 if depth == 0 else -1].append(name)
+    return layers
+
+
 def freeze_encoder(encoder: nn.Module, frozen: bool | int, where: str) -> list[nn.Module]:
     """Keep weights as they are.
 

@@ -1,5 +1,6 @@
 """Image encoders of Hugging Face's transformers: their maps, any size of image, what is frozen, bad input."""
 
+import copy
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import torch
 from hf_models import RATIO, STAGES, VIT, save_model
 from mmdet.registry import MODELS
 from mmengine.logging import MMLogger
+from mmengine.optim import build_optim_wrapper
 
 from mmrefseg.utils import UserInputError
 
@@ -121,6 +123,27 @@ def test_frozen(frozen, blocks, embeddings):
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     for name, kept in still.items():
         assert any(key.startswith(f'{name}.') for key in moved) == (not kept), name
+
+
+def test_layer_wise_rates():
+    """Half the rate of the next block; the pyramid, and what has no layers, at the full one."""
+    model = torch.nn.Module()
+    model.backbone, model.head = build(config=DINO), torch.nn.Linear(2, 2)
+    config = dict(
+        constructor='LayerDecayConstructor',
+        optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.0),
+        paramwise_cfg=dict(layer_decay=0.5, custom_keys={'backbone.encoder': dict(lr_mult=0.1)}),
+    )
+    wrapper = build_optim_wrapper(model, copy.deepcopy(config))
+    rates = {id(p): group['lr'] for group in wrapper.param_groups for p in group['params']}
+    expected = {'embeddings': 0.0125, 'model.layer.0': 0.025, 'model.layer.1': 0.05, 'norm': 0.1}
+    for part, rate in expected.items():
+        learn = [p for p in model.backbone.encoder.get_submodule(part).parameters() if p.requires_grad]
+        assert learn and {round(rates[id(p)], 9) for p in learn} == {rate}, part
+    assert {rates[id(p)] for p in (*model.head.parameters(), *model.backbone.pyramid.parameters())} == {1.0}
+    config['paramwise_cfg']['layer_decay'] = 2
+    with pytest.raises(UserInputError, match='layer_decay=2, expected a number above 0, at most 1'):
+        build_optim_wrapper(model, config)
 
 
 def test_one_size_of_image():
