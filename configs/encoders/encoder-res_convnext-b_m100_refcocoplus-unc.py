@@ -7,7 +7,7 @@ _base_ = [
     '../_base_/schedules/encoders_20e.py',
 ]
 model = dict(
-    backbone=dict(model='facebook/convnext-base-224-22k'),
+    backbone=dict(model='facebook/convnext-base-224-22k@refs/pr/1'),
     language_model=dict(model='FacebookAI/roberta-base'),
     head=dict(codec=_base_.codec),
 )

@@ -7,7 +7,7 @@ _base_ = [
     '../_base_/schedules/encoders_20e.py',
 ]
 model = dict(
-    backbone=dict(model='microsoft/swin-base-patch4-window12-384-in22k'),
+    backbone=dict(model='microsoft/swin-base-patch4-window7-224-in22k'),
     language_model=dict(model='google-bert/bert-base-uncased'),
     head=dict(codec=_base_.codec),
 )

@@ -43,7 +43,8 @@ def find_model(name: str, where: str) -> Path:
     """The folder of a model on this disk.
 
     Args:
-        name: A folder, or the name of a model that is in Hugging Face's cache (``$HF_HOME``).
+        name: A folder, or the name of a model that is in Hugging Face's cache (``$HF_HOME``); behind an ``@``
+            its revision, a branch or a commit.
         where: What asks for it, for errors.
 
     Raises:
@@ -66,8 +67,9 @@ def _find_cached(name: str, where: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    model, _, revision = name.partition('@')
     try:
-        folder = Path(snapshot_download(name, local_files_only=True))
+        folder = Path(snapshot_download(model, revision=revision or None, local_files_only=True))
     except HFValidationError as error:
         raise UserInputError.of(
             f'{where}: model {short(name)}',
@@ -82,14 +84,16 @@ def _find_cached(name: str, where: str) -> Path:
             f'{where}: model {name}',
             'no such folder, and nothing of that name in the cache of Hugging Face',
             'one of them (nothing is downloaded behind your back)',
-            f'fetch it with: {fetch_command(name)}',
+            f'fetch it (a gated one after hf auth login) with: {fetch_command(name)}',
         )
     return folder
 
 
 def fetch_command(name: str) -> str:
     """The command that brings a model's config, tokenizer and safetensors into the cache."""
-    return f"hf download {name} --exclude '*.bin' --exclude '*.h5' --exclude '*.msgpack' --exclude 'onnx/*'"
+    model, _, revision = name.partition('@')
+    which = f'{model} --revision {revision}' if revision else model
+    return f"hf download {which} --exclude '*.bin' --exclude '*.h5' --exclude '*.msgpack' --exclude 'onnx/*'"
 
 
 def read_config(folder: Path | None, fields: dict | None, kind: str, where: str):
@@ -260,8 +264,9 @@ def load_tower(encoder: nn.Module, folder: Path, where: str, allow_pickle: bool 
             f'{where}: folder {folder}',
             'weights as pickle only' if pickled else 'no weights',
             'model.safetensors',
-            'fetch or convert them, or trust the pickle with allow_pickle=True' if pickled else
-            'fetch the whole model with hf download, or train from scratch with model=None and config=...',
+            'fetch these (perhaps of a revision: NAME@refs/pr/1), or set allow_pickle=True' if pickled else
+            'fetch model.safetensors or, if it has none, pytorch_model.bin with hf download, and trust the '
+            'latter with allow_pickle=True',
         )  # fmt: skip
     wanted = encoder.state_dict()
     loaded, missing = _read_weights(encoder, folder, safe, where)
@@ -337,6 +342,20 @@ def encoder_blocks(encoder: nn.Module) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module):
             return name, module
     raise ValueError(f'{type(encoder).__name__} has no list of blocks')
+
+
+def layers_by_depth(encoder: nn.Module) -> list[list[str]]:
+    """Names of an encoder's parameters: before its blocks, of each block in order, and behind them."""
+    blocks, items = encoder_blocks(encoder)
+    layers: list[list[str]] = [[] for _ in range(len(items) + 2)]
+    depth = 0
+    for name, _ in encoder.named_parameters():
+        if name.startswith(f'{blocks}.'):
+            depth = 1 + int(name[len(blocks) + 1 :].split('.')[0])
+            layers[depth].append(name)
+        else:
+            layers[0 if depth == 0 else -1].append(name)
+    return layers
 
 
 def freeze_encoder(encoder: nn.Module, frozen: bool | int, where: str) -> list[nn.Module]:

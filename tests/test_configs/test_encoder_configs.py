@@ -1,12 +1,12 @@
 """Configs of Hugging Face's encoders: a matrix of encoders, shares of masks and data sets; they train."""
 
-import importlib.util
-
 import pytest
 from mmdet.registry import MODELS
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from shipped import DATASETS, PATHS, load
+
+from mmrefseg.experiments import encoder_trials
 
 ENCODERS = ('dinov3-b', 'siglip2-b', 'convnext-b', 'swin-b')
 # Small ones of the same type in place of the published.
@@ -19,17 +19,9 @@ SMALL = {
 
 
 @pytest.fixture(scope='module')
-def tool(repo_root):
-    spec = importlib.util.spec_from_file_location('try_encoders', repo_root / 'tools/misc/try_encoders.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def trial(tool, tmp_path_factory):
+def trial(tmp_path_factory):
     with DefaultScope.overwrite_default_scope('mmdet'):
-        return tool.Trial(tmp_path_factory.mktemp('trial'))
+        return encoder_trials.Trial(tmp_path_factory.mktemp('trial'))
 
 
 def test_the_matrix():
@@ -52,23 +44,25 @@ def test_few_masks_are_another_file(encoder):
 
 
 @pytest.mark.parametrize('encoder', ENCODERS)
-def test_their_encoders_were_tried(encoder, tool):
+def test_their_encoders_were_tried(encoder):
     """The published models are those that docs/encoders.md names for their types."""
     model = load(f'encoder-res_{encoder}_m100_refcoco-unc').model
     image, text = SMALL[encoder]
-    published = tool.IMAGE_ENCODERS[image][0], tool.TEXT_ENCODERS[text][0]
+    published = encoder_trials.IMAGE_ENCODERS[image][0], encoder_trials.TEXT_ENCODERS[text][0]
     assert (model.backbone.model, model.language_model.model) == published
 
 
 @pytest.mark.parametrize('encoder', ['siglip2-b', 'swin-b'])
-def test_they_train(encoder, tool, trial):
+def test_they_train(encoder, trial):
     """The config's network with small encoders of the same types; encoders learn at a tenth of the rate."""
     config = load(f'encoder-res_{encoder}_m100_refcoco-unc')
     model = config.model.to_dict()
     image, text = SMALL[encoder]
     del model['backbone']['model'], model['language_model']['model']
-    model['backbone']['config'] = dict(model_type=image, **tool.IMAGE_ENCODERS[image][1])
-    words = dict(config=dict(model_type=text, **tool.TEXT_ENCODERS[text][1]), tokenizer=str(trial.tokenizer))
+    model['backbone']['config'] = dict(model_type=image, **encoder_trials.IMAGE_ENCODERS[image][1])
+    words = dict(
+        config=dict(model_type=text, **encoder_trials.TEXT_ENCODERS[text][1]), tokenizer=str(trial.tokenizer)
+    )
     model['language_model'] |= words
     model['head'] |= dict(codec=trial.codec, num_encoder_layers=1, num_decoder_layers=1)
     # The same relations between channels, a sixteenth of each.

@@ -1,5 +1,6 @@
 """Image encoders of Hugging Face's transformers: their maps, any size of image, what is frozen, bad input."""
 
+import copy
 import json
 import shutil
 
@@ -8,6 +9,7 @@ import torch
 from hf_models import RATIO, STAGES, VIT, save_model
 from mmdet.registry import MODELS
 from mmengine.logging import MMLogger
+from mmengine.optim import build_optim_wrapper
 
 from mmrefseg.utils import UserInputError
 
@@ -123,6 +125,27 @@ def test_frozen(frozen, blocks, embeddings):
         assert any(key.startswith(f'{name}.') for key in moved) == (not kept), name
 
 
+def test_layer_wise_rates():
+    """Half the rate of the next block; the pyramid, and what has no layers, at the full one."""
+    model = torch.nn.Module()
+    model.backbone, model.head = build(config=DINO), torch.nn.Linear(2, 2)
+    config = dict(
+        constructor='LayerDecayConstructor',
+        optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.0),
+        paramwise_cfg=dict(layer_decay=0.5, custom_keys={'backbone.encoder': dict(lr_mult=0.1)}),
+    )
+    wrapper = build_optim_wrapper(model, copy.deepcopy(config))
+    rates = {id(p): group['lr'] for group in wrapper.param_groups for p in group['params']}
+    expected = {'embeddings': 0.0125, 'model.layer.0': 0.025, 'model.layer.1': 0.05, 'norm': 0.1}
+    for part, rate in expected.items():
+        learn = [p for p in model.backbone.encoder.get_submodule(part).parameters() if p.requires_grad]
+        assert learn and {round(rates[id(p)], 9) for p in learn} == {rate}, part
+    assert {rates[id(p)] for p in (*model.head.parameters(), *model.backbone.pyramid.parameters())} == {1.0}
+    config['paramwise_cfg']['layer_decay'] = 2
+    with pytest.raises(UserInputError, match='layer_decay=2, expected a number above 0, at most 1'):
+        build_optim_wrapper(model, config)
+
+
 def test_one_size_of_image():
     """Position codes that cannot be resized: an error, or images are resized and maps back."""
     config = dict(model_type='hiera', embed_dim=8, depths=[1] * 4, num_heads=[1] * 4, image_size=[64, 64])
@@ -166,7 +189,7 @@ def test_a_checkpoint_holds_the_encoder(tmp_path, images):
         (dict(model='no/such/folder'), 'no such folder, expected a folder, or the name of a model'),
         (
             dict(model='facebook/dinov3-vitb16-pretrain-lvd1689m'),
-            'of that name in the cache.*fetch it with: hf download facebook/dinov3-vitb16-pretrain-lvd1689m',
+            'of that name in the cache.* with: hf download facebook/dinov3-vitb16-pretrain-lvd1689m',
         ),
         (dict(config=dict(model_type='dinov3')), "model_type 'dinov3' .did you mean .*dinov3_vit"),
         (dict(config=dict(model_type='bert')), "'bert', which has no vision tower.*HFTextEncoder"),
@@ -243,6 +266,11 @@ def test_a_model_in_the_cache(tmp_path, monkeypatch):
     (snapshot.parents[1] / 'refs').mkdir()
     (snapshot.parents[1] / 'refs' / 'main').write_text('0' * 40)
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path))
+    (snapshot.parents[1] / 'refs' / 'refs' / 'pr').mkdir(parents=True)
+    (snapshot.parents[1] / 'refs' / 'refs' / 'pr' / '1').write_text('0' * 40)
+    assert build('somebody/small@refs/pr/1').folder == snapshot
+    with pytest.raises(UserInputError, match='hf download somebody/small --revision other --exclude'):
+        build('somebody/small@other')
     model = build('somebody/small')
     model.init_weights()
     assert model.folder == snapshot

@@ -1,6 +1,5 @@
 """Text encoders of Hugging Face's transformers: words, masks and sentences, what is frozen, bad input."""
 
-import importlib.util
 import json
 import pickle
 
@@ -11,6 +10,8 @@ from mmdet.registry import MODELS
 from mmengine.logging import MMLogger
 from transformers import AutoTokenizer
 
+from mmrefseg.experiments import encoder_trials
+from mmrefseg.models.heads.auxiliary import build_auxiliary_heads
 from mmrefseg.models.language_models.token_batch import join_tokens
 from mmrefseg.utils import UserInputError
 
@@ -24,16 +25,8 @@ def few_words():
 
 
 @pytest.fixture(scope='session')
-def tool(repo_root):
-    spec = importlib.util.spec_from_file_location('try_encoders', repo_root / 'tools/misc/try_encoders.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='session')
-def tokenizer(tool, tmp_path_factory):
-    return str(tool.write_tokenizer(tmp_path_factory.mktemp('words'), WORDS))
+def tokenizer(tmp_path_factory):
+    return str(encoder_trials.write_tokenizer(tmp_path_factory.mktemp('words'), WORDS))
 
 
 def build(model=None, **options):
@@ -155,6 +148,12 @@ def test_too_many_tokens_in_a_row(tokenizer):
         model(join_tokens(tokens, [1, 1, 1]))
 
 
+def test_heads_that_need_words(tokenizer):
+    model = build(config=dict(model_type='bert', **TEXT), tokenizer=tokenizer)
+    with pytest.raises(UserInputError, match='found a HFTextEncoder, which has no list of words'):
+        build_auxiliary_heads([dict(type='WordHead', in_channels=4)], model)
+
+
 def test_no_pad_token(tmp_path, tokenizer):
     config = dict(model_type='bert', **TEXT)
     AutoTokenizer.from_pretrained(tokenizer).save_pretrained(tmp_path)
@@ -189,7 +188,7 @@ def test_a_pickle_runs_no_code(tmp_path, tokenizer, capsys):
     save_model(tmp_path, 'bert', **TEXT)
     AutoTokenizer.from_pretrained(tokenizer).save_pretrained(tmp_path)
     (tmp_path / 'model.safetensors').unlink()
-    (tmp_path / 'pytorch_model.bin').write_bytes(pickle.dumps(dict(weight=_Calls())))
+    (tmp_path / 'pytorch_model.bin').write_bytes(pickle.dumps(dict(weight=_Calls()), protocol=2))
     with pytest.raises(UserInputError, match='found weights as pickle only'):
         build(tmp_path).init_weights()
     with pytest.raises(UserInputError, match='files that cannot be read'):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from mmengine.registry import DefaultScope
 
+from mmrefseg.experiments import encoder_trials
 from mmrefseg.utils import UserInputError
 
 SAMPLE = {'image encoders': ('dinov2', 'siglip2', 'swin', 'hiera'), 'text encoders': ('bert', 'siglip')}
@@ -23,9 +24,9 @@ def tool(repo_root):
 
 
 @pytest.fixture(scope='module')
-def trial(tool, tmp_path_factory):
+def trial(tmp_path_factory):
     with DefaultScope.overwrite_default_scope('mmdet'):
-        return tool.Trial(tmp_path_factory.mktemp('trial'))
+        return encoder_trials.Trial(tmp_path_factory.mktemp('trial'))
 
 
 def rows_of(table):
@@ -34,14 +35,14 @@ def rows_of(table):
 
 
 @pytest.mark.parametrize('name', SAMPLE)
-def test_they_train_and_predict(tool, trial, name):
+def test_they_train_and_predict(trial, name):
     """Five steps and a prediction; every parameter that learns has a gradient."""
-    kinds = list(tool.TABLES[name][0]) if ALL else SAMPLE[name]
-    table = tool.try_all(trial, name, kinds)
+    kinds = list(encoder_trials.TABLES[name][0]) if ALL else SAMPLE[name]
+    table = encoder_trials.try_all(trial, name, kinds)
     assert rows_of(table) == list(kinds) and table.startswith(f'{len(kinds)} {name}')
 
 
-def test_a_loss_that_teaches_nobody_is_an_error(tool, trial):
+def test_a_loss_that_teaches_nobody_is_an_error(trial):
     model = trial.seqtr()
     model.extra = torch.nn.Linear(1, 1)
     with pytest.raises(UserInputError, match=r"no gradient of .'extra.weight', 'extra.bias'"):
@@ -50,9 +51,9 @@ def test_a_loss_that_teaches_nobody_is_an_error(tool, trial):
 
 def test_the_tables_are_of_these_encoders(tool):
     """As many as promised, and the page lists just them."""
-    assert len(tool.IMAGE_ENCODERS) >= 20 and len(tool.TEXT_ENCODERS) >= 5
+    assert len(encoder_trials.IMAGE_ENCODERS) >= 20 and len(encoder_trials.TEXT_ENCODERS) >= 5
     page = tool.DOCS.read_text()
-    for name, (encoders, _, _) in tool.TABLES.items():
+    for name, (encoders, _, _) in encoder_trials.TABLES.items():
         part = page.partition(f'<!-- {name}:')[2].partition(f'<!-- end of {name} -->')[0]
         assert rows_of(part) == list(encoders)
         assert tool.between_marks(page, name, 'new').count('new') == page.count('new') + 1 - part.count('new')

@@ -21,6 +21,7 @@ from ..hugging_face import (
     find_model,
     freeze_encoder,
     freeze_unused,
+    layers_by_depth,
     load_tower,
     pixel_statistics,
     read_config,
@@ -116,8 +117,7 @@ class HFBackbone(BaseModule):
         names = list(getattr(settings, 'stage_names', None) or [])
         if names:  # everything but the stem, to see what there is
             _choose(settings, [i for i, name in enumerate(names) if name != 'stem'])
-        self.encoder = build_tower(settings, self.where)
-        self.patch = _one_number(getattr(settings, 'patch_size', None)) if self._is_plain() else None
+        self.patch = _one_number(getattr(settings, 'patch_size', None)) if _is_plain(settings) else None
         trial = self._try_image(settings)
         pyramid = SimpleFeaturePyramid(trial.channels, trial.strides, self.strides)
         used = sorted(set(pyramid.sources))
@@ -125,15 +125,11 @@ class HFBackbone(BaseModule):
         if names:
             # Stages that no output needs would cost memory, and have norms that nothing trains.
             _choose(settings, [settings.out_indices[i] for i in self.maps.indices])
-            self.encoder = build_tower(settings, self.where)
             self.maps = self.maps._replace(indices=list(range(len(used))))
+        self.encoder = build_tower(settings, self.where).eval()
         maps = self.run_encoder(torch.zeros(1, 3, *(self.fixed_size or self._trial_size())))
         freeze_unused(self.encoder, [maps[i] for i in self.maps.indices])
-
-    def _is_plain(self) -> bool:
-        """Whether the encoder has patches of one size, and no stages."""
-        config = self.encoder.config
-        return not any(hasattr(config, name) for name in ('depths', 'embed_dim_multiplier', 'hidden_sizes'))
+        self.encoder.train()
 
     def _trial_size(self) -> tuple[int, int]:
         """Small, and not square: an encoder with position codes for one size shall fail."""
@@ -147,14 +143,16 @@ class HFBackbone(BaseModule):
         if own is not None:
             sizes.append((own, own) if isinstance(own, int) else tuple(own))
         error = None
-        self.encoder.eval()
-        for size in sizes:
-            try:
-                with torch.no_grad():
-                    maps = self.run_encoder(torch.zeros(1, 3, *size))
-            except (RuntimeError, ValueError, IndexError, KeyError, TypeError, AssertionError) as caught:
-                error = error or caught
-                continue
+        # Shapes alone first: no weights are made. What cannot do without numbers is tried again with them.
+        for device, size in (('meta', sizes[0]), *(('cpu', size) for size in sizes)):
+            with torch.device(device):
+                self.encoder = build_tower(settings, self.where).eval()
+                try:
+                    with torch.no_grad():
+                        maps = self.run_encoder(torch.zeros(1, 3, *size))
+                except (RuntimeError, ValueError, IndexError, KeyError, TypeError, AssertionError) as caught:
+                    error = caught if device == 'meta' else error
+                    continue
             if size != sizes[0]:
                 self.fixed_size = size
             return self._read_trial(maps, size)
@@ -190,6 +188,10 @@ class HFBackbone(BaseModule):
         super().init_weights()  # first: transformers' own initialisation is among it
         if first and self.folder is not None:
             load_tower(self.encoder, self.folder, self.where, self.allow_pickle)
+
+    def layers_by_depth(self) -> list[list[str]]:
+        """Names of the encoder's parameters, layer by layer, for layer-wise learning rates."""
+        return [[f'encoder.{name}' for name in names] for names in layers_by_depth(self.encoder)]
 
     def train(self, mode: bool = True) -> 'HFBackbone':
         """Training mode; what is frozen stays in evaluation mode."""
@@ -284,6 +286,11 @@ class HFBackbone(BaseModule):
             maps = [item for item in output.get('hidden_states') or () if item.ndim == 4]
             maps = maps or [output.last_hidden_state]
         return [_to_map(item, x, self.patch) for item in maps]
+
+
+def _is_plain(settings) -> bool:
+    """Whether an encoder has patches of one size, and no stages."""
+    return not any(hasattr(settings, name) for name in ('depths', 'embed_dim_multiplier', 'hidden_sizes'))
 
 
 def _choose(settings, indices: list[int]) -> None:

@@ -17,6 +17,7 @@ from ..hugging_face import (
     find_model,
     freeze_encoder,
     freeze_unused,
+    layers_by_depth,
     load_tower,
     read_config,
 )
@@ -157,6 +158,10 @@ class HFTextEncoder(BaseModule):
         super().init_weights()  # first: transformers' own initialisation is among it
         if first and self.folder is not None:
             load_tower(self.encoder, self.folder, self.where, self.allow_pickle)
+
+    def layers_by_depth(self) -> list[list[str]]:
+        """Names of the encoder's parameters, layer by layer, for layer-wise learning rates."""
+        return [[f'encoder.{name}' for name in names] for names in layers_by_depth(self.encoder)]
 
     def train(self, mode: bool = True) -> 'HFTextEncoder':
         """Training mode; what is frozen stays in evaluation mode."""
