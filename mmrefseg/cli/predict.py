@@ -27,53 +27,51 @@ Examples:
 """
 
 
+Photos = Annotated[
+    list[str] | None, typer.Argument(metavar='PHOTOS', help='Photos, patterns, folders; - is stdin.')
+]
+Text = Annotated[
+    list[str] | None, typer.Option('--text', '-t', help='A sentence, for all photos; may be repeated.')
+]
+Sentences = Annotated[
+    str | None,
+    typer.Option('--sentences', '-s', metavar='FILE', help='csv or jsonl of photo, sentence; - is stdin.'),
+]
+Weights = Annotated[str, typer.Option('--weights', '-w', metavar='FILE', help='A checkpoint of a training.')]
+ConfigFile = Annotated[str | None, typer.Option(metavar='FILE', help='For a checkpoint that carries none.')]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        '--out', '-o', metavar='DIR',
+        help=f'Folder of the files (default: {DEFAULT_OUT}; with --json none); - is one mask on stdout.',
+    ),
+]  # fmt: skip
+AsJson = Annotated[bool, typer.Option('--json', help='One json line a sentence on standard output.')]
+Threshold = Annotated[
+    float | None,
+    typer.Option(metavar='P', help='Least score of what counts as found (default: 0; of a detector 0.5).'),
+]
+Calibration = Annotated[
+    str | None, typer.Option(metavar='FILE', help='Of calibrate_scores.py: scores become the IoUs to expect.')
+]
+Overlays = Annotated[bool, typer.Option('--overlays/--no-overlays', help='Draw the masks.')]
+Device = Annotated[str | None, typer.Option(help='cpu, cuda, cuda:1 (default: a GPU if there is one).')]
+BatchSize = Annotated[int, typer.Option(help='Photos that go through the network together.')]
+
+
 def predict(
-    photos: Annotated[
-        list[str] | None,
-        typer.Argument(metavar='PHOTOS', help='Photos, patterns, folders; - is stdin.'),
-    ] = None,
-    text: Annotated[
-        list[str] | None, typer.Option('--text', '-t', help='A sentence, for all photos; may be repeated.')
-    ] = None,
-    sentences: Annotated[
-        str | None,
-        typer.Option(
-            '--sentences', '-s', metavar='FILE', help='csv or jsonl with photo and sentence; - is stdin.'
-        ),
-    ] = None,
-    weights: Annotated[
-        str, typer.Option('--weights', '-w', metavar='FILE', help='A checkpoint of a training.')
-    ] = DEFAULT,
-    config: Annotated[
-        str | None, typer.Option(metavar='FILE', help='For a checkpoint that carries none.')
-    ] = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            '--out',
-            '-o',
-            metavar='DIR',
-            help=f'Folder of the files (default: {DEFAULT_OUT}; with --json none); - is one mask on stdout.',
-        ),
-    ] = None,
-    json: Annotated[
-        bool, typer.Option('--json', help='One json line a sentence on standard output.')
-    ] = False,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            metavar='P', help='Least score of what counts as found (default: 0; of a detector 0.5).'
-        ),
-    ] = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(metavar='FILE', help='Of calibrate_scores.py: scores become the IoUs to expect.'),
-    ] = None,
-    overlays: Annotated[bool, typer.Option('--overlays/--no-overlays', help='Draw the masks.')] = True,
-    device: Annotated[
-        str | None, typer.Option(help='cpu, cuda, cuda:1 (default: a GPU if there is one).')
-    ] = None,
-    batch_size: Annotated[int, typer.Option(help='Photos that go through the network together.')] = 8,
+    photos: Photos = None,
+    text: Text = None,
+    sentences: Sentences = None,
+    weights: Weights = DEFAULT,
+    config: ConfigFile = None,
+    out: Out = None,
+    json: AsJson = False,
+    threshold: Threshold = None,
+    calibration: Calibration = None,
+    overlays: Overlays = True,
+    device: Device = None,
+    batch_size: BatchSize = 8,
 ) -> None:
     """Look at files and arguments, then predict."""
     check_checkpoint(weights)

@@ -71,8 +71,10 @@ def _value(node: ast.expr) -> Any:
             return {_value(item) for item in items}
         case ast.Dict(keys=keys, values=values) if None not in keys:
             return {_value(key): _value(value) for key, value in zip(keys, values, strict=True)}
-        case ast.Call(func=ast.Name(id='dict'), args=[] | [ast.Dict()] as first, keywords=pairs):
-            named = {pair.arg: _value(pair.value) for pair in pairs if pair.arg is not None}
+        case ast.Call(func=ast.Name(id='dict'), args=[] | [ast.Dict()] as first, keywords=pairs) if all(
+            pair.arg for pair in pairs
+        ):
+            named = {pair.arg: _value(pair.value) for pair in pairs}
             return {**(_value(first[0]) if first else {}), **named}
         case ast.Call(func=ast.Name(id='float'), args=[ast.Constant(value=str() as text)], keywords=[]):
             return float(text)

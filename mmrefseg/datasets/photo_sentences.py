@@ -30,11 +30,12 @@ class Wanted(NamedTuple):
     sentences: tuple[str, ...]
 
 
-def find_photos(inputs: Sequence[str]) -> list[str]:
+def find_photos(inputs: Sequence[str], option: str = '') -> list[str]:
     """The photos that paths, patterns (``'a/*.jpg'``) and folders name, each once; ``~`` is your home.
 
     Args:
         inputs: In the order wanted; a pattern's and a folder's are sorted. ``-`` stands for itself.
+        option: What named them, for a message.
 
     Raises:
         UserInputError: If one of them names no photo.
@@ -49,10 +50,9 @@ def find_photos(inputs: Sequence[str]) -> list[str]:
         else:
             here = sorted(file for file in glob.glob(str(path), recursive=True) if os.path.isfile(file))
         if not here:
-            what = 'a folder without photos' if path.is_dir() else 'no such file'
-            raise UserInputError.of(
-                given, what, "photos, a pattern like 'folder/*.jpg' or a folder", 'check the path'
-            )
+            what = 'a folder without images' if path.is_dir() else 'no such file'
+            expected = "images, a pattern like 'folder/*.jpg' or a folder"
+            raise UserInputError.of(f'{option} {given}'.strip(), what, expected, 'check the path')
         found += here
     return list(dict.fromkeys(found))
 

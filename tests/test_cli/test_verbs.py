@@ -31,7 +31,7 @@ print(json.dumps(said))
 WRONG = [
     (['predict'], 'mmrefseg predict: found no photo'),
     (['predict', 'none.jpg', '--text', 'a'], 'none.jpg: found no such file'),
-    (['predict', 'empty', '--text', 'a'], 'empty: found a folder without photos'),
+    (['predict', 'empty', '--text', 'a'], 'empty: found a folder without images'),
     (['predict', 'a.png'], '--text: found no sentence'),
     (['predict', 'a.png', '--text', ' '], '--text: found an empty expression'),
     (['predict', 'a.png', '--text', 'a', '--weights', 'no.pth'], 'no.pth: found no such file'),

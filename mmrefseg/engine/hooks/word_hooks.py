@@ -116,7 +116,7 @@ def move_word_rows(model: nn.Module, state: dict[str, Any], words: list[str]) ->
     here, there = (torch.tensor(rows, dtype=torch.long) for rows in zip(*pairs, strict=True))
     for name, module in model.named_modules():
         for tensor in getattr(module, 'word_rows', ()):
-            key = f'{name}.{tensor}'
+            key = f'{name}.{tensor}' if name else tensor
             given = state.get(key)
             if key in own and isinstance(given, torch.Tensor) and len(given) == len(words):
                 moved = own[key].detach().clone().to(given)
