@@ -2,9 +2,9 @@
 
     python benchmarks/feature_cache.py --out work_dirs/benchmarks/feature_cache.json
 
-Batch 8 at 640x640, the network of configs/encoders behind a ViT-B/16 (DINOv2's) with random weights, GRU for
-sentences; forward, backward and optimizer. The first pass, which also writes, is left out. That the losses
-agree to 1e-3 is checked.
+Batch 8 at 640x640, the network of configs/encoders/encoder-res_dinov3-b-frozen_*, a ViT-B/16 (DINOv2's) with
+random weights in it and a GRU for sentences; forward, backward and optimizer. The first pass, which also writes,
+is left out. That the losses agree to 1e-3 is checked.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from torch import nn
 from mmrefseg.engine.hooks import FeatureCacheHook
 from mmrefseg.utils.places import shipped
 
-CONFIG = 'configs/_base_/models/encoder-res.py'
+CONFIG = 'configs/encoders/encoder-res_dinov3-b-frozen_m05_refcoco-unc.py'
 VIT_B = dict(
     model_type='dinov2',
     patch_size=16,
@@ -88,7 +88,7 @@ class Steps:
 def build(args: argparse.Namespace) -> nn.Module:
     """The network, its encoder frozen."""
     config = Config.fromfile(shipped(CONFIG)).model
-    config.backbone.update(config=TOY if args.toy else VIT_B, frozen=True)
+    config.backbone.update(model=None, config=TOY if args.toy else VIT_B)
     hidden = config.neck.out_channels // 2
     config.language_model = dict(type='GRUEncoder', vocabulary=dict(words=WORDS), hidden_dims=hidden)
     config.head.codec = dict(type='ContourCodec', num_points=args.points, num_bins=1000, sampling='uniform')

@@ -26,7 +26,8 @@ def trial(tmp_path_factory):
 
 def test_the_matrix():
     names = {f'encoder-res_{e}_{m}_{d}' for e in ENCODERS for m in ('m01', 'm05', 'm100') for d in DATASETS}
-    assert len(names) == 36
+    names |= {f'encoder-res_dinov3-b-frozen_{m}_{d}' for m in ('m01', 'm05') for d in DATASETS}
+    assert len(names) == 42
     assert {name for name in PATHS if name.startswith('encoder-res_')} == names
 
 
@@ -41,6 +42,24 @@ def test_few_masks_are_another_file(encoder):
         few.pop('ann_file')
         dataset['ann_file'] = full['train_dataloader']['dataset']['ann_file']
         assert few == full
+
+
+def test_nothing_changes_the_images_of_frozen_encoders():
+    """Features are kept by the image: the pipeline is that of testing, and all are padded to one size."""
+    config = load('encoder-res_dinov3-b-frozen_m05_refcoco-unc')
+    steps = [step['type'] for step in config.train_dataloader.dataset.pipeline]
+    assert steps == [
+        'LoadRefImage',
+        'DrawExpression',
+        'LoadRefAnnotations',
+        'RefResize',
+        'EncodeContour',
+        'PackRefInputs',
+    ]
+    assert config.train_dataloader.dataset.pipeline[3] == config.test_dataloader.dataset.pipeline[2]
+    assert config.model.data_preprocessor.pad_size_divisor == max(config.resize.scale)
+    assert config.model.backbone.frozen and config.model.language_model.frozen
+    assert [hook['type'] for hook in config.custom_hooks] == ['FeatureCacheHook']
 
 
 @pytest.mark.parametrize('encoder', ENCODERS)

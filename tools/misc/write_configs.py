@@ -68,6 +68,7 @@ KINDS = (
     Kind('lavt/lavt-one_swin-b-w12_480', FOUR),
     *(Kind(f'encoders/encoder-res_{name}_m100', THREE) for name in ENCODERS),
     *(Kind(f'encoders/encoder-res_{name}_{{share}}', THREE, (1, 5)) for name in ENCODERS),
+    Kind('encoders/encoder-res_dinov3-b-frozen_{share}', THREE, (1, 5)),
 )
 
 
