@@ -3,8 +3,8 @@
     python benchmarks/feature_cache.py --out work_dirs/benchmarks/feature_cache.json
 
 Batch 8 at 640x640, the network of configs/encoders/encoder-res_dinov3-b-frozen_*, a ViT-B/16 (DINOv2's) with
-random weights in it and a GRU for sentences; forward, backward and optimizer. The first pass, which also writes,
-is left out. That the losses agree to 1e-3 is checked.
+random weights in it and a GRU for sentences; forward, backward and optimizer. The first pass, which also
+writes, is left out. That the losses agree to 1e-3 is checked.
 """
 
 import argparse
