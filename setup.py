@@ -77,9 +77,11 @@ setup(
     install_requires=read_requirements('runtime') + HOST_PACKAGES,
     extras_require={
         'mim': read_requirements('mminstall'),
+        'huggingface': read_requirements('huggingface'),
         'optional': read_requirements('optional'),
         'tests': read_requirements('tests'),
     },
+    entry_points={'console_scripts': ['mmrefseg = mmrefseg.cli.main:main']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

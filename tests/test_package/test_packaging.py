@@ -50,8 +50,10 @@ def test_the_wheel_carries_configs_and_tools(source_tree, tmp_path):
             name = f'mmrefseg/.mim/{path.relative_to(source_tree)}'
             assert packed.get(name) == path.read_bytes(), name
     assert 'mmrefseg/.mim/model-index.yml' in packed
+    (scripts,) = (text.decode() for name, text in packed.items() if name.endswith('entry_points.txt'))
+    assert scripts.split() == ['[console_scripts]', 'mmrefseg', '=', 'mmrefseg.cli.main:main']
     weights = list((source_tree / 'mmrefseg/weights').iterdir())
-    assert len(weights) == 2
+    assert len(weights) == 3
     for path in weights:
         assert packed.get(f'mmrefseg/weights/{path.name}') == path.read_bytes()
     modules = {str(path.relative_to(source_tree)) for path in (source_tree / 'mmrefseg').rglob('*.py')}
@@ -121,7 +123,7 @@ def test_every_requirement_is_pinned_once_for_every_python(repo_root, python):
             pins[canonical(pin.name)] = specifier.version
     wanted = [
         requirement
-        for name in ('build', 'runtime', 'mminstall', 'tests', 'optional')
+        for name in ('build', 'runtime', 'mminstall', 'tests', 'optional', 'huggingface')
         for requirement in requirements(repo_root, name)
     ]
     assert len(wanted) >= 20

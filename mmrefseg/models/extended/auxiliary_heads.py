@@ -117,6 +117,8 @@ class WordHead(AuxiliaryHead):
         loss_weight: Factor of the loss.
     """
 
+    word_rows = ('classifier.weight', 'classifier.bias')
+
     def __init__(self, in_channels: int, loss_weight: float = 1.0) -> None:
         super().__init__('word', loss_weight)
         self.in_channels = in_channels
