@@ -1,7 +1,10 @@
 """Configs of Hugging Face's encoders: a matrix of encoders, shares of masks and data sets; they train."""
 
+import re
+
 import pytest
 from mmdet.registry import MODELS
+from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from shipped import DATASETS, PATHS, load
@@ -97,3 +100,47 @@ def test_they_train(encoder, trial):
         if id(parameter) in rates:
             inside = name.startswith(('backbone.encoder.', 'language_model.encoder.'))
             assert rates[id(parameter)] == pytest.approx(5e-5 if inside else 5e-4), name
+
+
+SNIPPETS = (
+    'partial-res_darknet53_m100_refcoco-unc',
+    'partial-res_darknet53_m100_refcoco-unc',
+    'lavt_swin-b-w12_480_refcoco-unc',
+    'mask-rcnn_r50-caffe_fpn_1x_coco',
+)
+
+
+def in_small(node, tokenizer):
+    """A config of a model with small encoders in place of the published ones."""
+    if isinstance(node, list | tuple):
+        return [in_small(item, tokenizer) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: in_small(value, tokenizer) for key, value in node.items()}
+    if 'ModernBERT' in str(node.get('model')):
+        small = dict(encoder_trials.TEXT_ENCODERS['modernbert'][1], hidden_size=768, num_attention_heads=12)
+        node |= dict(model=None, config=dict(model_type='modernbert', **small), tokenizer=tokenizer)
+    elif 'dinov3' in str(node.get('model')):
+        small = encoder_trials.IMAGE_ENCODERS['dinov3_vit'][1]
+        node |= dict(model=None, config=dict(model_type='dinov3_vit', **small))
+    return node
+
+
+def test_lines_of_the_page(repo_root, tmp_path):
+    """Each example of docs/encoders.md fits the config that it is for; README has the first."""
+    page, readme = ((repo_root / name).read_text() for name in ('docs/encoders.md', 'README.md'))
+    blocks = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
+    assert len(blocks) == len(SNIPPETS) and blocks[0] in readme
+    tokenizer = str(encoder_trials.write_tokenizer(tmp_path / 'words', ['red', 'star']))
+    for name, block in zip(SNIPPETS, blocks, strict=True):
+        file = tmp_path / 'config.py'
+        file.write_text(f"_base_ = '{PATHS[name]}'\n{block}")
+        model = in_small(Config.fromfile(str(file)).model.to_dict(), tokenizer)
+        backbone, words, neck = (model.get(part, {}) for part in ('backbone', 'language_model', 'neck'))
+        reads = neck.get('in_channels') or model['decode_head']['in_channels']
+        if backbone['type'].startswith('HF'):
+            assert tuple(MODELS.build(backbone).out_channels) == tuple(reads), name
+        if words.get('type') == 'HFTextEncoder':
+            wanted = neck['out_channels'] if neck else backbone['language_channels']
+            assert MODELS.build(words).out_channels == wanted, name
+        assert 'HF' in backbone['type'] + words.get('type', '')

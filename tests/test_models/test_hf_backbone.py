@@ -2,7 +2,9 @@
 
 import copy
 import json
+import logging
 import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from mmdet.registry import MODELS
 from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 
+from mmrefseg.engine.hooks.feature_cache_hook import FeatureCacheHook, fingerprint
 from mmrefseg.utils import UserInputError
 
 DINO = dict(model_type='dinov3_vit', **VIT)
@@ -123,6 +126,33 @@ def test_frozen(frozen, blocks, embeddings):
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     for name, kept in still.items():
         assert any(key.startswith(f'{name}.') for key in moved) == (not kept), name
+
+
+def test_kept_features_are_told_apart():
+    """FeatureCacheHook's key: other maps of the same network, or other statistics of pixels, are others."""
+    config = dict(model_type='resnet', **STAGES)
+    models = [build(config=config), build(config=config), build(config=config, strides=(8, 16))]
+    models.append(build(config=config, normalize=False))
+    prints = [fingerprint(model) for model in models]
+    assert prints[0] == prints[1] and len(set(prints)) == 3
+
+
+def test_frozen_features_are_kept(tmp_path, images):
+    """FeatureCacheHook: the encoder computes an image once, its pyramid learns each time."""
+    backbone = build(config=DINO, frozen=True).train()
+    plain = [x.detach() for x in backbone(images)]
+    hook = FeatureCacheHook(tmp_path)
+    hook.before_run(
+        SimpleNamespace(model=torch.nn.ModuleDict({'backbone': backbone}), logger=logging.getLogger())
+    )
+    for computed in (2, 0):
+        maps = backbone(images)
+        assert hook.cache.said().startswith(f'features: {2 - computed} images read, {computed} computed')
+        for found, expected in zip(maps, plain, strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-2, atol=1e-2)
+        maps[0].sum().backward()
+    assert all(parameter.grad is not None for parameter in backbone.pyramid.levels[0].parameters())
+    hook.after_run(None)
 
 
 def test_layer_wise_rates():

@@ -11,7 +11,7 @@ from mmengine.registry import DefaultScope
 from mmrefseg.experiments import encoder_trials
 from mmrefseg.utils import UserInputError
 
-SAMPLE = {'image encoders': ('dinov2', 'siglip2', 'swin', 'hiera'), 'text encoders': ('bert', 'siglip')}
+SAMPLE = {'image encoders': ('siglip2', 'swin', 'hiera'), 'text encoders': ('bert', 'siglip')}
 ALL = os.environ.get('MMREFSEG_TEST_ALL', '') not in ('', '0')
 
 

@@ -110,6 +110,9 @@ class HFBackbone(BaseModule):
         mean, std = pixel_statistics(self.folder) or IMAGENET if normalize else ((0.0,) * 3, (1 / 255,) * 3)
         self.register_buffer('mean', 255 * torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer('std', 255 * torch.tensor(std)[:, None, None], persistent=False)
+        # What encode() depends on beside its weights: features kept on disk are told apart by it.
+        layout = [*self.maps.indices, *self.maps.strides, int(resize)]
+        self.register_buffer('layout', torch.tensor(layout), persistent=False)
         self._unseen = normalize  # no batch has been looked at
 
     def _build(self, settings) -> None:
