@@ -99,3 +99,17 @@ def test_a_missing_folder_is_said(repo_root, tmp_path):
     assert result.returncode != 0
     assert f'--boxes {tmp_path}: no ' in result.stderr
     assert 'Traceback' not in result.stderr
+
+
+def test_refiner(repo_root, tmp_path):
+    _, found = run(repo_root, tmp_path, 'refiner', *TOY)
+    assert [row['network'] for row in found['rows']] == ['contours', 'contours, refined', 'box, refined']
+    assert found['contours, refined of contours, ratio'] > 0
+
+
+def test_feature_cache(repo_root, tmp_path):
+    _, found = run(repo_root, tmp_path, 'feature_cache', *TOY)
+    assert [row['features'] for row in found['rows']] == ['computed', 'read']
+    assert found['loss_difference'] < 1e-3
+    # six by six patches of 32 channels, in half precision
+    assert found['megabytes_an_image'] == pytest.approx(2 * 6 * 6 * 32 / 1e6)
