@@ -236,6 +236,8 @@ def test_cvats_groups_and_subsets(tmp_path):
     assert len(together['mask']) == 2 and together['bbox'] == [0, 0, 60, 40]
     assert together['expressions'] == ['both'] and len(alone) == 2
     assert [each['file_name'] for each in splits['train']] == ['b.jpg']
+    for subset, split in (('Validation', 'val'), ('testa', 'testA'), ('default', 'train'), ('mine', 'mine')):
+        assert list(cvat(tmp_path, image(parts[0], more=f'subset="{subset}"')).splits) == [split]
 
 
 def test_cvats_tracks(tmp_path):
