@@ -93,6 +93,9 @@ def test_objects_without_a_sentence(tmp_path):
     label(tmp_path, shape(), shape(description='the big one'))
     conversion = read_labelme(tmp_path)
     assert '1 objects have no sentence of their own; their label is their expression' in conversion.remarks[0]
+    same = shape([[1, 1], [9, 1], [9, 9]], description='The big one')
+    conversion = read_labelme(label(tmp_path / 'b', shape(description='the big one'), same))
+    assert '1 of 1 sentences are said of several objects of their image' in conversion.remarks[0]
     assert [each['expressions'] for each in records(tmp_path, without_sentence='skip')] == [['the big one']]
     with pytest.raises(UserInputError, match=r'a\.json shape 0: found no sentence'):
         records(tmp_path, without_sentence='refuse')

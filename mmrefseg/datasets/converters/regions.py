@@ -274,6 +274,17 @@ class RegionCollector:
             remarks.append(
                 f'{where}: {named} objects have no sentence of their own; their label is their expression'
             )
+        said = Counter(
+            (record['file_name'], text.lower())
+            for records in self.conversion.splits.values()
+            for record in records
+            for text in set(record['expressions'])
+        )
+        shared = sum(count > 1 for count in said.values())
+        if shared:
+            remarks.append(
+                f'{where}: {shared} of {len(said)} sentences are said of several objects of their image'
+            )
         return remarks
 
 
