@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -96,6 +97,7 @@ def test_objects_without_a_sentence(tmp_path):
     same = shape([[1, 1], [9, 1], [9, 9]], description='The big one')
     conversion = read_labelme(label(tmp_path / 'b', shape(description='the big one'), same))
     assert '1 of 1 sentences are said of several objects of their image' in conversion.remarks[0]
+    shutil.rmtree(tmp_path / 'b')
     assert [each['expressions'] for each in records(tmp_path, without_sentence='skip')] == [['the big one']]
     with pytest.raises(UserInputError, match=r'a\.json shape 0: found no sentence'):
         records(tmp_path, without_sentence='refuse')
