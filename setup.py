@@ -81,6 +81,7 @@ setup(
         'optional': read_requirements('optional'),
         'tests': read_requirements('tests'),
     },
+    entry_points={'console_scripts': ['mmrefseg = mmrefseg.cli.main:main']},
     cmdclass={'build_py': BuildWithMim},
     zip_safe=False,
 )

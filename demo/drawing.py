@@ -12,13 +12,13 @@ from mmrefseg.apis.inferencer import RefSegInferencer
 from mmrefseg.apis.instance_inferencer import InstanceInferencer
 from mmrefseg.apis.media import (
     VideoWriter,
-    find_images,
     frames,
     open_video,
     output_paths,
     show,
     write_image,
 )
+from mmrefseg.datasets.photo_sentences import find_photos
 from mmrefseg.runs.config import Config, load_config, merge_options
 from mmrefseg.runs.options import parse_value
 from mmrefseg.runs.tool_errors import one_sentence
@@ -38,7 +38,7 @@ def draw_all(args: argparse.Namespace) -> None:
     """
     config = load_config(args.config, args.cfg_options)
     apply_pairs(args, config)
-    images = find_images(args.input) if args.input else []
+    images = [Path(file) for file in find_photos(args.input, '--input')] if args.input else []
     with one_sentence(args.config):
         draw = make_drawer(config, args)
         run_images(draw, images, args.output) if images else run_video(draw, args)

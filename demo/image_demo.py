@@ -10,7 +10,9 @@ sentences by --text.
 """
 
 import argparse
+import sys
 
+from mmrefseg.runs.foreign_flags import DEMO_FLAGS, refuse_foreign
 from mmrefseg.runs.options import KeyValueAction, check_config, check_file
 from mmrefseg.runs.tool_errors import tool
 from mmrefseg.utils import UserInputError
@@ -59,6 +61,15 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='config options',
     )
+    words = sys.argv[1:] if argv is None else argv
+    refuse_foreign(parser, words, DEMO_FLAGS)
+    if words and not words[0].startswith('-'):
+        raise UserInputError.of(
+            'image_demo.py',
+            f'{words[0]} as the first word, as in mmdet',
+            'names before files',
+            'write --input IMAGE --config CONFIG --weights CHECKPOINT',
+        )
     return parser.parse_args(argv)
 
 

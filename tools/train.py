@@ -72,7 +72,7 @@ def train(args: argparse.Namespace) -> None:
     if args.auto_scale_lr:
         set_auto_scale_lr(config)
     if not resume_from(config, args.resume):
-        start_from(config, args.load_from)
+        start_from(config, args.load_from, training=True)
     with one_sentence(args.config):
         build_runner(config).train()
     close_processes()

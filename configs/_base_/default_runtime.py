@@ -14,6 +14,8 @@ default_hooks = dict(
     epoch_seed=dict(type='EpochSeedHook'),
     checkpoint_check=dict(type='CheckpointCheckHook'),
     checkpoint_link=dict(type='CheckpointLinkHook'),
+    self_contained=dict(type='SelfContainedHook'),
+    unknown_words=dict(type='UnknownWordsHook'),
     finite_loss=dict(type='FiniteLossHook'),
     name_checkpoint=dict(type='NameCheckpointHook'),
     progress=dict(type='RichProgressHook'),

@@ -3,5 +3,7 @@
 from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
 from .inferencer import RefSegInferencer
 from .instance_inferencer import InstanceInferencer
+from .prediction import Prediction, Predictions
+from .predictor import Predictor, load
 
-__all__ = ['InstanceInferencer', 'RefSegInferencer']
+__all__ = ['InstanceInferencer', 'Prediction', 'Predictions', 'Predictor', 'RefSegInferencer', 'load']

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +13,14 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from ..checkpoints.shipped import DEFAULT, provenance_of
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.images import as_bgr
 from ..datasets.validation import expressions_problem
 from ..evaluation.calibration_file import load_calibration
 from ..models.acceleration import accelerate
-from ..runs.config import load_config
 from ..utils import UserInputError
-from ..utils.places import shipped
+from ..utils.places import DEFAULT
+from .checkpoint_config import config_for
 from .loading import choose_device, load_weights
 
 # What needs annotations has no place in inference.
@@ -39,20 +39,20 @@ class RefSegInferencer:
         inferencer = RefSegInferencer('configs/partial_res/....py', 'work_dirs/.../best.pth')
 
     Args:
-        config: Config file, or a config that is loaded. Left out, the one that the checkpoint's own metadata
-            name, which shipped weights have.
+        config: Config file, or a config that is loaded. Left out, the one that the checkpoint carries: those
+            that a training of this package wrote do, and the shipped weights.
         checkpoint: Weights of the config's model: a file, or ``mmrefseg://NAME`` for weights inside the
-            package. Left out together with ``config``: BoxFrame trained on RefShapes, whose masks are read
-            from dense cells and were learned from 5 % of the masks (docs/weights.md). Its words are in its
-            metadata; no file of the data set is needed.
+            package. Left out together with ``config``: BoxRefiner trained on RefShapes, whose masks were
+            learned from all boxes and 5 % of the masks (docs/weights.md), and whose scores are the IoUs to
+            expect. Its words are in its metadata; no file of the data set is needed.
         device: Torch device; a GPU if there is one.
         accelerated: Compute by :func:`accelerate`: faster, the same results but for rounding.
         calibration: A file of ``tools/analysis_tools/calibrate_scores.py``, by which the scores are made the
             IoUs to expect.
 
     Raises:
-        UserInputError: If the checkpoint does not fit the model, if there is no such device, if there is a
-            config without a checkpoint, or a checkpoint alone that does not say what its config is.
+        UserInputError: If the checkpoint does not fit the model, if there is no such device, or if there is
+            a config without a checkpoint, or a checkpoint alone without a config or of unknown classes.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class RefSegInferencer:
                 'checkpoint', 'none beside a config', 'both, or neither', 'give the weights of that config'
             )
         checkpoint = DEFAULT if checkpoint is None else checkpoint
-        self.config = _config_for(config, checkpoint)
+        self.config = config_for(config, checkpoint)
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         device = choose_device(device)
         self.model = MODELS.build(self.config.model)
@@ -97,20 +97,32 @@ class RefSegInferencer:
         Raises:
             UserInputError: If the image is none or cannot be read, or a sentence is empty or no text.
         """
-        sentences = as_sentences(expressions)
-        results = {'expressions': sentences, 'ref_ids': list(range(len(sentences))), 'img_id': 0}
-        results['sent_ids'] = list(results['ref_ids'])
+        return self.run(pseudo_collate([self.prepare(self.read(image), as_sentences(expressions))]))[0]
+
+    def read(self, image: str | os.PathLike | np.ndarray | Image.Image) -> np.ndarray:
+        """An image as (H, W, 3) uint8 BGR, a file as the config's pipeline reads it.
+
+        Raises:
+            UserInputError: If it is none, or cannot be read.
+        """
         if isinstance(image, str | os.PathLike):
-            results = self.load({**results, 'img_path': os.fspath(image)})
-        else:
-            image = as_bgr(image)
-            results |= {'img': image, 'img_shape': image.shape[:2], 'ori_shape': image.shape[:2]}
+            return self.load({'img_path': os.fspath(image)})['img']
+        return as_bgr(image)
+
+    def prepare(self, image: np.ndarray, sentences: Sequence[str]) -> dict[str, Any]:
+        """``inputs`` and ``data_samples`` of an image (H, W, 3) uint8 BGR and N sentences."""
+        numbers, shape = list(range(len(sentences))), image.shape[:2]
+        results = {'expressions': list(sentences), 'ref_ids': numbers, 'sent_ids': list(numbers), 'img_id': 0}
+        return self.pipeline({**results, 'img': image, 'img_shape': shape, 'ori_shape': shape})
+
+    def run(self, batch: dict[str, Any]) -> list[DetDataSample]:
+        """Predict for what :meth:`prepare` has made, collated; each sample has ``pred_instances``."""
         with torch.no_grad():
-            sample = self.model.test_step(pseudo_collate([self.pipeline(results)]))[0]
-        if self.calibration is not None:
+            samples = self.model.test_step(batch)
+        for sample in samples if self.calibration is not None else ():
             found = sample.pred_instances
             found.scores = found.scores.new_tensor(self.calibration(found.scores.cpu().numpy()))
-        return sample
+        return samples
 
 
 def as_sentences(expressions: str | Sequence[str]) -> list[str]:
@@ -131,19 +143,3 @@ def as_sentences(expressions: str | Sequence[str]) -> list[str]:
     if problem:
         raise UserInputError.of('expressions', *problem)
     return sentences
-
-
-def _config_for(config: str | os.PathLike | Config | None, checkpoint: str | os.PathLike) -> Config:
-    """The config, with the words of the weights where they hold them; its own are those of a data set."""
-    known = provenance_of(checkpoint)
-    if config is None and known is None:
-        raise UserInputError.of(
-            str(checkpoint), 'no metadata that name a config', 'a config', 'give the one it was trained with'
-        )
-    if config is None:
-        config = load_config(shipped(known.config))
-    elif not isinstance(config, Config):
-        config = load_config(os.fspath(config))
-    if known is not None:
-        config.model.language_model.vocabulary = dict(file=str(checkpoint))
-    return config

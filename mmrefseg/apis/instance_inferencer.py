@@ -1,7 +1,8 @@
 """Images in, objects out: boxes, classes, masks."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from PIL import Image
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.images import as_bgr
 from ..models.acceleration import accelerate
-from ..runs.config import load_config
+from ..utils import parse_json
+from .checkpoint_config import config_for
 from .loading import choose_device, load_weights
 
 # What needs annotations has no place in inference; images are loaded with one-sentence errors.
@@ -32,7 +34,7 @@ class InstanceInferencer:
         found.masks, [inferencer.classes[label] for label in found.labels]
 
     Args:
-        config: Config file, or a config that is loaded.
+        config: Config file, or a config that is loaded; None for the one that the checkpoint carries.
         checkpoint: Weights of the config's model.
         device: Torch device; a GPU if there is one.
         score_threshold: Least score of an object, in [0, 1); None for the config's.
@@ -44,18 +46,17 @@ class InstanceInferencer:
 
     def __init__(
         self,
-        config: str | os.PathLike | Config,
+        config: str | os.PathLike | Config | None,
         checkpoint: str | os.PathLike,
         device: str | None = None,
         score_threshold: float | None = None,
         accelerated: bool = True,
     ) -> None:
-        self.config = config if isinstance(config, Config) else load_config(os.fspath(config))
+        self.config = config_for(config, checkpoint)
         init_default_scope(self.config.get('default_scope', 'mmdet'))
         self.score_threshold = score_threshold
         if score_threshold is not None:
             set_score_threshold(self.config.model, score_threshold)
-        without_pretraining(self.config.model)
         device = choose_device(device)
         self.model = MODELS.build(self.config.model)
         state = load_checkpoint_file(checkpoint)
@@ -69,8 +70,8 @@ class InstanceInferencer:
         self.load = Compose([dict(type='LoadRefImage', imdecode_backend=backend or 'cv2')])
         self.pipeline = Compose([step for step in pipeline if step['type'] not in LEFT_OUT])
 
-    def read(self, path: str | os.PathLike) -> np.ndarray:
-        """Read an image as the config's pipeline does, turned upright as its EXIF data says.
+    def read(self, image: str | os.PathLike | np.ndarray | Image.Image) -> np.ndarray:
+        """Read an image, a file as the config's pipeline does, turned upright as its EXIF data says.
 
         Returns:
             (H, W, 3) uint8, BGR.
@@ -78,7 +79,9 @@ class InstanceInferencer:
         Raises:
             UserInputError: If it is no image.
         """
-        return self.load({'img_path': str(path)})['img']
+        if isinstance(image, str | os.PathLike):
+            return self.load({'img_path': str(image)})['img']
+        return as_bgr(image)
 
     def __call__(self, image: str | os.PathLike | np.ndarray | Image.Image) -> DetDataSample:
         """Predict for one image.
@@ -92,15 +95,21 @@ class InstanceInferencer:
         Raises:
             UserInputError: If it is no image.
         """
-        image = self.read(image) if isinstance(image, str | os.PathLike) else as_bgr(image)
+        return self.run(pseudo_collate([self.prepare(self.read(image))]))[0]
+
+    def prepare(self, image: np.ndarray) -> dict[str, Any]:
+        """What the network takes of an image (H, W, 3) uint8 BGR: ``inputs`` and ``data_samples``."""
         shape = image.shape[:2]
-        results = dict(img=image, img_id=0, img_path='', img_shape=shape, ori_shape=shape)
+        return self.pipeline(dict(img=image, img_id=0, img_path='', img_shape=shape, ori_shape=shape))
+
+    def run(self, batch: dict[str, Any]) -> list[DetDataSample]:
+        """Predict for what :meth:`prepare` has made, collated."""
         with torch.no_grad():
-            sample = self.model.test_step(pseudo_collate([self.pipeline(results)]))[0]
-        if self.score_threshold is not None:
+            samples = self.model.test_step(batch)
+        for sample in samples if self.score_threshold is not None else ():
             kept = sample.pred_instances.scores > self.score_threshold
             sample.pred_instances = sample.pred_instances[kept]
-        return sample
+        return samples
 
 
 def set_score_threshold(model: Config, threshold: float) -> None:
@@ -111,19 +120,6 @@ def set_score_threshold(model: Config, threshold: float) -> None:
         settings['score_thr'] = threshold
 
 
-def without_pretraining(node: Mapping | Sequence) -> None:
-    """Take pretrained parts out of a model's config: a checkpoint replaces them all."""
-    if isinstance(node, Mapping):
-        start = node.get('init_cfg')
-        if isinstance(start, Mapping) and start.get('type') == 'Pretrained':
-            node['init_cfg'] = None
-        for value in node.values():
-            without_pretraining(value)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            without_pretraining(value)
-
-
 def class_names(config: Config, state: Mapping) -> list[str]:
     """Names of the classes: the checkpoint's, else those of the config's test set.
 
@@ -131,7 +127,7 @@ def class_names(config: Config, state: Mapping) -> list[str]:
         config: With ``test_dataloader``.
         state: A checkpoint, whose ``meta`` may hold ``dataset_meta``.
     """
-    meta = (state.get('meta') or {}).get('dataset_meta') or {}
+    meta = _dataset_meta(state.get('meta') or {})
     dataset = config.test_dataloader.dataset
     known = getattr(DATASETS.get(dataset['type']), 'METAINFO', {})
     for source in (meta, dataset.get('metainfo') or {}, known):
@@ -139,3 +135,10 @@ def class_names(config: Config, state: Mapping) -> list[str]:
         if classes:
             return [str(name) for name in classes]
     return []
+
+
+def _dataset_meta(meta: Mapping) -> Mapping:
+    """A checkpoint's ``dataset_meta``; in a safetensors file it is json."""
+    found = meta.get('dataset_meta') or (meta.get('safetensors') or {}).get('dataset_meta') or {}
+    found = parse_json(found, 'dataset_meta') if isinstance(found, str) else found
+    return found if isinstance(found, Mapping) else {}

@@ -1,7 +1,6 @@
 """Where images come from and go to: paths, patterns, folders, videos, cameras, windows."""
 
 import contextlib
-import glob
 import io
 import os
 from collections.abc import Iterator, Sequence
@@ -11,40 +10,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from ..datasets.photo_sentences import SUFFIXES
 from ..utils import UserInputError, atomic_write, check_output, make_folder
 
 CODECS = {'x264': '.mkv', 'mp4v': '.mp4'}
-SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp'}
-
-
-def find_images(inputs: Sequence[str]) -> list[Path]:
-    """The images that paths, patterns (``'a/*.jpg'``) and folders name, each once; ``~`` is your home.
-
-    Args:
-        inputs: In the order wanted; a pattern's and a folder's are sorted.
-
-    Raises:
-        UserInputError: If one of them names no image.
-    """
-    found: list[Path] = []
-    for given in inputs:
-        path = Path(given).expanduser()
-        if path.is_dir():
-            here = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-        elif path.is_file():
-            here = [path]
-        else:
-            here = sorted(Path(file) for file in glob.glob(str(path), recursive=True) if os.path.isfile(file))
-        if not here:
-            what = 'a folder without images' if path.is_dir() else 'no such file'
-            raise UserInputError.of(
-                f'--input {given}',
-                what,
-                "images, a pattern like 'folder/*.jpg' or a folder",
-                'check the path',
-            )
-        found += here
-    return list(dict.fromkeys(found))
 
 
 def output_paths(images: Sequence[Path], output: str) -> list[Path]:

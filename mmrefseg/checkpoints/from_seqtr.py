@@ -13,9 +13,11 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from ..compat.carried import KEY
 from ..compat.checkpoint import load_checkpoint_file
 from ..compat.key_map import KeyMap
 from ..datasets.vocabulary import Vocabulary
+from ..models.language_models.gru_encoder import carried_vocabulary
 from ..utils import UserInputError
 from ..utils.places import shipped
 from .conversion_report import (
@@ -330,6 +332,7 @@ class SeqTRConversion:
             weights=self.weights,
             source=self.source,
             conventions=conventions_of(self.network),
+            **({} if self.vocabulary is None else {KEY: self._carried()}),
         )
         file = None
         if self.vocabulary is not None:
@@ -343,6 +346,10 @@ class SeqTRConversion:
             self.base,
             settings(self.network, self.base, file) | dict(load_from='{{ fileDirname }}/' + path.name),
         )
+
+    def _carried(self) -> dict:
+        vectors = self.report.state['language_model.embedding.weight'].shape[1]
+        return {'language_model': carried_vocabulary(self.vocabulary, vectors=None, embed_dims=vectors)}
 
 
 def convert(source: str | os.PathLike, *args, **kwargs) -> SeqTRConversion:

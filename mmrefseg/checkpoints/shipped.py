@@ -16,12 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..compat.checkpoint import load_checkpoint_file
+from ..compat.carried import as_metadata
+from ..compat.checkpoint import below_name, load_checkpoint_file
 from ..utils import UserInputError, atomic_write, parse_json
-from ..utils.places import is_shipped
 
-DEFAULT = 'mmrefseg://box-frame_tiny_masks_refshapes'
-"""What predicts where nobody names a checkpoint."""
 CONTENT_KEYS = ('file_name', 'height', 'width', 'bbox', 'mask', 'category_id', 'expressions')
 ROUNDING = 2.0**-10
 """Largest relative error of half precision where it has all its digits, with room for one bit."""
@@ -42,11 +40,12 @@ class Provenance:
         split: Which one was scored.
         split_sha256: Its own fingerprint, which a set of this split alone has too.
         metrics: Name -> percent, of the weights as they are in the file, per sentence in the original frame.
-        readout: What gives the contour: ``'cells'``, ``'decoder'``, or ``'none'`` for boxes.
+        readout: What gives the mask: ``'refiner'``, ``'cells'``, ``'decoder'``, or ``'none'`` for boxes.
         words: Of the vocabulary, in order.
         tokenizer: See ``Vocabulary``.
         max_tokens: See ``Vocabulary``.
         extends: Address of the weights that these come on top of, or ''.
+        extends_as: Which part of the model those are, or '' if they are its own.
         extends_sha256: Of that file.
     """
 
@@ -65,6 +64,7 @@ class Provenance:
     tokenizer: str
     max_tokens: int
     extends: str = ''
+    extends_as: str = ''
     extends_sha256: str = ''
 
     def to_metadata(self) -> dict[str, str]:
@@ -207,14 +207,35 @@ def write_safetensors(
         file.write(content)
 
 
-def with_base(state: Mapping[str, Tensor], base: str) -> dict[str, Tensor]:
-    """Weights on top of those that they extend; ``base`` may be ''."""
-    return {**(load_checkpoint_file(base)['state_dict'] if base else {}), **state}
+def with_base(state: Mapping[str, Tensor], base: str, part: str = '') -> dict[str, Tensor]:
+    """Weights on top of those that they extend, as a part of the model; both names may be ''."""
+    return {**(below_name(load_checkpoint_file(base)['state_dict'], part) if base else {}), **state}
 
 
-def provenance_of(checkpoint: str | os.PathLike) -> Provenance | None:
-    """Of shipped weights or of another file with the same metadata; None where a file says nothing."""
-    if not is_shipped(checkpoint) and Path(checkpoint).suffix != '.safetensors':
-        return None
-    metadata = load_checkpoint_file(checkpoint)['meta']['safetensors']
-    return Provenance.from_metadata(metadata, str(checkpoint)) if 'words' in metadata else None
+def publish(source: str | os.PathLike, path: str | os.PathLike, half: bool = False) -> tuple[int, int]:
+    """Write the weights of a training's checkpoint with its config, words and classes as safetensors.
+
+    Args:
+        source: What a training wrote.
+        path: Ends in ``.safetensors``.
+        half: Halve the precision, see :func:`halve`.
+
+    Returns:
+        The sizes of both files in bytes.
+
+    Raises:
+        UserInputError: If the source cannot be read, or carries no config.
+    """
+    checkpoint = load_checkpoint_file(source)
+    metadata = as_metadata(checkpoint.get('meta') or {})
+    if 'cfg' not in metadata:
+        raise UserInputError.of(
+            str(source), 'no config in it', 'a checkpoint that a training wrote', 'name that one'
+        )
+    state = {
+        key: value.contiguous().clone()
+        for key, value in checkpoint.get('state_dict', checkpoint).items()
+        if isinstance(value, Tensor)
+    }
+    write_safetensors(path, halve(state) if half else state, metadata)
+    return os.path.getsize(source), os.path.getsize(path)

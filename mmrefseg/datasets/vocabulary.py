@@ -1,22 +1,26 @@
 """Sentences to words, and words to indices."""
 
+import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmrefseg.utils import UserInputError, dump_json, load_json, parse_json
-from mmrefseg.utils.errors import short
+from mmrefseg.utils import UserInputError, dump_json, load_json
+from mmrefseg.utils.errors import printable, short
 from mmrefseg.utils.places import is_shipped
 from mmrefseg.utils.safe_pickle import load_pickle
 
 PAD, UNK, CLS = range(3)
 # No sentence is longer; a number from a file decides about memory.
 MOST_TOKENS = 10_000
+# So many unknown words are named.
+MOST_NAMED = 20
+CHECKPOINTS = {'.safetensors', '.pth'}
 SPECIAL_WORDS = ('PAD', 'UNK', 'CLS')
 
 # What SeqTR's rule removes, and what it takes for a space.
@@ -86,6 +90,42 @@ def build_tokenizer(name: str) -> SimpleTokenizer | SpacyTokenizer:
     )
 
 
+class WordUsage:
+    """How many words were read since :meth:`clear`, and which of them were unknown.
+
+    >>> usage = WordUsage()
+    >>> usage.count(['the', 'red', 'zebra'], {'the', 'red'})
+    >>> print(usage)
+    66 % of 3 words are known to the model; unknown: zebra
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.unknown: Counter[str] = Counter()
+
+    def count(self, words: Sequence[str], known: Container[str]) -> None:
+        """Add words that were read."""
+        self.total += len(words)
+        self.unknown.update(word for word in words if word not in known)
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.total = 0
+        self.unknown.clear()
+
+    @property
+    def share(self) -> float:
+        """Share of the words that the model knows, in [0, 1]."""
+        return 1 - self.unknown.total() / max(self.total, 1)
+
+    def __str__(self) -> str:
+        names = [f'{word} ({n} times)' if n > 1 else word for word, n in self.unknown.most_common(MOST_NAMED)]
+        more = len(self.unknown) - len(names)
+        named = ', '.join(printable(name) for name in names) + (f' and {more} more' if more else '')
+        known = f'{math.floor(100 * self.share)} % of {self.total} words are known to the model'
+        return f'{known}; unknown: {named}' if names else known
+
+
 class Vocabulary:
     """Words with fixed indices, and the tokenizer they were made with.
 
@@ -121,6 +161,8 @@ class Vocabulary:
             )
         self.tokenizer = build_tokenizer(tokenizer)
         self.max_tokens = max_tokens
+        self.usage = WordUsage()
+        self.added: tuple[str, ...] = ()  # of these words, those that no checkpoint has taught yet
 
     def __len__(self) -> int:
         """Number of indices, the three special ones included."""
@@ -153,6 +195,7 @@ class Vocabulary:
                 )
             words = self.tokenizer(expression)[:max_tokens]
             indices[row, : max(len(words), 1)] = [self.index.get(word, UNK) for word in words] or [UNK]
+            self.usage.count(words, self.index)
         return indices
 
     @classmethod
@@ -192,16 +235,16 @@ class Vocabulary:
 
         Args:
             path: What :meth:`save` wrote; a json list of words, or dict of words and indices; the originals'
-                ``token_to_ix.pkl``; a text file with one word a line; or exported weights, which hold theirs
-                (``mmrefseg://NAME``, ``.safetensors``).
+                ``token_to_ix.pkl``; a text file with one word a line; or a checkpoint, which carries its own
+                (``.pth``, ``.safetensors``, ``mmrefseg://NAME``).
             tokenizer (str | None): Defaults to None (the file's, else ``'simple'``).
             max_tokens (int | None): Defaults to None (the file's, else 15).
 
         Raises:
             UserInputError: If the file is missing or holds something else.
         """
-        if is_shipped(path) or Path(path).suffix == '.safetensors':
-            known = _metadata_of(path)
+        if is_shipped(path) or Path(path).suffix in CHECKPOINTS:
+            known = _carried_by(path)
             words = _words_in_order(known['words'], Path(path))
             return cls(words, tokenizer or known['tokenizer'], max_tokens or known['max_tokens'])
         path = Path(path)
@@ -254,6 +297,7 @@ def build_vocabulary(
     tokenizer: str | None = None,
     max_tokens: int | None = None,
     min_count: int = 1,
+    extends: str | os.PathLike | None = None,
 ) -> Vocabulary:
     """A vocabulary as a config names it: by exactly one of a file, annotation files or the words themselves.
 
@@ -264,7 +308,31 @@ def build_vocabulary(
         tokenizer (str | None): Defaults to None (the file's, else ``'simple'``).
         max_tokens (int | None): Defaults to None (the file's, else 15).
         min_count (int): For ``ann_file``. Defaults to 1.
+        extends: A checkpoint. Its words come first, in its own order, then those of the above that it does
+            not know. Defaults to None.
+
+    Raises:
+        UserInputError: If what is named is missing or wrong, or splits sentences by another rule than what
+            it extends.
     """
+    own = _one_vocabulary(file, ann_file, words, tokenizer, max_tokens, min_count)
+    if extends is None:
+        return own
+    first = Vocabulary.load(extends)
+    if first.tokenizer.name != own.tokenizer.name:
+        raise UserInputError.of(
+            f'vocabulary of {extends}',
+            f'words by the tokenizer {first.tokenizer.name!r}',
+            f'the {own.tokenizer.name!r} of the config, or the words are not the same',
+            f'set tokenizer={first.tokenizer.name!r} in the config, or train without that checkpoint',
+        )
+    added = [word for word in own.words if word not in first]
+    whole = Vocabulary([*first.words, *added], own.tokenizer.name, own.max_tokens)
+    whole.added = tuple(added)
+    return whole
+
+
+def _one_vocabulary(file, ann_file, words, tokenizer, max_tokens, min_count) -> Vocabulary:
     given = [
         name
         for name, value in (('file', file), ('ann_file', ann_file), ('words', words))
@@ -284,20 +352,16 @@ def build_vocabulary(
     return Vocabulary(words, tokenizer or 'simple', max_tokens or 15)
 
 
-def _metadata_of(path: str | os.PathLike) -> dict:
-    """``words``, ``tokenizer`` and ``max_tokens`` of exported weights."""
-    from ..compat.checkpoint import load_checkpoint_file  # brings torch
+def _carried_by(path: str | os.PathLike) -> dict:
+    """``words``, ``tokenizer`` and ``max_tokens`` of a checkpoint."""
+    from ..compat.carried import words_of  # brings torch
 
-    metadata = load_checkpoint_file(path)['meta']['safetensors']
-    try:
-        words, max_tokens = parse_json(metadata['words'], str(path)), int(metadata['max_tokens'])
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            raise TypeError
-        return {'words': words, 'max_tokens': max_tokens, 'tokenizer': metadata['tokenizer']}
-    except (KeyError, ValueError, TypeError, RecursionError):
+    found = words_of(path)
+    if not found:
         raise UserInputError.of(
             str(path), 'weights that do not say which words they know', 'a vocabulary', 'name another file'
-        ) from None
+        )
+    return found
 
 
 def _expressions_of(file: str | os.PathLike, splits: Sequence[str] | None) -> Iterable[str]:

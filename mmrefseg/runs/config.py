@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dist import is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -25,6 +25,7 @@ from ..utils.places import is_shipped, shipped_weights
 from .batch_norm import replace_sync_batch_norm
 from .config_values import check_values
 from .options import check_config
+from .words import take_words
 
 # Names at the top of a config that mmengine's Runner, mmdet and the tools read.
 RUNNER_KEYS = {
@@ -116,6 +117,11 @@ def set_seed(config: Config, seed: int | None, deterministic: bool = False) -> N
         config.randomness = randomness
 
 
+def reading_part(model: ConfigDict) -> ConfigDict:
+    """Of a model's config, the part that reads sentences: the model, or the segmentor that is refined."""
+    return model.get('segmentor', model)
+
+
 def innermost_datasets(dataloader: dict | None) -> list[dict]:
     """The dataset configs of a data loader, inside any wrapper (``dataset=``) or union (``datasets=``)."""
     pending, found = [(dataloader or {}).get('dataset')], []
@@ -158,8 +164,15 @@ def set_auto_scale_lr(config: Config) -> None:
     config.auto_scale_lr.enable = True
 
 
-def start_from(config: Config, checkpoint: str | None) -> None:
+def start_from(config: Config, checkpoint: str | None, training: bool = False) -> None:
     """Start from the weights of ``checkpoint``, or of the config's ``load_from``, which must be there.
+
+    Words that the checkpoint carries are those of the run (:func:`take_words`).
+
+    Args:
+        config: Of the run; changed.
+        checkpoint: A file, an address, or None.
+        training: Whether the run trains: its vocabulary then extends the checkpoint's.
 
     Raises:
         UserInputError: If there is no such file, or no such weights in the package.
@@ -169,6 +182,8 @@ def start_from(config: Config, checkpoint: str | None) -> None:
     source = config.get('load_from')
     if source and is_shipped(source):
         shipped_weights(source)
+    if source and (is_shipped(source) or Path(source).is_file()):
+        take_words(config, source, 'extend' if training else 'replace')
     if not source or '://' in source or Path(source).is_file():
         return
     todo = 'check the path'
@@ -200,11 +215,15 @@ def resume_from(config: Config, resume: str | None) -> bool:
         newest = newest_checkpoint(config.work_dir)
         config.resume = newest is not None
         config.load_from = str(newest) if newest else config.get('load_from')
+        if newest:
+            take_words(config, config.load_from, 'keep')
         return config.resume
     if not Path(resume).is_file() and '://' not in resume:
         raise UserInputError.of(f'--resume {resume}', 'no such file', 'a checkpoint', 'check the path')
     config.resume = True
     config.load_from = resume
+    if '://' not in resume:
+        take_words(config, resume, 'keep')
     return True
 
 

@@ -8,6 +8,7 @@ from ..utils.errors import UserInputError, did_you_mean
 from ..utils.files import checkpoint_problem
 from ..utils.outputs import check_output
 from ..utils.places import is_shipped, shipped_weights
+from .foreign_flags import refuse_foreign
 
 # Names of files: `0856610` is not the number 856610.
 TEXT_KEYS = ('jsonfile_prefix', 'outfile_prefix')
@@ -65,6 +66,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
 
 def parse_args(parser: argparse.ArgumentParser, argv: list[str] | None = None) -> argparse.Namespace:
     """Parse, and hand ``--local-rank`` on to the environment, where mmengine reads it."""
+    refuse_foreign(parser, argv)
     args = parser.parse_intermixed_args(argv)  # options may stand between CONFIG and CHECKPOINT
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

@@ -87,6 +87,11 @@ def test_help_loads_nothing_heavy(repo_root):
         (['tools/model_converters/bert.py', 'no.bin', 'out'], 'no.bin'),
         (['tools/model_converters/darknet.py', 'no.weights', 'out.pth'], 'no.weights'),
         (['demo/image_demo.py', '--config', 'none.py', '--input', 'a.jpg'], 'none.py'),
+        (['demo/image_demo.py', 'a.jpg', 'config.py'], 'write --input IMAGE --config CONFIG'),
+        (['demo/image_demo.py', '--input', 'a.jpg', '--out-dir', 'b'], 'write --output PATH'),
+        (['tools/train.py', 'a.py', '--resume-from', 'a.pth'], 'write --resume CHECKPOINT'),
+        (['tools/train.py', 'a.py', '--options', 'a=1'], 'write --cfg-options KEY=VALUE'),
+        (['tools/test.py', 'a.py', 'a.pth', '--eval', 'bbox'], 'a test computes the metrics of the config'),
     ],
 )
 def test_wrong_arguments_are_said_before_anything_heavy_is_loaded(repo_root, argv, said):

@@ -18,7 +18,7 @@ from mmrefseg.utils import atomic_write, check_output, cli
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
-    ('tools',),
+    ('tools', 'cli'),
     ('experiments',),
     ('apis',),
     ('runs', 'analysis', 'checkpoints', 'pseudo_labels'),

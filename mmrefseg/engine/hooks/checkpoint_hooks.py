@@ -15,10 +15,12 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
+from ...compat.carried import carried_by, vocabulary_in
 from ...compat.checkpoint import without_number
 from ...utils import UserInputError, file_sha256
 from ...utils.places import is_shipped, shipped_weights
 from .resume_checks import resume_problem
+from .word_hooks import describe_words, move_word_rows
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ class CheckpointCheckHook(Hook):
         state = checkpoint.get('state_dict', checkpoint)
         if training and not resuming and hasattr(model, 'adapt_state_dict'):
             model.adapt_state_dict(state)
+        if not resuming:
+            _take_words(runner, model, checkpoint, state, where)
         report = compare_state_dicts(model.state_dict(), state)
         if training and not resuming:
             share, limit = max(report.model_share, report.checkpoint_share), self.train_share
@@ -156,6 +160,14 @@ class CheckpointCheckHook(Hook):
                     f'{where}: its weights were trained with other conventions than those of this config and '
                     f'will not give what they gave; set {" ".join(broken)}'
                 )
+
+
+def _take_words(runner: Runner, model: torch.nn.Module, checkpoint: dict, state: dict, where: str) -> None:
+    """Bring the checkpoint's word vectors to the places of these words, and say which are new."""
+    words = vocabulary_in(carried_by(checkpoint, where)).get('words', [])
+    new, gone = move_word_rows(model, state, words) if words else ([], [])
+    if (new or gone) and runner.rank == 0:
+        runner.logger.info(f'{where}: {describe_words(new, gone, words)}')
 
 
 def refuse_broken_weights(model: torch.nn.Module, state: Mapping, where: str) -> None:

@@ -20,6 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from ...datasets.vocabulary import PAD, build_vocabulary
 from ...utils import UserInputError
 from ..heads.lavt_head import MaskHead, upsample
+from ..language_models.gru_encoder import carried_vocabulary
 from ..language_models.token_batch import TokenBatch, WordFeatures
 from ..layers.swin import SwinStage
 
@@ -440,6 +441,8 @@ class WordEncoder(BaseModule):
         init_cfg: mmengine's initialisation config.
     """
 
+    word_rows = ('embedding.weight', 'visual.weight', 'visual.bias')
+
     def __init__(
         self,
         vocabulary: dict,
@@ -456,6 +459,10 @@ class WordEncoder(BaseModule):
         self.gru = nn.GRU(embed_dims, hidden_dims, batch_first=True, bidirectional=True)
         # as torch initialises a linear layer
         self.visual = nn.Linear(visual_dims, len(self.vocabulary)) if visual_dims else None
+
+    def carried(self) -> dict:
+        """The words."""
+        return carried_vocabulary(self.vocabulary, max_tokens=self.max_tokens)
 
     @property
     def out_channels(self) -> int:

@@ -5,15 +5,18 @@ Letters: M expressions, T word pieces, D channels.
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 
 from ...compat.bert_names import read_bert_weights
+from ...compat.carried import HERE, words_of
 from ...utils import UserInputError, load_json
 from .token_batch import TokenBatch, WordFeatures
 
+CHECKPOINTS = {'.pth', '.safetensors'}
 WEIGHT_FILES = ('model.safetensors', 'pytorch_model.bin')
 
 
@@ -29,7 +32,7 @@ class BertEncoder(BaseModule):
             ``pytorch_model.bin``, read when a training starts).
         config: Fields of ``transformers.BertConfig`` that replace those of the folder, or without a folder
             those of bert-base (12 layers of 768 channels); the weights are then random.
-        vocab_file: One word piece a line; replaces the folder's.
+        vocab_file: One word piece a line, or a checkpoint that carries its own; replaces the folder's.
         max_tokens: T; expressions are cut to so many word pieces, [CLS] included (LAVT: 20, the closing
             [SEP] may be cut off; LAVT-pytorch: 30).
         trained_layers: So many of the layers are trained, the others keep their weights; ``None`` trains
@@ -78,6 +81,18 @@ class BertEncoder(BaseModule):
     def out_channels(self) -> int:
         """D."""
         return self.bert.config.hidden_size
+
+    def carried(self) -> dict[str, Any]:
+        """The word pieces, and the size of the network; the weights are among the model's."""
+        pieces = self.tokenizer.get_vocab()
+        fields = self.bert.config.to_diff_dict()
+        plain = {key: value for key, value in fields.items() if isinstance(value, bool | int | float | str)}
+        return {
+            'words': sorted(pieces, key=pieces.get),
+            'tokenizer': 'bert',
+            'max_tokens': self.max_tokens,
+            'config': {'path': None, 'vocab_file': HERE, 'config': plain, 'max_tokens': self.max_tokens},
+        }
 
     def init_weights(self) -> None:
         """Read the folder's weights; without a folder they stay random.
@@ -175,6 +190,18 @@ def _vocabulary_file(folder: Path | None, vocab_file: str | None) -> Path:
 def _build_tokenizer(vocab_file: Path):
     from transformers import BertTokenizer
 
+    if vocab_file.suffix in CHECKPOINTS:
+        return BertTokenizer(vocab=_carried_pieces(vocab_file), do_lower_case=True)
     # transformers 5 renamed the argument
     name = 'vocab' if 'vocab' in inspect.signature(BertTokenizer.__init__).parameters else 'vocab_file'
     return BertTokenizer(**{name: str(vocab_file)}, do_lower_case=True)
+
+
+def _carried_pieces(checkpoint: Path) -> dict[str, int]:
+    carried = words_of(checkpoint)
+    if carried.get('tokenizer') != 'bert':
+        raise UserInputError.of(
+            f'BERT vocabulary {checkpoint}', 'a checkpoint without word pieces', 'one that carries its own',
+            'name the vocab.txt of its BERT',
+        )  # fmt: skip
+    return {piece: index for index, piece in enumerate(carried['words'])}

@@ -3,6 +3,8 @@
 Letters: M expressions, T words, E word-vector channels, C sentence channels.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -10,8 +12,19 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ...datasets.vocabulary import PAD, build_vocabulary
+from ...compat.carried import HERE
+from ...datasets.vocabulary import PAD, Vocabulary, build_vocabulary
 from ...datasets.word_vectors import load_word_vectors
+
+
+def carried_vocabulary(vocabulary: Vocabulary, **config: Any) -> dict[str, Any]:
+    """What a checkpoint carries of an encoder with a fixed vocabulary, see :mod:`mmrefseg.compat.carried`."""
+    return {
+        'words': list(vocabulary.words),
+        'tokenizer': vocabulary.tokenizer.name,
+        'max_tokens': vocabulary.max_tokens,
+        'config': {'vocabulary': {'file': HERE}, **config},
+    }
 
 
 @MODELS.register_module()
@@ -33,6 +46,8 @@ class GRUEncoder(BaseModule):
             this speeds up learning what sets them apart. The original does without.
         init_cfg: mmengine's initialisation config.
     """
+
+    word_rows = ('embedding.weight',)
 
     def __init__(
         self,
@@ -58,6 +73,12 @@ class GRUEncoder(BaseModule):
             self.embedding = nn.Embedding.from_pretrained(table, freeze=freeze_embedding)
         self.gru = nn.GRU(self.embedding.embedding_dim, hidden_dims, batch_first=True, bidirectional=True)
         self.norm = nn.BatchNorm1d(self.out_channels) if batch_norm else nn.Identity()
+
+    def carried(self) -> dict[str, Any]:
+        """The words; the vectors are among the weights."""
+        return carried_vocabulary(
+            self.vocabulary, vectors=None, embed_dims=self.embedding.embedding_dim, max_tokens=self.max_tokens
+        )
 
     @property
     def out_channels(self) -> int:

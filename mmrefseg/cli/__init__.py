@@ -1,0 +1,1 @@
+"""The command ``mmrefseg``: one verb a job, each a thin front of a tool or of the inferencers."""

@@ -1,0 +1,188 @@
+"""``mmrefseg VERB ...``: what pip puts on the path.
+
+A verb that fronts a tool hands its words on as they are: the tool's options are those of the verb. Torch is
+loaded by what needs it, after files and arguments were looked at.
+"""
+
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from ..runs.tool_errors import tool
+from ..utils.errors import UserInputError, did_you_mean
+from ..utils.places import shipped
+from ..version import __version__
+
+app = typer.Typer(
+    name='mmrefseg',
+    help='Referring and instance segmentation that learns from few masks.',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={'help_option_names': ['-h', '--help']},
+)
+FRONT = {'allow_extra_args': True, 'ignore_unknown_options': True, 'help_option_names': []}
+
+
+@dataclass(frozen=True)
+class ToolVerb:
+    """A verb that hands its words on to a tool of the package.
+
+    Attributes:
+        name: The verb.
+        path: The tool, from the root of the checkout.
+        does: What it does, in a line.
+        examples: Two command lines, without ``mmrefseg``.
+        configs: Whether its words may be names of shipped configs.
+    """
+
+    name: str
+    path: str
+    does: str
+    examples: tuple[str, str]
+    configs: bool = False
+
+    @property
+    def help(self) -> str:
+        """The line, and the examples."""
+        lines = '\n'.join(f'  mmrefseg {example}' for example in self.examples)
+        return f'{self.does}\n\n\b\nExamples:\n{lines}'
+
+
+TOOL_VERBS = (
+    ToolVerb(
+        'import', 'tools/dataset_converters/convert.py',
+        'Bring annotations of other programs into the working format.',
+        (
+            'import jsonlines mine.jsonl --images photos --out data/annotations/mine/instances.json',
+            "import refer 'refs(unc).p' instances.json --out data/annotations/refcoco-unc/instances.json",
+        ),
+    ),
+    ToolVerb(
+        'export', 'tools/dataset_converters/export.py',
+        'Write annotations for a labelling tool.',
+        (
+            'export labelme data/annotations/mine/instances.json --images photos --out photos',
+            'export label-studio data/annotations/mine/instances.json --out tasks.json',
+        ),
+    ),
+    ToolVerb(
+        'train', 'tools/train.py',
+        'Train the model of a config.',
+        (
+            'train box-frame_tiny_rec_refshapes --work-dir work_dirs/rec',
+            'train configs/partial_res/partial-res_darknet53_m05_refcoco-unc.py --load-from rec.pth',
+        ),
+        configs=True,
+    ),
+    ToolVerb(
+        'test', 'tools/test.py',
+        'Test a checkpoint on a split: metrics, or predictions for a submission.',
+        (
+            'test box-frame_tiny_m05-frozen_refshapes mmrefseg://box-frame_tiny_masks_refshapes',
+            'test my_config.py work_dirs/mine/best.pth --which-set testA --json metrics.json',
+        ),
+        configs=True,
+    ),
+    ToolVerb(
+        'pseudo', 'tools/choose_pseudo_data.py',
+        'Choose the pseudo masks that fit their boxes, to train on.',
+        (
+            'pseudo --ratio 5 --dataset refcoco-unc',
+            'pseudo --ratio 5 --dataset refcoco-unc --html review.html',
+        ),
+    ),
+    ToolVerb(
+        'choose', 'tools/choose_masks_to_draw.py',
+        'Choose the objects whose masks to draw next.',
+        (
+            'choose --help',
+            'choose --budget 100',
+        ),
+    ),
+)  # fmt: skip
+
+
+def front(verb: ToolVerb) -> None:
+    """Make a command of a verb whose tool is there."""
+
+    @app.command(
+        verb.name, help=verb.help, short_help=verb.does, context_settings=FRONT, add_help_option=False
+    )
+    def run(context: typer.Context) -> None:
+        words = [_shipped_config(word) for word in context.args] if verb.configs else list(context.args)
+        if {'-h', '--help'} & set(words):
+            typer.echo(verb.help.replace('\b\n', '') + '\n')
+        run_tool(verb, words)
+
+
+def run_tool(verb: ToolVerb, words: list[str]) -> None:
+    """Run a tool in this process, with the verb as its name in usage lines."""
+    path = shipped(verb.path)
+    sys.argv = [f'mmrefseg {verb.name}', *words]
+    sys.path.insert(0, str(path.parent))  # processes that it starts find it by its name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    module.main()
+
+
+def _shipped_config(word: str) -> str:
+    """A word that names a config of the package, by its path or by its name alone, as the file it means."""
+    if word.startswith('-') or Path(word).exists() or '=' in word:
+        return word
+    if word.startswith('configs/') and shipped(word).is_file():
+        return str(shipped(word))
+    named = {file.stem: file for file in shipped('configs').rglob('*.py') if '_base_' not in file.parts}
+    return str(named.get(word, word))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f'mmrefseg {__version__}')
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, '--version', callback=_version, is_eager=True, help='Say the version.'
+    ),
+) -> None:
+    """Referring and instance segmentation that learns from few masks."""
+
+
+def _add_verbs() -> None:
+    from . import checkup, predict  # the verbs that are no tool's
+
+    app.command('predict', help=predict.HELP, short_help=predict.DOES)(predict.predict)
+    for verb in TOOL_VERBS:
+        if shipped(verb.path).is_file():
+            front(verb)
+    app.command('info', help=checkup.INFO_HELP, short_help=checkup.INFO_DOES)(checkup.info)
+    app.command('doctor', help=checkup.DOCTOR_HELP, short_help=checkup.DOCTOR_DOES)(checkup.doctor)
+
+
+_add_verbs()
+
+
+@tool
+def main() -> None:
+    """The entry point."""
+    verbs = {command.name for command in app.registered_commands}
+    first = next(iter(sys.argv[1:]), '-h')
+    if not first.startswith('-') and first not in verbs:
+        near = did_you_mean(first, verbs)
+        raise UserInputError.of(
+            f'mmrefseg {first}', f'no such verb{near}', ', '.join(sorted(verbs)), 'see mmrefseg --help'
+        )
+    app()
+
+
+if __name__ == '__main__':
+    main()

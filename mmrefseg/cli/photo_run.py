@@ -1,0 +1,204 @@
+"""Masks for many photos: a network, photos with sentences, and the files and lines that come of them."""
+
+import argparse
+import contextlib
+import io
+import json
+import re
+import sys
+import time
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..apis.prediction import CocoWriter, Prediction
+from ..apis.predictor import Asked, Predictor, load
+from ..datasets.images import decode_image
+from ..datasets.photo_sentences import STDIN, Wanted
+from ..structures.rle import encode_mask
+from ..utils import UserInputError, atomic_write, dump_json, make_folder, progress_bar
+from ..utils.errors import printable
+from ..visualization.instance_drawing import draw_instances
+from ..visualization.overlay import draw_referent
+
+LONGEST_SLUG = 40
+DETECTED = 0.5
+"""Least score of a detector's objects where none is given; a sentence has one answer, whatever its score."""
+
+
+class PhotoRun:
+    """One call of ``mmrefseg predict``.
+
+    Args:
+        args: ``weights``, ``config``, ``device``, ``calibration``, ``threshold``, ``batch_size``, ``json``
+            (lines for machines on stdout), ``overlays``, and ``out`` (a folder, None for no files, ``-`` for
+            one mask as PNG on stdout).
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.predictor: Predictor = load(args.weights, args.config, args.device, args.calibration)
+        self.predictor.tells_unknown_words = False  # the run does, with their share
+        self.coco = CocoWriter()
+        self.folder = Path(args.out) if args.out not in (None, STDIN) else None
+        self.images: dict[str, np.ndarray] = {}
+        self.names: set[str] = set()
+        self.unread = 0
+        self.rows = self.hits = 0
+
+    def __call__(self, wanted: list[Wanted]) -> int:
+        """Predict and write; returns the exit code: 2 if a photo could not be read."""
+        start = time.perf_counter()
+        watched = len(wanted) > 1 and sys.stderr.isatty()
+        with progress_bar() if watched else contextlib.nullcontext() as bar:
+            task = bar.add_task('photos', total=len(wanted)) if watched else None
+            asked = self._asked(wanted)
+            threshold = self.args.threshold
+            if threshold is None:
+                threshold = 0.0 if self.predictor.refers else DETECTED
+            try:
+                for found in self.predictor.stream(asked, threshold, self.args.batch_size):
+                    self._take(found, self.images.pop(found.file_name))
+                    if watched:
+                        bar.advance(task)
+            finally:
+                if self.folder is not None:
+                    dump_json(self.coco.content(), make_folder(self.folder) / 'predictions.json')
+        self._sum_up(len(wanted), time.perf_counter() - start)
+        return 2 if self.unread else 0
+
+    def _asked(self, wanted: list[Wanted]) -> Iterator[Asked]:
+        """The photos that can be read; the others are told and passed over."""
+        for photo, sentences in wanted:
+            try:
+                image = self._read(photo)
+            except UserInputError as error:
+                print(f'passed over: {error}', file=sys.stderr)
+                self.unread += 1
+                continue
+            self.images[photo] = np.ascontiguousarray(image[..., ::-1])
+            yield Asked(self.images[photo], sentences, photo)
+
+    def _read(self, photo: str) -> np.ndarray:
+        if photo == STDIN:
+            return decode_image(sys.stdin.buffer.read(), 'standard input')
+        return self.predictor.infer.read(photo)
+
+    def _take(self, found: Prediction, image: np.ndarray) -> None:
+        """Write and tell what one photo has; of a detector's objects only those that are found."""
+        found = found if self.predictor.refers else found.rows(np.flatnonzero(found.found))
+        files = [self._write(found, row, image) for row in range(len(found))]
+        if not self.predictor.refers and self.folder is not None and self.args.overlays:
+            self._draw_objects(found, image, files)
+        self.coco.add(found, files)
+        for row, written in enumerate(files):
+            self.rows += 1
+            self.hits += bool(found.found[row])
+            line = self._line(found, row, written)
+            text = json.dumps(line, ensure_ascii=False) if self.args.json else self._words(line)
+            print(text, file=sys.stderr if self.args.out == STDIN else sys.stdout, flush=self.args.json)
+
+    def _write(self, found: Prediction, row: int, image: np.ndarray) -> dict[str, str]:
+        """The files of one sentence; their names from the folder of the run."""
+        mask = found.masks[row] if found.masks is not None and found.found[row] else None
+        if self.args.out == STDIN:
+            whole = np.zeros(found.size, bool) if mask is None else mask
+            sys.stdout.buffer.write(_encoded(whole.astype(np.uint8) * 255, 'PNG'))
+        if self.folder is None:
+            return {}
+        name, files = self._name(found, row), {}
+        if mask is not None:
+            files['mask'] = f'masks/{name}.png'
+            _write(_encoded(mask.astype(np.uint8) * 255, 'PNG'), self.folder / files['mask'])
+        if self.args.overlays and self.predictor.refers:
+            files['overlay'] = f'overlays/{name}.jpg'
+            box = found.boxes[row] if found.found[row] else None
+            drawn = draw_referent(image, self._title(found, row), mask, box)
+            _write(_encoded(drawn, 'JPEG'), self.folder / files['overlay'])
+        return files
+
+    def _draw_objects(self, found: Prediction, image: np.ndarray, files: list[dict[str, str]]) -> None:
+        """One overlay with all objects of a photo."""
+        name = f'overlays/{self._free_name(_stem(found.file_name))}.jpg'
+        texts = [f'{label} {score:.0%}' for label, score in zip(found.labels, found.scores, strict=True)]
+        _write(_encoded(draw_instances(image, found.boxes, texts, found.masks), 'JPEG'), self.folder / name)
+        for each in files:
+            each['overlay'] = name
+
+    def _title(self, found: Prediction, row: int) -> str:
+        what = f'{found.scores[row]:.2f}'
+        return f'{found.labels[row]}   {what}' if found.found[row] else f'{found.labels[row]}   nothing found'
+
+    def _name(self, found: Prediction, row: int) -> str:
+        """Of the files of one sentence: photo and words."""
+        return self._free_name(f'{_stem(found.file_name)}_{slug(found.labels[row])}'.strip('_'))
+
+    def _free_name(self, base: str) -> str:
+        """With a number where another file of the run has that name."""
+        name, number = base, 2
+        while name.casefold() in self.names:
+            name, number = f'{base}_{number}', number + 1
+        self.names.add(name.casefold())
+        return name
+
+    def _line(self, found: Prediction, row: int, files: dict[str, str]) -> dict[str, Any]:
+        x1, y1, x2, y2 = (round(value, 2) for value in found.boxes[row].tolist())
+        line = {
+            'photo': found.file_name,
+            'sentence': found.labels[row],
+            'found': bool(found.found[row]),
+            'score': round(float(found.scores[row]), 4),
+            'box': [x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+            'size': list(found.size),
+        }
+        line |= {key: str(self.folder / name) for key, name in files.items()}
+        if self.folder is None and found.masks is not None and found.found[row]:
+            line['segmentation'] = encode_mask(found.masks[row])
+        return line
+
+    def _words(self, line: dict[str, Any]) -> str:
+        about = f'{printable(line["photo"])}  "{printable(line["sentence"])}"  {line["score"]:.2f}'
+        place = line.get('mask') or f'box {line["box"]}'
+        return f'{about}  {place}' if line['found'] else f'{about}  nothing found'
+
+    def _sum_up(self, photos: int, seconds: float) -> None:
+        unknown = self.predictor.unknown_words()
+        if unknown:
+            print(f'words: {unknown}', file=sys.stderr)
+        where = f'; {self.folder / "predictions.json"}' if self.folder is not None else ''
+        kind = 'sentences' if self.predictor.refers else 'objects'
+        kind = f'{kind} found in {photos - self.unread} photos in {seconds:.1f} s'
+        print(
+            f'{self.hits} of {self.rows} {kind}; score: {self.predictor.score_means}{where}',
+            file=sys.stderr,
+        )
+
+
+def _stem(photo: str) -> str:
+    return 'stdin' if photo == STDIN else Path(photo).stem
+
+
+def slug(text: str) -> str:
+    """A sentence as a part of a file name.
+
+    >>> slug('The man, left of the DOG!')
+    'the-man-left-of-the-dog'
+    """
+    plain = unicodedata.normalize('NFKC', text).lower()
+    return re.sub(r'[^\w]+', '-', plain).strip('-')[:LONGEST_SLUG].rstrip('-')
+
+
+def _encoded(pixels: np.ndarray, kind: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, **({'quality': 92} if kind == 'JPEG' else {}))
+    return file.getvalue()
+
+
+def _write(content: bytes, path: Path) -> None:
+    make_folder(path.parent)
+    with atomic_write(path, 'wb') as file:
+        file.write(content)

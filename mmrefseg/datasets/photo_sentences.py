@@ -1,0 +1,135 @@
+"""What to look for in which photo: photos by path, pattern or folder, sentences from a table or the shell.
+
+Nothing of it needs boxes, sizes or a network.
+"""
+
+import csv
+import glob
+import io
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..utils import UserInputError, parse_json, read_text
+from ..utils.errors import printable, short
+from .validation import expressions_problem
+
+STDIN = '-'
+SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp'}
+PHOTO_KEYS = ('photo', 'image', 'file_name', 'path')
+SENTENCE_KEYS = ('sentence', 'expression', 'text', 'sentences', 'expressions')
+LAYOUT = 'rows with photo and sentence'
+
+
+class Wanted(NamedTuple):
+    """A photo and the sentences to look for in it (none for a detector)."""
+
+    photo: str
+    sentences: tuple[str, ...]
+
+
+def find_photos(inputs: Sequence[str], option: str = '') -> list[str]:
+    """The photos that paths, patterns (``'a/*.jpg'``) and folders name, each once; ``~`` is your home.
+
+    Args:
+        inputs: In the order wanted; a pattern's and a folder's are sorted. ``-`` stands for itself.
+        option: What named them, for a message.
+
+    Raises:
+        UserInputError: If one of them names no photo.
+    """
+    found: list[str] = []
+    for given in inputs:
+        path = Path(given).expanduser()
+        if given == STDIN or path.is_file():
+            here = [given if given == STDIN else str(path)]
+        elif path.is_dir():
+            here = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        else:
+            here = sorted(file for file in glob.glob(str(path), recursive=True) if os.path.isfile(file))
+        if not here:
+            what = 'a folder without images' if path.is_dir() else 'no such file'
+            expected = "images, a pattern like 'folder/*.jpg' or a folder"
+            raise UserInputError.of(f'{option} {given}'.strip(), what, expected, 'check the path')
+        found += here
+    return list(dict.fromkeys(found))
+
+
+def read_rows(source: str, folders: Sequence[str] = ()) -> list[Wanted]:
+    """Photos and sentences of a table.
+
+    Args:
+        source: A ``.csv`` file with a head of ``photo,sentence``, or a file of json lines such as
+            ``{"photo": "a.jpg", "sentence": "left guy"}`` (``sentences`` takes a list); ``-`` reads json
+            lines from standard input. ``image``, ``file_name`` and ``path`` serve for ``photo``,
+            ``expression`` and ``text`` for ``sentence``.
+        folders: Where the photos may lie, before the folder of the table and the current one.
+
+    Returns:
+        One entry a photo, in order of first appearance; a sentence that is there twice counts once.
+
+    Raises:
+        UserInputError: If the table cannot be read, a row lacks photo or sentence, or a photo is missing.
+    """
+    content = sys.stdin.read() if source == STDIN else read_text(source, 'a table of photos and sentences')
+    name = 'standard input' if source == STDIN else source
+    rows = _csv_rows(content, name) if Path(source).suffix.lower() == '.csv' else _json_rows(content, name)
+    places = [*folders, *([] if source == STDIN else [str(Path(source).parent)]), '.']
+    wanted: dict[str, list[str]] = {}
+    for where, row in rows:
+        photo, sentences = _of_row(row, where)
+        wanted.setdefault(_find(photo, places, where), []).extend(sentences)
+    if not wanted:
+        raise UserInputError.of(name, 'no row', LAYOUT, 'write what to look for')
+    return [Wanted(photo, tuple(dict.fromkeys(sentences))) for photo, sentences in wanted.items()]
+
+
+def _csv_rows(content: str, name: str) -> Iterator[tuple[str, dict]]:
+    try:
+        reader = csv.DictReader(io.StringIO(content.removeprefix('\ufeff'), newline=''))
+        for row in reader:
+            yield f'{name} line {reader.line_num}', {(key or '').strip(): row[key] for key in row}
+    except csv.Error as error:
+        raise UserInputError.of(name, f'a broken table ({error})', f'csv: {LAYOUT}', 'mend it') from None
+
+
+def _json_rows(content: str, name: str) -> Iterator[tuple[str, dict]]:
+    for number, line in enumerate(content.removeprefix('\ufeff').split('\n'), 1):
+        if line.strip():
+            where = f'{name} line {number}'
+            yield where, parse_json(line, where, 'a json object', 'write {"photo": ..., "sentence": ...}')
+
+
+def _of_row(row: object, where: str) -> tuple[str, list[str]]:
+    if not isinstance(row, dict):
+        raise UserInputError.of(where, short(row), LAYOUT, 'write {"photo": ..., "sentence": ...}')
+    photo = next((row[key] for key in PHOTO_KEYS if row.get(key)), None)
+    sentences = next((row[key] for key in SENTENCE_KEYS if row.get(key)), None)
+    for kind, value in (('photo', photo), ('sentence', sentences)):
+        if value is None:
+            columns = ', '.join(str(key) for key in list(row)[:6]) or 'none'
+            raise UserInputError.of(
+                where, f'no {kind} (columns: {printable(columns)[:100]})', LAYOUT, f'add the {kind}'
+            )
+    if not isinstance(photo, str):
+        raise UserInputError.of(where, f'photo {short(photo)}', 'the name of a file', 'mend it')
+    listed = [sentences] if isinstance(sentences, str) else sentences
+    problem = expressions_problem(listed) if isinstance(listed, list) else None
+    if problem or not isinstance(listed, list):
+        raise UserInputError.of(where, *(problem or (short(listed), 'a sentence', 'write one')))
+    return photo, [text.strip() for text in listed]
+
+
+def _find(photo: str, places: Sequence[str], where: str) -> str:
+    for place in places:
+        path = os.path.join(place, os.path.expanduser(photo))
+        if '\0' not in path and os.path.isfile(path):
+            return os.path.normpath(path)
+    raise UserInputError.of(
+        where,
+        f'no photo {short(photo)}',
+        'a file, below the folder given or beside the table',
+        'mend its name',
+    )

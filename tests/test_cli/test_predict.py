@@ -1,0 +1,101 @@
+"""``mmrefseg predict``: photos and sentences in, masks, overlays and one COCO file out."""
+
+import io
+import json
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools.coco import COCO
+
+import mmrefseg
+from mmrefseg.structures.rle import decode_mask
+
+
+def test_a_folder_of_photos(call, photos):
+    """Masks on the disk are those of Python, and the COCO file needs nothing beside it."""
+    done = call('predict', photos, '--text', 'the star', '-t', 'left zebra')
+    assert done.code == 0 and len(done.out.splitlines()) == 6
+    assert 'words: 75 % of 12 words are known to the model; unknown: zebra (3 times)' in done.err
+    assert '6 of 6 sentences found in 3 photos' in done.err and 'score: the predicted IoU' in done.err
+    expected = mmrefseg.load(device='cpu').predict(sorted(photos.iterdir()), ['the star', 'left zebra'])
+    coco = COCO('predictions/predictions.json')
+    names = [image['file_name'] for image in coco.dataset['images']]
+    assert names == [str(photos / name) for name in ('a.png', 'b.png', 'wide.png')]
+    assert coco.dataset['info']['score'] == expected[0].score_means
+    for image, found in zip(coco.dataset['images'], expected, strict=True):
+        for row, annotation in enumerate(coco.loadAnns(coco.getAnnIds(image['id']))):
+            written = np.asarray(Image.open(f'predictions/{annotation["mask"]}'))
+            assert set(np.unique(written)) == {0, 255} and written.shape == found.size
+            assert np.array_equal(written > 0, found.masks[row])
+            assert np.array_equal(coco.annToMask(annotation) > 0, found.masks[row])
+            assert (
+                annotation['expression'] == coco.cats[annotation['category_id']]['name'] == found.labels[row]
+            )
+            assert Image.open(f'predictions/{annotation["overlay"]}').size == found.size[::-1]
+
+
+def test_a_table_and_lines_for_machines(call, photos, tmp_path, monkeypatch):
+    rows = [('wide.png', 'the star, left'), ('a.png', 'circle'), ('wide.png', 'circle')]
+    (tmp_path / 'rows.csv').write_text('photo,sentence\n' + ''.join(f'{p},"{s}"\n' for p, s in rows))
+    done = call('predict', photos, '--sentences', 'rows.csv', '--json')
+    lines = [json.loads(line) for line in done.out.splitlines()]
+    assert [(line['photo'].rsplit('/', 1)[-1], line['sentence']) for line in lines] == [
+        ('wide.png', 'the star, left'), ('wide.png', 'circle'), ('a.png', 'circle'),
+    ]  # fmt: skip
+    assert not (tmp_path / 'predictions').exists()
+    for line in lines:
+        mask = decode_mask(line['segmentation'])
+        assert list(mask.shape) == line['size'] and mask.any() and line['found']
+    table = ''.join(json.dumps({'image': f'photos/{p}', 'text': s}) + '\n' for p, s in rows)
+    monkeypatch.setattr('sys.stdin', io.StringIO(table))
+    again = call('predict', '--sentences', '-', '--json', '--batch-size', 1)
+    for one, other in zip(lines, map(json.loads, again.out.splitlines()), strict=True):
+        assert one['segmentation'] == other['segmentation']
+        assert one['score'] == pytest.approx(other['score'], abs=1e-4)
+
+
+def test_through_a_pipe(photos, monkeypatch, capsysbinary):
+    from mmrefseg.cli import main as command
+
+    monkeypatch.setattr('sys.argv', ['mmrefseg', 'predict', '-', '--text', 'star', '--out', '-'])
+    monkeypatch.setattr('sys.stdin', io.TextIOWrapper(io.BytesIO((photos / 'a.png').read_bytes())))
+    with pytest.raises(SystemExit) as stop:
+        command.main()
+    assert not stop.value.code
+    mask = cv2.imdecode(np.frombuffer(capsysbinary.readouterr().out, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(mask > 0, mmrefseg.load(device='cpu').predict(photos / 'a.png', 'star').masks[0])
+
+
+def test_nothing_found_and_a_broken_photo(call, photos):
+    """What is below the threshold has no mask; a photo that cannot be read costs only itself."""
+    broken = photos / 'b.png'
+    broken.write_bytes(broken.read_bytes()[:-40])
+    done = call('predict', photos, '--text', 'star', '--threshold', '0.999', '--out', 'some/where')
+    assert done.code == 2
+    assert f'passed over: {broken}: found a truncated image' in done.err
+    assert '0 of 2 sentences found in 2 photos' in done.err and done.out.count('nothing found') == 2
+    content = json.loads((photos.parent / 'some/where/predictions.json').read_text())
+    assert len(content['images']) == 2 and content['annotations'] == []
+    assert len(list((photos.parent / 'some/where/overlays').iterdir())) == 2
+
+
+def test_names_of_files_do_not_meet(call, photos, tmp_path):
+    (tmp_path / 'more').mkdir()
+    (photos / 'a.png').rename(tmp_path / 'more/wide.png')
+    texts = ('-t', 'Star!', '-t', 'star', '-t', '星')
+    done = call('predict', 'more', 'photos/wide.png', *texts, '--no-overlays', '--out', 'out')
+    assert done.code == 0
+    names = sorted(path.name for path in (tmp_path / 'out/masks').iterdir())
+    assert names == sorted(
+        [
+            'wide_star.png',
+            'wide_star_2.png',
+            'wide_星.png',
+            'wide_star_3.png',
+            'wide_star_4.png',
+            'wide_星_2.png',
+        ]
+    )
+    assert not (tmp_path / 'out/overlays').exists()

@@ -1,0 +1,85 @@
+"""What language models put into checkpoints: they are built again where no file of theirs is."""
+
+import copy
+import json
+import shutil
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from torch import nn
+
+from mmrefseg.checkpoints.shipped import write_safetensors
+from mmrefseg.compat.carried import KEY, apply_carried, as_metadata, carried_by
+from mmrefseg.compat.checkpoint import load_checkpoint_file
+from mmrefseg.datasets.vocabulary import Vocabulary
+from mmrefseg.engine.hooks import move_word_rows
+
+SMALL = dict(
+    vocab_size=30522, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+)  # fmt: skip
+SENTENCES = ['the red star', 'a zebra left of it']
+
+
+def config_of(kind, folder, shared_dir):
+    """A language model that names a file of its folder."""
+    words = {'ann_file': str(folder / 'instances.json')}
+    (folder / 'instances.json').write_text(json.dumps({'train': [{'expressions': ['the red star left']}]}))
+    shutil.copy(shared_dir / 'vocab/bert-base-uncased-vocab.txt', folder / 'vocab.txt')
+    return {
+        'GRUEncoder': dict(vocabulary=words, hidden_dims=4, embed_dims=8),
+        'GRUEncoder with vectors': dict(vocabulary=words, hidden_dims=4, vectors='random:6', max_tokens=3),
+        'WordEncoder': dict(vocabulary=words, hidden_dims=4, embed_dims=8, visual_dims=5),
+        'BertEncoder': dict(config=SMALL, vocab_file=str(folder / 'vocab.txt'), max_tokens=7),
+    }[kind] | {'type': kind.split()[0]}
+
+
+@pytest.mark.parametrize('ending', ['pth', 'safetensors'])
+@pytest.mark.parametrize('kind', ['GRUEncoder', 'GRUEncoder with vectors', 'WordEncoder', 'BertEncoder'])
+def test_a_language_model_without_its_files(kind, ending, tmp_path, shared_dir):
+    folder = tmp_path / 'files'
+    folder.mkdir()
+    config = config_of(kind, folder, shared_dir)
+    model = MODELS.build(copy.deepcopy(config)).eval()
+    meta = {KEY: {'part.language_model': model.carried()}}
+    path = tmp_path / f'some.{ending}'
+    if ending == 'pth':
+        torch.save({'meta': meta, 'state_dict': model.state_dict()}, path)
+    else:
+        write_safetensors(path, model.state_dict(), as_metadata(meta))
+    shutil.rmtree(folder)
+    checkpoint = load_checkpoint_file(path)
+    whole = {'part': {'language_model': config}}
+    apply_carried(whole, carried_by(checkpoint, 'some'), path)
+    again = MODELS.build(whole['part']['language_model']).eval()
+    again.load_state_dict(checkpoint['state_dict'])
+    first, second = (each(each.tokenize(SENTENCES)) for each in (model, again))
+    first, second = (each if isinstance(each, torch.Tensor) else each.words for each in (first, second))
+    assert torch.equal(first, second) and first.abs().sum() > 0
+
+
+class Words(nn.Module):
+    """A table with a row for each word, and one that has none."""
+
+    word_rows = ('table.weight', 'absent.bias')
+
+    def __init__(self, words):
+        super().__init__()
+        self.vocabulary = Vocabulary(words)
+        self.table = nn.Embedding(len(self.vocabulary), 2)
+        self.other = nn.Linear(len(self.vocabulary), 2)
+
+
+def test_rows_move_to_their_words():
+    old, new = Words(['red', 'blue', 'gone']), Words(['new', 'blue', 'red'])
+    state, before = dict(old.state_dict()), new.table.weight.clone()
+    added, gone = move_word_rows(new, state, old.vocabulary.words)
+    assert (added, gone) == (['new'], ['gone'])
+    for word in ('PAD', 'UNK', 'red', 'blue'):
+        row = state['table.weight'][new.vocabulary.index[word]]
+        assert torch.equal(row, old.table.weight[old.vocabulary.index[word]]), word
+    assert torch.equal(state['table.weight'][new.vocabulary.index['new']], before[3])
+    assert torch.equal(state['other.weight'], old.other.weight), 'its columns are no rows'
+    same = dict(new.state_dict())
+    assert move_word_rows(new, same, new.vocabulary.words) == ([], [])
+    assert torch.equal(same['table.weight'], new.table.weight)
