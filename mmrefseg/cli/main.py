@@ -6,7 +6,7 @@ loaded by what needs it, after files and arguments were looked at.
 
 import importlib.util
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -36,15 +36,17 @@ class ToolVerb:
         name: The verb.
         path: The tool, from the root of the checkout.
         does: What it does, in a line.
-        examples: Two command lines, without ``mmrefseg``.
+        examples: Two command lines or more, without ``mmrefseg``.
         configs: Whether its words may be names of shipped configs.
+        folder_path: The tool for a first word that is a folder; '' for the same.
     """
 
     name: str
     path: str
     does: str
-    examples: tuple[str, str]
+    examples: tuple[str, ...]
     configs: bool = False
+    folder_path: str = ''
 
     @property
     def help(self) -> str:
@@ -72,12 +74,14 @@ TOOL_VERBS = (
     ),
     ToolVerb(
         'train', 'tools/train.py',
-        'Train the model of a config.',
+        'Train the model of a config, or on a folder of photos.',
         (
+            'train my_photos/',
             'train box-frame_tiny_rec_refshapes --work-dir work_dirs/rec',
             'train configs/partial_res/partial-res_darknet53_m05_refcoco-unc.py --load-from rec.pth',
         ),
         configs=True,
+        folder_path='tools/train_folder.py',
     ),
     ToolVerb(
         'test', 'tools/test.py',
@@ -114,6 +118,9 @@ def front(verb: ToolVerb) -> None:
         verb.name, help=verb.help, short_help=verb.does, context_settings=FRONT, add_help_option=False
     )
     def run(context: typer.Context) -> None:
+        if verb.folder_path and context.args and Path(context.args[0]).is_dir():
+            run_tool(replace(verb, path=verb.folder_path), list(context.args))
+            return
         words = [_shipped_config(word) for word in context.args] if verb.configs else list(context.args)
         if {'-h', '--help'} & set(words):
             typer.echo(verb.help.replace('\b\n', '') + '\n')

@@ -23,6 +23,7 @@ RECORD_FIELDS = (
     'expressions',
     'sent_ids',
     'category_id',
+    'category',
     'no_target',
     'bbox',
     'mask',

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..datasets.converters.own_folder import OwnData
 from ..utils import UserInputError, atomic_write, dump_json
+from ..utils.errors import printable
 from .stages import Stage, python
 
 # A typical object shall be so long, in pixels of the network's image: two cells of its finest useful stride.
@@ -31,6 +32,134 @@ BOX_STEPS, MASK_STEPS = 1500, 800
 MOST_EPOCHS = 300
 MOST_WORDS = 40
 SHIPPED = 'mmrefseg://rec_tiny_refshapes'
+
+
+# The texts of the configs.
+_BOXES = """# Boxes and sentences of {source}: {objects} objects in {images} images.
+# Made from what the folder holds; change what you like, and train it with tools/train.py.
+_base_ = [
+    'mmrefseg::_base_/default_runtime.py',
+    'mmrefseg::_base_/models/box-frame_tiny.py',
+    'mmrefseg::_base_/schedules/refshapes.py',
+]
+image_size = ({image_size}, {image_size})
+batch_size = {batch_size}
+max_epochs = {epochs}
+load_from = {weights!r}  # its words start anew where yours are others
+
+ann_file = {ann_file!r}
+images = {image_folder!r}
+codec = dict(
+    type='ContourCodec', num_points=18, num_bins=128, sampling='even_above', bin_center=True, pad_divisor=32
+)
+{categories}model = dict(
+    language_model=dict(
+        vocabulary=dict(ann_file=ann_file, max_tokens={max_tokens}), max_tokens={max_tokens}
+    ),
+    head=dict(codec=codec),
+    auxiliary_heads=[{heads}],
+)
+
+train_pipeline = [
+    dict(type='LoadRefImage'),
+    dict(type='DrawExpression'),
+    dict(type='LoadRefAnnotations', with_mask=False),
+    dict(type='RefResize', scale=image_size),
+    dict(type='EncodeContour', codec=codec),
+    dict(type='PackRefInputs'),
+]
+box_pipeline = [
+    dict(type='LoadRefImage'),
+    dict(type='DrawExpression'),
+    dict(type='RefResize', scale=image_size),
+    dict(type='LoadRefAnnotations', with_mask=False),
+    dict(type='PackRefInputs'),
+]
+dataset = dict(
+    type='RefSegDataset', ann_file=ann_file, data_prefix=dict(img_path=images), group_by='image', max_pairs=8
+)
+train_dataloader = dict(
+    batch_size=batch_size,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(**dataset, split='train', require_masks=False, pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=batch_size,
+    num_workers=0,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(**dataset, split='val', test_mode=True, pipeline=box_pipeline),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type='RECMetric')
+test_evaluator = val_evaluator
+
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
+]
+default_hooks = dict(checkpoint=dict(interval=max_epochs, save_best='rec/acc50'))
+"""
+_MASKS = """# Masks in the boxes of boxes.py, {learns}.
+_base_ = './boxes.py'
+max_epochs = {epochs}
+lr = 3e-3
+load_from = {boxes!r}
+
+# What only teaches stays behind; the network of boxes stays as it is.
+boxes_model = dict(_base_.model)
+boxes_model.pop('auxiliary_heads')
+teach = {teach}
+model = dict(
+    _delete_=True,
+    type='RefinedSegmentor',
+    segmentor=boxes_model,
+    refiner=dict(type='BoxRefiner', size=48, channels=16, **teach),
+)
+
+mask_pipeline = [
+    dict(type='LoadRefImage'),
+    dict(type='DrawExpression'),
+    dict(type='LoadRefAnnotations', with_mask=True),
+    dict(type='RefResize', scale=_base_.image_size),
+    dict(type='PackRefInputs'),
+]
+box_pipeline = [
+    dict(type='LoadRefImage'),
+    dict(type='DrawExpression'),
+    dict(type='LoadRefAnnotations', with_mask=False),
+    dict(type='RefResize', scale=_base_.image_size),
+    dict(type='PackRefInputs'),
+]
+test_pipeline = [
+    dict(type='LoadRefImage'),
+    dict(type='DrawExpression'),
+    dict(type='RefResize', scale=_base_.image_size),
+    dict(type='LoadRefAnnotations', with_mask={scored}),
+    dict(type='PackRefInputs'),
+]
+dataset = _base_.dataset
+{train_set}
+train_dataloader = dict(dataset=train_set)
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline, require_masks={scored}))
+test_dataloader = val_dataloader
+val_evaluator = dict(_delete_=True, type={metric!r})
+test_evaluator = val_evaluator
+
+train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=lr), paramwise_cfg=dict(_delete_=True))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
+    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
+]
+default_hooks = dict(checkpoint=dict(interval=max_epochs, save_best={best!r}))
+"""
+_BOTH = """masks = dict(dataset, split='train', require_masks=True, pipeline=mask_pipeline)
+boxes = dict(dataset, split='train', require_masks=False, pipeline=box_pipeline)
+# An image with a mask comes so often an epoch with that object alone, and every image once for its boxes.
+masks = dict(type='RepeatDataset', times={repeats}, dataset=masks)
+train_set = dict(_delete_=True, type='ConcatDataset', datasets=[masks, boxes])"""
 
 
 @dataclass(frozen=True)
@@ -139,78 +268,25 @@ def write_own_run(data: OwnData, choices: Choices, folder: Path) -> tuple[Path, 
 
 def box_config(data: OwnData, choices: Choices, folder: Path) -> str:
     """The text of the first stage's config: boxes and sentences."""
-    heads = ['word_head', 'fused_cell_head', 'encoded_cell_head']
+    heads = ['_base_.word_head', '_base_.fused_cell_head', '_base_.encoded_cell_head']
     categories = ''
     if choices.num_categories:
         heads.insert(0, 'category_head')
         categories = f'category_head = dict(_base_.category_head, num_categories={choices.num_categories})\n'
-    names = ', '.join(name if name == 'category_head' else f'_base_.{name}' for name in heads)
-    return f"""# Boxes and sentences of {data.source}: {data.num_objects} objects in {data.num_images} images.
-# Made from what the folder holds; change what you like, and train it with tools/train.py.
-_base_ = [
-    'mmrefseg::_base_/default_runtime.py',
-    'mmrefseg::_base_/models/box-frame_tiny.py',
-    'mmrefseg::_base_/schedules/refshapes.py',
-]
-image_size = ({choices.image_size}, {choices.image_size})
-batch_size = {choices.batch_size}
-max_epochs = {choices.box_epochs}
-load_from = {SHIPPED!r}  # its words start anew where yours are others
-
-ann_file = {str(folder.resolve() / 'instances.json')!r}
-images = {os.path.abspath(data.images)!r}
-codec = dict(
-    type='ContourCodec', num_points=18, num_bins=128, sampling='even_above', bin_center=True, pad_divisor=32
-)
-{categories}model = dict(
-    language_model=dict(
-        vocabulary=dict(ann_file=ann_file, max_tokens={choices.max_tokens}), max_tokens={choices.max_tokens}
-    ),
-    head=dict(codec=codec),
-    auxiliary_heads=[{names}],
-)
-
-train_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='LoadRefAnnotations', with_mask=False),
-    dict(type='RefResize', scale=image_size),
-    dict(type='EncodeContour', codec=codec),
-    dict(type='PackRefInputs'),
-]
-box_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='RefResize', scale=image_size),
-    dict(type='LoadRefAnnotations', with_mask=False),
-    dict(type='PackRefInputs'),
-]
-dataset = dict(
-    type='RefSegDataset', ann_file=ann_file, data_prefix=dict(img_path=images), group_by='image', max_pairs=8
-)
-train_dataloader = dict(
-    batch_size=batch_size,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(**dataset, split='train', require_masks=False, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=batch_size,
-    num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(**dataset, split='val', test_mode=True, pipeline=box_pipeline),
-)
-test_dataloader = val_dataloader
-val_evaluator = dict(type='RECMetric')
-test_evaluator = val_evaluator
-
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
-]
-default_hooks = dict(checkpoint=dict(interval=max_epochs, save_best='rec/acc50'))
-"""
+    return _BOXES.format(
+        source=printable(data.source),
+        objects=data.num_objects,
+        images=data.num_images,
+        image_size=choices.image_size,
+        batch_size=choices.batch_size,
+        epochs=choices.box_epochs,
+        weights=SHIPPED,
+        ann_file=str(folder.resolve() / 'instances.json'),
+        image_folder=os.path.abspath(data.images),
+        categories=categories,
+        max_tokens=choices.max_tokens,
+        heads=', '.join(heads),
+    )
 
 
 def mask_config(data: OwnData, choices: Choices, folder: Path) -> str:
@@ -222,70 +298,21 @@ def mask_config(data: OwnData, choices: Choices, folder: Path) -> str:
         None: 'from the masks of all objects',
         0: 'from boxes and colours, as no object has a mask',
     }.get(choices.repeats, f'from {data.num_masks} masks, and from boxes and colours where there is none')
-    teach = 'dict(box_weight=1.0, same_colour=0.5)' if choices.repeats is not None else 'dict()'
     if choices.repeats:
-        dataset = f"""masks = dict(dataset, split='train', require_masks=True, pipeline=mask_pipeline)
-boxes = dict(dataset, split='train', require_masks=False, pipeline=box_pipeline)
-# An image with a mask comes so often an epoch with that object alone, and every image once for its boxes.
-masks = dict(type='RepeatDataset', times={choices.repeats}, dataset=masks)
-train_set = dict(_delete_=True, type='ConcatDataset', datasets=[masks, boxes])
-"""
+        train_set = _BOTH.format(repeats=choices.repeats)
     else:
         pipeline = 'box_pipeline' if choices.repeats == 0 else 'mask_pipeline'
-        dataset = f'train_set = dict(require_masks={choices.repeats is None}, pipeline={pipeline})\n'
-    return f"""# Masks in the boxes of boxes.py, {learns}.
-_base_ = './boxes.py'
-max_epochs = {choices.mask_epochs}
-lr = 3e-3
-load_from = {str(folder.resolve() / 'boxes' / 'best.pth')!r}
-
-# What only teaches stays behind; the network of boxes stays as it is.
-boxes_model = dict(_base_.model)
-boxes_model.pop('auxiliary_heads')
-teach = {teach}
-model = dict(
-    _delete_=True,
-    type='RefinedSegmentor',
-    segmentor=boxes_model,
-    refiner=dict(type='BoxRefiner', size=48, channels=16, **teach),
-)
-
-mask_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='LoadRefAnnotations', with_mask=True),
-    dict(type='RefResize', scale=_base_.image_size),
-    dict(type='PackRefInputs'),
-]
-box_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='LoadRefAnnotations', with_mask=False),
-    dict(type='RefResize', scale=_base_.image_size),
-    dict(type='PackRefInputs'),
-]
-test_pipeline = [
-    dict(type='LoadRefImage'),
-    dict(type='DrawExpression'),
-    dict(type='RefResize', scale=_base_.image_size),
-    dict(type='LoadRefAnnotations', with_mask={scored}),
-    dict(type='PackRefInputs'),
-]
-dataset = _base_.dataset
-{dataset}train_dataloader = dict(dataset=train_set)
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline, require_masks={scored}))
-test_dataloader = val_dataloader
-val_evaluator = dict(_delete_=True, type={metric!r})
-test_evaluator = val_evaluator
-
-train_cfg = dict(max_epochs=max_epochs, val_interval=max_epochs)
-optim_wrapper = dict(optimizer=dict(lr=lr), paramwise_cfg=dict(_delete_=True))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
-]
-default_hooks = dict(checkpoint=dict(interval=max_epochs, save_best={best!r}))
-"""
+        train_set = f'train_set = dict(require_masks={choices.repeats is None}, pipeline={pipeline})'
+    return _MASKS.format(
+        learns=learns,
+        epochs=choices.mask_epochs,
+        boxes=str(folder.resolve() / 'boxes' / 'best.pth'),
+        teach='dict(box_weight=1.0, same_colour=0.5)' if choices.repeats is not None else 'dict()',
+        train_set=train_set,
+        scored=scored,
+        metric=metric,
+        best=best,
+    )
 
 
 def own_stages(folder: Path, choices: Choices, seed: int, options: Sequence[str] = ()) -> list[Stage]:

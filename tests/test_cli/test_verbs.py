@@ -53,6 +53,7 @@ WRONG = [
     (['predict', '--sentences', 'number.jsonl'], 'number.jsonl line 1: found expression 0 of type int'),
     (['trian', 'a.py'], 'found no such verb (did you mean train?)'),
     (['train', 'none.py'], 'none.py: found no such file'),
+    (['train', 'empty'], 'empty: found no annotations'),
     (['test', 'partial-res_tiny_m05_refshapes', 'no.pth'], 'no.pth: found no such file'),
     (['info', 'no.pth'], 'no.pth: found no such file'),
 ]

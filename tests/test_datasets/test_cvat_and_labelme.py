@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -93,6 +94,10 @@ def test_objects_without_a_sentence(tmp_path):
     label(tmp_path, shape(), shape(description='the big one'))
     conversion = read_labelme(tmp_path)
     assert '1 objects have no sentence of their own; their label is their expression' in conversion.remarks[0]
+    same = shape([[1, 1], [9, 1], [9, 9]], description='The big one')
+    conversion = read_labelme(label(tmp_path / 'b', shape(description='the big one'), same))
+    assert '1 of 1 sentences are said of several objects of their image' in conversion.remarks[0]
+    shutil.rmtree(tmp_path / 'b')
     assert [each['expressions'] for each in records(tmp_path, without_sentence='skip')] == [['the big one']]
     with pytest.raises(UserInputError, match=r'a\.json shape 0: found no sentence'):
         records(tmp_path, without_sentence='refuse')
@@ -236,6 +241,8 @@ def test_cvats_groups_and_subsets(tmp_path):
     assert len(together['mask']) == 2 and together['bbox'] == [0, 0, 60, 40]
     assert together['expressions'] == ['both'] and len(alone) == 2
     assert [each['file_name'] for each in splits['train']] == ['b.jpg']
+    for subset, split in (('Validation', 'val'), ('testa', 'testA'), ('default', 'train'), ('mine', 'mine')):
+        assert list(cvat(tmp_path, image(parts[0], more=f'subset="{subset}"')).splits) == [split]
 
 
 def test_cvats_tracks(tmp_path):

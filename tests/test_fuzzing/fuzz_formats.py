@@ -16,7 +16,9 @@ from fuzz_strategies import (
     bent,
     boxes,
     changed,
+    coco_files,
     coordinates,
+    files_of_splits,
     masks,
     mostly,
     near,
@@ -30,6 +32,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mmrefseg.datasets.converters import (
+    Conversion,
     ImportOptions,
     exported,
     labelling_interface,
@@ -47,7 +50,9 @@ from mmrefseg.datasets.converters import (
 )
 from mmrefseg.datasets.converters.hugging_face import RowReader
 from mmrefseg.datasets.converters.image_finder import ImageFinder
+from mmrefseg.datasets.converters.own_folder import read_own_folder
 from mmrefseg.datasets.converters.regions import RegionCollector
+from mmrefseg.experiments.own_folder import choose
 from mmrefseg.structures.brush_rle import brush_problem, decode_brush, encode_brush
 from mmrefseg.structures.masks import to_bitmap
 from mmrefseg.utils import UserInputError
@@ -358,6 +363,20 @@ def hugging_face(folder: Path, row: Any) -> None:
     use(collector.finish('rows'), folder)
 
 
+def own_folder(folder: Path, content: Any) -> None:
+    """A folder with this as its only json file, and the images."""
+    own = folder / 'own'
+    if not own.exists():
+        own.mkdir()
+        (own / 'images').symlink_to(folder / 'img')
+    write(own, 'x.json', content)
+    data = read_own_folder(own)
+    choose(data, 16e9)
+    conversion = Conversion()
+    conversion.splits = data.splits
+    use(conversion, folder)
+
+
 def _mask_images() -> list[bytes]:
     made = []
     for mode in ('L', 'P', '1', 'RGBA'):
@@ -399,7 +418,10 @@ def there_and_back(folder: Path, record: Any) -> None:
         raise Unusable(f'{error}') from error
 
 
+own_files = st.one_of(files_of_splits, labelme_files, ls_files, coco_files())
+
 FORMAT_TARGETS = {
+    'own folders': Target(own_files, own_folder, 0.4),
     'labelme': Target(labelme_files, labelme, 0.3),
     'CVAT': Target(cvat_files(), cvat, 0.3),
     'xml': Target(st.one_of(st.sampled_from(_DOCUMENTS), bent(_DOCUMENTS)), xml_texts, 0.3),

@@ -81,6 +81,7 @@ OUTPUTS = {
     'misc/draw_architecture.py': ('--out',),
     'misc/write_configs.py': ('--out FOLDER',),
     'run_demo.py': ('--folder FOLDER',),
+    'train_folder.py x': ('--folder FOLDER',),
     'run_lavt_demo.py': ('--folder FOLDER',),
     'run_instances_demo.py': ('--folder FOLDER',),
     'run_experiment.py': ('--folder FOLDER',),

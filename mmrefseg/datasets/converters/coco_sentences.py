@@ -14,10 +14,18 @@ from ...utils.errors import short
 from ..coco import read_coco
 from .conversion import Conversion
 from .exports import Exported, by_image, drawn_mask, label_of
-from .regions import ImportOptions, Region, RegionCollector, lines_of, sentences_of, whole_or_none
+from .regions import (
+    ImportOptions,
+    Region,
+    RegionCollector,
+    lines_of,
+    sentences_of,
+    split_named,
+    whole_or_none,
+)
 
 # `instances_val.json`, `finetune_refcoco_testA.json`
-_SPLIT = re.compile(r'[_-](train|val|test|testA|testB)(?:20\d\d)?$')
+_SPLIT = re.compile(r'[_-](train|validation|val|testA|testB|test)(?:20\d\d)?$', re.IGNORECASE)
 
 
 def read_coco_sentences(
@@ -48,7 +56,7 @@ def read_coco_sentences(
     checked = read_coco(path, images, keep_images=True)
     collector = RegionCollector(options)
     named = _SPLIT.search(Path(path).stem)
-    split = named[1] if named and options.split == 'train' else None
+    split = split_named(named[1]) if named and options.split == 'train' else None
     of_images = _read_captions(captions) if captions is not None else {}
     by_id = {image['id']: image for image in checked.content['images']}
     names = {category['id']: category['name'] for category in checked.content['categories']}

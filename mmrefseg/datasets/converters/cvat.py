@@ -16,7 +16,7 @@ from ...utils.safe_xml import load_xml
 from ..validation import name_problem
 from .conversion import Conversion
 from .image_finder import ImageFinder
-from .regions import ImportOptions, Region, RegionCollector, sentences_of, whole_or_none
+from .regions import ImportOptions, Region, RegionCollector, sentences_of, split_named, whole_or_none
 from .shapes import box_around, ellipse, flat, rectangle
 
 EXPECTED = "CVAT's xml"
@@ -88,8 +88,8 @@ class _Reader:
         except UserInputError as error:
             self.collector.skip(error)
             return
-        split = (image.get('subset') or '').strip() or None
-        split = None if split in (None, 'default') else split.lower()
+        subset = (image.get('subset') or '').strip()
+        split = None if subset.lower() in ('', 'default') else split_named(subset)
         for place, shape in enumerate(image):
             self._read_shape(shape, f'{where} shape {place}', name, size, split, shape.get('label'))
 

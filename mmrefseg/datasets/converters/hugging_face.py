@@ -32,6 +32,7 @@ from .regions import (
     known_as,
     lines_of,
     sentences_of,
+    split_named,
     whole_or_none,
 )
 from .shapes import SUFFIXES
@@ -45,7 +46,6 @@ LABEL = ('category', 'category_name', 'label', 'class')
 # Columns of sentences beside those of every format.
 TEXT = (*TEXT_FIELDS, 'answer', 'raw_sentences', 'refs', 'sent', 'query', 'problem')
 BOX_FORMS = ('xywh', 'xyxy')
-SPLIT_NAMES = {'validation': 'val', 'valid': 'val', 'testa': 'testA', 'testb': 'testB'}
 _SPLIT = re.compile(
     r'(?:^|[-_./])(train|validation|valid|val|test[-_]?a|test[-_]?b|test)(?=$|[-_./])', re.IGNORECASE
 )
@@ -107,14 +107,8 @@ def _split_of(file: Path, root: Path) -> str | None:
     for part in reversed(below.parts):
         found = _SPLIT.findall(part)
         if found:
-            return _known_split(found[-1])
+            return split_named(found[-1])
     return None
-
-
-def _known_split(name: str) -> str:
-    name = name.strip()
-    key = re.sub('[-_ ]', '', name.lower())
-    return SPLIT_NAMES.get(key, key if key in ('train', 'val', 'test') else name)
 
 
 def _rows(path: Path) -> Iterator[dict]:
@@ -190,7 +184,7 @@ class RowReader:
         """
         try:
             said = row.get('split')
-            split = _known_split(said) if isinstance(said, str) and said.strip() else split
+            split = split_named(said) if isinstance(said, str) and said.strip() else split
             name, size = self._image(row, where)
             for number, item in enumerate(_objects(row)):
                 region = self._region({**row, **item}, name, size, f'{where} object {number}')

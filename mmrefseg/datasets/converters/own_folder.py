@@ -309,5 +309,6 @@ def _hold_out(data: OwnData) -> None:
 def _fifth(names: set[str], least: int) -> list[str]:
     """A share of some images, drawn by their names; at least ``least`` of two and more."""
     drawn = sorted(names, key=lambda name: (zlib.crc32(name.encode('utf-8', 'backslashreplace')), name))
-    count = int(len(drawn) * HELD_OUT / 100)
+    share = len(drawn) * HELD_OUT / 100
+    count = round(share) if least else int(share)
     return drawn[: max(count, least if len(drawn) > 1 else 0)]

@@ -37,7 +37,10 @@ TEXT_FIELDS = (
 )
 # Names of folders that are splits.
 SPLITS = ('train', 'val', 'test', 'testA', 'testB')
+_SPLIT_NAMES = {'validation': 'val', 'valid': 'val', **{name.lower(): name for name in SPLITS}}
 WITHOUT_SENTENCE = ('label', 'skip', 'refuse')
+# Not at U+2028 and its like, which are letters of a sentence.
+_LINE_END = re.compile(r'\r\n|\r|\n')
 _NUMBERED = re.compile(r'[ _-]?\d+$')
 
 
@@ -271,6 +274,17 @@ class RegionCollector:
             remarks.append(
                 f'{where}: {named} objects have no sentence of their own; their label is their expression'
             )
+        said = Counter(
+            (record['file_name'], text.lower())
+            for records in self.conversion.splits.values()
+            for record in records
+            for text in set(record['expressions'])
+        )
+        shared = sum(count > 1 for count in said.values())
+        if shared:
+            remarks.append(
+                f'{where}: {shared} of {len(said)} sentences are said of several objects of their image'
+            )
         return remarks
 
 
@@ -319,7 +333,7 @@ def lines_of(value: Any, where: str) -> list[str]:
     if value is None:
         return []
     if isinstance(value, str):
-        return [line.strip() for line in value.splitlines() if line.strip()]
+        return [line.strip() for line in _LINE_END.split(value) if line.strip()]
     if isinstance(value, list | tuple):
         return [line for each in value for line in lines_of(_sentence(each), where)]
     if isinstance(value, Mapping):
@@ -348,3 +362,10 @@ def known_as(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return short(value)
     return None
+
+
+def split_named(name: str) -> str:
+    """The split that a subset of a tool is: ``Train``, ``validation``, ``test_a`` by our names, others as
+    they are."""
+    name = name.strip()
+    return _SPLIT_NAMES.get(re.sub('[-_ ]', '', name.lower()), name)

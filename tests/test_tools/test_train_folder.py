@@ -1,0 +1,42 @@
+"""A folder of photos, ten masks, and nothing else said: configs that train."""
+
+import json
+import shutil
+
+import pytest
+
+
+@pytest.fixture
+def mine(tools, tmp_path):
+    """A folder with the training images of the tools' data set as photos, most masks taken away."""
+    source, folder = tools.folder / 'data', tmp_path / 'mine'
+    records = json.loads((source / 'instances.json').read_text())['train']
+    (folder / 'images').mkdir(parents=True)
+    for record in records:
+        record['file_name'] = f'{record["image_id"]}.png'
+        shutil.copy(source / 'images' / record['file_name'], folder / 'images')
+    for record in records[4:]:
+        del record['mask']
+    (folder / 'instances.json').write_text(json.dumps({'train': records}))
+    return folder
+
+
+def test_from_a_folder_to_masks(tools, mine, tmp_path):
+    run = tmp_path / 'run'
+    done = tools.succeed(
+        'train_folder.py', mine, '--folder', run, '--dry-run', '--steps', '0.001', '--image-size', '64'
+    )
+    assert 'held out for it' in done.stdout and 'vocabulary=dict(ann_file=ann_file' in done.stdout
+    assert '4 masks' in done.stdout and '1 epochs for boxes, 1 for masks' in done.stdout
+    for name in ('boxes', 'masks'):
+        log = tools.succeed('train.py', run / f'{name}.py', '--work-dir', run / name).stdout
+        assert 'rec/acc50' in log and (run / name / 'best.pth').exists()
+
+
+def test_what_is_wrong_is_said_first(tools, tmp_path):
+    assert 'found no folder' in tools.fail('train_folder.py', tmp_path / 'none')
+    (tmp_path / 'empty').mkdir()
+    assert 'found no annotations' in tools.fail(
+        'train_folder.py', tmp_path / 'empty', '--folder', tmp_path / 'x'
+    )
+    assert not (tmp_path / 'x').exists()
