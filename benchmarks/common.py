@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from torch import Tensor, nn
 
@@ -67,17 +67,24 @@ def prepare(args: argparse.Namespace) -> None:
     init_default_scope('mmdet')
 
 
-def build_model(args: argparse.Namespace, tiny: Sequence[str] = ()) -> nn.Module:
+def build_model(
+    args: argparse.Namespace, tiny: Sequence[str] = (), head: dict[str, Any] | None = None
+) -> nn.Module:
     """Partial-RES as in the configs, with weights from the seed, in evaluation mode.
-
-    No sequence ends early, since the end token's bias forbids it: decoding takes all its steps, as it
-    does for most real contours. Batch norms get statistics that fit, and scales and shifts that are
-    not 1 and 0, so that nothing that is folded is trivial.
 
     Args:
         args: The options.
         tiny: Parts that are not measured and may be tiny.
+        head: What is other in the head.
     """
+    torch.manual_seed(args.seed)
+    return settle(MODELS.build(network_config(args, tiny, head)), args.size)
+
+
+def network_config(
+    args: argparse.Namespace, tiny: Sequence[str] = (), head: dict[str, Any] | None = None
+) -> ConfigDict:
+    """Of :func:`build_model`'s network."""
     config = Config.fromfile(MODEL_CONFIG).model
     config.backbone.init_cfg = None
     config.language_model.vocabulary = dict(words=WORDS)
@@ -85,8 +92,21 @@ def build_model(args: argparse.Namespace, tiny: Sequence[str] = ()) -> nn.Module
     for part, changes in TOY.items():
         if args.toy or part in tiny:
             config[part].update(changes)
-    torch.manual_seed(args.seed)
-    model = MODELS.build(config)
+    config.head.update(head or {})
+    return config
+
+
+def settle(model: nn.Module, size: int) -> nn.Module:
+    """Make a new network of :func:`network_config` one that computes as a trained one does.
+
+    No sequence ends early, since the end token's bias forbids it: decoding takes all its steps, as it
+    does for most real contours. Batch norms get statistics that fit, and scales and shifts that are
+    not 1 and 0, so that nothing that is folded is trivial.
+
+    Args:
+        model: Changed in place.
+        size: Pixels of the images' longer side.
+    """
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -97,7 +117,7 @@ def build_model(args: argparse.Namespace, tiny: Sequence[str] = ()) -> nn.Module
                 # As in trained networks, blocks add little: else each makes the rounding errors larger.
                 for block in module.blocks:
                     block[1].bn.weight.mul_(0.1)
-        _settle_statistics(model, args.size)
+        _settle_statistics(model, size)
         for layer in model.head.predictor:
             if isinstance(layer, nn.Linear):
                 layer.weight.mul_(3)  # tokens that differ from position to position

@@ -1,7 +1,8 @@
 """Masks learned from all boxes and 5 % of the masks, on RefShapes, in minutes.
 
     make demo                                             # this package's own method, boxes stay as they are
-    make demo ARGS="--network box-frame"                  # all of it learns from the masks
+    make demo ARGS="--network box-frame-frozen"           # masks of dense cells instead of the refiner's
+    make demo ARGS="--network box-frame"                  # contours of points; all of it learns from masks
     make demo ARGS="--network partial-res"                # the network of the paper Partial-RES
     make demo ARGS="--seed 1 --folder work_dirs/demo_1"
     make demo ARGS=--from-scratch                         # trains the boxes-only network too

@@ -19,7 +19,14 @@ from rich.markdown import Markdown
 from mmrefseg.experiments.ablation import Ablation
 from mmrefseg.experiments.arguments import positive, seed, tool_parser
 from mmrefseg.experiments.experiment_tables import LABELS, markdown_table, write_experiment_report
-from mmrefseg.experiments.few_masks import NETWORKS, SELECTIONS, SHIPPED_REC, PartialStudy, Variant
+from mmrefseg.experiments.few_masks import (
+    BOX_REFINER,
+    NETWORKS,
+    SELECTIONS,
+    SHIPPED_REC,
+    PartialStudy,
+    Variant,
+)
 from mmrefseg.experiments.rivals import METHODS, SHARES, RivalStudy, write_rivals
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import check_output, cli, plain_console
@@ -37,8 +44,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--networks',
         nargs='+',
-        choices=list(NETWORKS),
-        help='in the order they run (default: partial-res box-frame)',
+        choices=[name for name in NETWORKS if name != BOX_REFINER.name],
+        help='in the order they run (default: partial-res box-frame); --rivals are of BoxRefiner',
     )
     parser.add_argument(
         '--ratios',
@@ -147,7 +154,12 @@ def run_rivals(args: argparse.Namespace) -> str:
     for seed_ in dict.fromkeys(args.seeds):
         shared = args.folder / f'seed{seed_}'
         study = RivalStudy(
-            shared / 'rivals', seed_, args.size, options=tuple(args.cfg_options), rec=args.rec, shared=shared
+            shared / 'rivals',
+            seed_,
+            args.size,
+            options=tuple(args.cfg_options),
+            rec=args.rec,
+            shared=shared,
         )
         studies.append(study)
     for study in studies:

@@ -3,16 +3,7 @@ _base_ = './box-refiner_darknet53_m100_refcocog-umd.py'
 load_from = 'work_dirs/box-refiner_darknet53_m10_refcocog-umd/best.pth'
 model = dict(quality=_base_.quality)
 dataset = dict(_base_.source, ann_file='annotations/refcocog-umd/instances_sample_10.json')
-# Mirror images of the training set, as large as in testing: on these the frozen network errs about as often as on
-# new images.
-pipeline = [
-    *_base_.load_steps,
-    dict(type='LoadRefAnnotations'),
-    _base_.resize,
-    dict(type='RefFlip', prob=1.0),
-    dict(type='PackRefInputs'),
-]
-train_dataloader = dict(dataset=dict(**dataset, require_masks=False, pipeline=pipeline))
+train_dataloader = dict(dataset=dict(**dataset, require_masks=False, pipeline=_base_.quality_pipeline))
 train_cfg = _base_.quality_loop
 optim_wrapper = _base_.quality_optimizer
 param_scheduler = _base_.quality_rate

@@ -17,6 +17,15 @@ boxes = dict(
 model = dict(_delete_=True, type='RefinedSegmentor', segmentor=boxes, refiner=_base_.refiner)
 train_pipeline = [*_base_.train_steps, dict(type='PackRefInputs')]
 box_pipeline = [*_base_.box_train_steps, dict(type='PackRefInputs')]
+# Of the stage that learns scores: mirror images of the training set, as large as in testing. On these the frozen
+# network errs about as often as on new images.
+quality_pipeline = [
+    *_base_.load_steps,
+    dict(type='LoadRefAnnotations'),
+    _base_.resize,
+    dict(type='RefFlip', prob=1.0),
+    dict(type='PackRefInputs'),
+]
 train_dataloader = dict(
     batch_size=64, dataset=dict(**_base_.source, require_masks=True, pipeline=train_pipeline)
 )

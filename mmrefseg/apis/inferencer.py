@@ -42,9 +42,9 @@ class RefSegInferencer:
         config: Config file, or a config that is loaded. Left out, the one that the checkpoint carries: those
             that a training of this package wrote do, and the shipped weights.
         checkpoint: Weights of the config's model: a file, or ``mmrefseg://NAME`` for weights inside the
-            package. Left out together with ``config``: BoxFrame trained on RefShapes, whose masks are read
-            from dense cells and were learned from 5 % of the masks (docs/weights.md). Its words are in its
-            metadata; no file of the data set is needed.
+            package. Left out together with ``config``: BoxRefiner trained on RefShapes, whose masks were
+            learned from all boxes and 5 % of the masks (docs/weights.md), and whose scores are the IoUs to
+            expect. Its words are in its metadata; no file of the data set is needed.
         device: Torch device; a GPU if there is one.
         accelerated: Compute by :func:`accelerate`: faster, the same results but for rounding.
         calibration: A file of ``tools/analysis_tools/calibrate_scores.py``, by which the scores are made the

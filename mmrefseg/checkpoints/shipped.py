@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from ..compat.carried import as_metadata
-from ..compat.checkpoint import load_checkpoint_file
+from ..compat.checkpoint import below_name, load_checkpoint_file
 from ..utils import UserInputError, atomic_write, parse_json
+from ..utils.places import DEFAULT_WEIGHTS
 
-DEFAULT = 'mmrefseg://box-frame_tiny_masks_refshapes'
+DEFAULT = DEFAULT_WEIGHTS
 """What predicts where nobody names a checkpoint."""
 CONTENT_KEYS = ('file_name', 'height', 'width', 'bbox', 'mask', 'category_id', 'expressions')
 ROUNDING = 2.0**-10
@@ -42,11 +43,12 @@ class Provenance:
         split: Which one was scored.
         split_sha256: Its own fingerprint, which a set of this split alone has too.
         metrics: Name -> percent, of the weights as they are in the file, per sentence in the original frame.
-        readout: What gives the contour: ``'cells'``, ``'decoder'``, or ``'none'`` for boxes.
+        readout: What gives the mask: ``'refiner'``, ``'cells'``, ``'decoder'``, or ``'none'`` for boxes.
         words: Of the vocabulary, in order.
         tokenizer: See ``Vocabulary``.
         max_tokens: See ``Vocabulary``.
         extends: Address of the weights that these come on top of, or ''.
+        extends_as: Which part of the model those are, or '' if they are its own.
         extends_sha256: Of that file.
     """
 
@@ -65,6 +67,7 @@ class Provenance:
     tokenizer: str
     max_tokens: int
     extends: str = ''
+    extends_as: str = ''
     extends_sha256: str = ''
 
     def to_metadata(self) -> dict[str, str]:
@@ -207,9 +210,9 @@ def write_safetensors(
         file.write(content)
 
 
-def with_base(state: Mapping[str, Tensor], base: str) -> dict[str, Tensor]:
-    """Weights on top of those that they extend; ``base`` may be ''."""
-    return {**(load_checkpoint_file(base)['state_dict'] if base else {}), **state}
+def with_base(state: Mapping[str, Tensor], base: str, part: str = '') -> dict[str, Tensor]:
+    """Weights on top of those that they extend, as a part of the model; both names may be ''."""
+    return {**(below_name(load_checkpoint_file(base)['state_dict'], part) if base else {}), **state}
 
 
 def publish(source: str | os.PathLike, path: str | os.PathLike, half: bool = False) -> tuple[int, int]:

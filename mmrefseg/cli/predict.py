@@ -10,10 +10,9 @@ from ..datasets.photo_sentences import STDIN, Wanted, find_photos, read_rows
 from ..datasets.validation import expressions_problem
 from ..runs.options import check_checkpoint, check_config, check_file
 from ..utils import UserInputError, check_output
-from ..utils.places import SCHEME
+from ..utils.places import DEFAULT_WEIGHTS
 
 DEFAULT_OUT = 'predictions'
-DEFAULT_WEIGHTS = f'{SCHEME}box-frame_tiny_masks_refshapes'
 DOES = 'Find what sentences refer to in photos: masks, overlays, one COCO json.'
 HELP = f"""{DOES}
 

@@ -176,7 +176,8 @@ def load_from_package(
 ) -> dict[str, Any]:
     """mmengine's loader of ``mmrefseg://NAME`` (it shows the name after ``load_from_`` in its log).
 
-    A file whose metadata say that it ``extends`` another holds only what comes on top of that one.
+    A file whose metadata say that it ``extends`` another holds only what comes on top of that one, which is
+    the part ``extends_as`` of the model if that is said, too.
 
     Args:
         filename: ``mmrefseg://NAME``.
@@ -187,8 +188,8 @@ def load_from_package(
         UserInputError: If the package has no weights of that name, or they are damaged.
     """
     checkpoint = load_checkpoint_file(shipped_weights(filename), map_location)
-    base = checkpoint['meta']['safetensors'].get('extends')
-    if base:
+    said = checkpoint['meta']['safetensors']
+    if base := said.get('extends'):
         chain = (*extended_by, filename)
         if base in chain:
             raise UserInputError.of(
@@ -197,9 +198,14 @@ def load_from_package(
                 'other weights',
                 'install the package again',
             )
-        below = load_from_package(base, map_location, chain)
-        checkpoint['state_dict'] = below['state_dict'] | checkpoint['state_dict']
+        below = below_name(load_from_package(base, map_location, chain)['state_dict'], said.get('extends_as'))
+        checkpoint['state_dict'] = below | checkpoint['state_dict']
     return checkpoint
+
+
+def below_name(state: Mapping[str, torch.Tensor], name: str | None) -> dict[str, torch.Tensor]:
+    """Weights as those of a model's part, every key behind ``name`` and a dot; without a name as they are."""
+    return {f'{name}.{key}': value for key, value in state.items()} if name else dict(state)
 
 
 def know_package_weights() -> None:

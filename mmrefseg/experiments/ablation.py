@@ -35,7 +35,7 @@ def _part(name: str, label: str, readouts: tuple[str, ...] = ()) -> Part:
     return Part(name, label, config, readouts)
 
 
-BOTH = tuple(READOUTS)
+BOTH = BOX_FRAME.readouts
 MASK_PARTS = (
     Part('m05', 'all of it', BOX_FRAME.config('m05'), BOTH),
     _part('m05-no-frame', "contour from the whole image's memory, in its bins", ('decoder',)),
@@ -71,15 +71,14 @@ class Ablation:
 
     def stages(self) -> Iterator[Stage]:
         """Train and test every part."""
-        sample = f'train_dataloader.dataset.ann_file={self.study.sample(5).resolve()}'
         for part in MASK_PARTS:
-            yield from self._part(part, self.study.rec_checkpoint, sample)
+            yield from self._part(part, self.study.rec_checkpoint, self.study.sample(5))
         for part in BOX_PARTS:
-            yield from self._part(part, None, *self.rec_options)
+            yield from self._part(part, None, self.study.full_annotations, *self.rec_options)
 
-    def _part(self, part: Part, start: str | None, *options: str) -> Iterator[Stage]:
+    def _part(self, part: Part, start: str | None, annotations: Path, *options: str) -> Iterator[Stage]:
         work_dir = self.study.work_dir(part.name)
-        yield self.study.train(part.config, work_dir, part.name, start, *options)
+        yield self.study.train(part.config, work_dir, part.name, start, annotations, *options)
         for readout in part.readouts or (None,):
             for split in SPLITS:
                 scores = self.scores(part, split, readout)

@@ -1,17 +1,18 @@
 """``make demo``: what it says first and what it runs."""
 
 from ..utils.places import is_shipped
-from .few_masks import BOX_FRAME, FROZEN_BOX_FRAME, PARTIAL_RES, PartialStudy, Variant
+from .few_masks import BOX_FRAME, BOX_REFINER, FROZEN_BOX_FRAME, PARTIAL_RES, PartialStudy, Variant
 from .stages import Stage
 
-DEFAULT = FROZEN_BOX_FRAME
-"""What gave the best masks from few on val (docs/experiment.md)."""
-MINUTES = {BOX_FRAME.name: 7, FROZEN_BOX_FRAME.name: 6, PARTIAL_RES.name: 9}
+DEFAULT = BOX_REFINER
+"""What gave the best masks from few on val (docs/refiner.md)."""
+MINUTES = {BOX_REFINER.name: 10, BOX_FRAME.name: 7, FROZEN_BOX_FRAME.name: 6, PARTIAL_RES.name: 9}
 """Of all stages with RefShapes small from the package's weights, on two cores."""
 REC_MINUTES = 18
 """What training the boxes-only network adds."""
 OWN = f"this package's own method (--network {PARTIAL_RES.name} runs the paper's)"
 ABOUT = {
+    BOX_REFINER.name: OWN,
     FROZEN_BOX_FRAME.name: OWN,
     BOX_FRAME.name: OWN,
     PARTIAL_RES.name: f"the paper's network (without --network runs {DEFAULT.title}, this package's own)",

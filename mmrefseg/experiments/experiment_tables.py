@@ -152,13 +152,17 @@ def markdown_table(summary: Mapping) -> str:
 
     A readout that a network does not have is a dash.
     """
-    names = [f'{key}, {readout}' for readout in READOUTS for key in ('mIoU', 'P@0.9')]
-    lines = [f'| network | masks | trained on | {" | ".join(names)} | seeds |', '|---' * 8 + '|']
+    shown = [readout for readout in READOUTS if any(row['readout'] == readout for row in summary['rows'])]
+    names = [f'{key}, {readout}' for readout in shown for key in ('mIoU', 'P@0.9')]
+    lines = [
+        f'| network | masks | trained on | {" | ".join(names)} | seeds |',
+        '|---' * (4 + len(names)) + '|',
+    ]
     for group in _grouped(summary).values():
         row = next(iter(group.values()))
         cells = [
             mean_and_spread(group[readout][key]) if readout in group else '-'
-            for readout in READOUTS
+            for readout in shown
             for key in ('miou', 'p90')
         ]
         label = 'all masks (ceiling)' if row['ratio'] == 100 else LABELS[row['selection']]

@@ -12,61 +12,79 @@ from ..compat.carried import as_metadata
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.annotations import load_annotation_file
 from ..datasets.vocabulary import build_vocabulary
-from ..runs.config import build_runner, innermost_datasets, load_config
+from ..runs.config import build_runner, innermost_datasets, load_config, reading_part
 from ..runs.testing import set_split
 from ..utils import UserInputError, file_sha256
 from ..utils.places import PACKAGE, SCHEME, shipped, shipped_weights
-from .few_masks import PartialStudy, epochs_of
+from .few_masks import PartialStudy
 from .stages import Stage, python
 
 REC = 'configs/extended/box-frame_tiny_rec_refshapes.py'
 MASKS = 'configs/extended/box-frame_tiny_m05-frozen_refshapes.py'
-NETWORK = 'BoxFrame'
+REFINER = 'configs/extended/box-refiner_tiny_m05_refshapes.py'
+QUALITY = 'configs/extended/box-refiner_tiny_m05-quality_refshapes.py'
 MASK_KEYS = ('head.roi_memory', 'head.mask_cell_head', 'head.task_embedding', 'head.decoder.position')
 """What the network of masks has besides the one of boxes, or in another shape."""
 
 
 def shipped_stages(folder: Path, seed: int, weights: Path, options: tuple[str, ...] = ()) -> list[Stage]:
-    """Train and export the package's weights: boxes, then what masks add to them.
+    """Train and export the package's weights: boxes, then two ways to draw masks in them.
 
     Args:
         folder: Of the trainings and their logs.
-        seed: Of the mask sample and of both trainings.
-        weights: Where the files go. What masks add is trained on the boxes-only file in the package, so only
-            the package's own folder makes a pair that belongs together.
-        options: ``key=value`` config options for both trainings (to make tests short).
+        seed: Of the mask sample and of all trainings.
+        weights: Where the files go. What draws masks is trained on the boxes-only file in the package, so
+            only the package's own folder makes files that belong together.
+        options: ``key=value`` config options for all trainings (to make tests short).
     """
-    study = PartialStudy(folder, seed)
-    rec, masks = (weights / f'{name}_refshapes.safetensors' for name in ('rec_tiny', 'box-frame_tiny_masks'))
-    ann_file = f'train_dataloader.dataset.ann_file={study.sample(5).resolve()}'
+    study = PartialStudy(folder, seed, options=options)
+    names = ('rec_tiny', 'box-frame_tiny_masks', 'box-refiner_tiny_m05')
+    rec, masks, refiner = (weights / f'{name}_refshapes.safetensors' for name in names)
+    boxes, sample = f'{SCHEME}{rec.stem}', study.sample(5)
+
+    def train(name: str, config: str, annotations: Path, start: str | Path | None) -> Stage:
+        label = f'train {name}'
+        return study.train(shipped(config), study.work_dir(name), label, start, annotations)
+
+    stages = {
+        'rec': train('rec', REC, study.full_annotations, None),
+        'masks': train('masks', MASKS, sample, boxes),
+        'refiner': train('refiner', REFINER, sample, boxes),
+        'quality': train('quality', QUALITY, sample, study.work_dir('refiner') / 'best.pth'),
+    }
+    on_boxes = ('--extends', boxes, '--keys')
     return [
         study.data(),
         study.samples((5,)),
-        *_train_and_export(study, 'rec', REC, rec, options, ()),
-        *_train_and_export(
-            study, 'masks', MASKS, masks, (ann_file, *options),
-            ('--extends', f'{SCHEME}{rec.stem}', '--keys', *MASK_KEYS),
+        stages['rec'],
+        _export(REC, 'BoxFrame', rec, [stages['rec']]),
+        stages['masks'],
+        _export(MASKS, 'BoxFrame', masks, [stages['masks']], *on_boxes, *MASK_KEYS),
+        stages['refiner'],
+        stages['quality'],
+        _export(
+            QUALITY, 'BoxRefiner', refiner, [stages['refiner'], stages['quality']],
+            *on_boxes, 'refiner', 'quality', '--extends-as', 'segmentor',
         ),
     ]  # fmt: skip
 
 
-def _train_and_export(
-    study: PartialStudy, name: str, config: str, file: Path, options: tuple[str, ...], export: tuple[str, ...]
-) -> list[Stage]:
-    work_dir = study.work_dir(name)
-    train = python(
-        'tools/train.py', shipped(config), '--work-dir', work_dir, '--seed', study.seed,
-        *(['--cfg-options', *options] if options else []),
+def _export(config: str, network: str, file: Path, trainings: list[Stage], *more: str) -> Stage:
+    """Write what the last of the trainings has made; all of them are named in the file."""
+    command = python(
+        'tools/model_converters/export_weights.py', config, trainings[-1].output, file,
+        '--network', network, '--command', ' && '.join(map(_said, trainings)), *more,
     )  # fmt: skip
-    said = ' '.join(['python', 'tools/train.py', config, *train[3:]]).replace(f'{Path.cwd()}/', '')
-    write = python(
-        'tools/model_converters/export_weights.py', config, work_dir / 'best.pth', file,
-        '--network', NETWORK, '--command', said, *export,
-    )  # fmt: skip
-    return [
-        Stage(f'train {name}', train, work_dir / 'best.pth', epochs=epochs_of(config, list(options))),
-        Stage(f'score and write {file.name}', write, file),
-    ]
+    return Stage(f'score and write {file.name}', command, file)
+
+
+def _said(training: Stage) -> str:
+    """The command of a training as a reader would write it in the checkout."""
+    places = (f'{place}/' for place in (Path.cwd(), PACKAGE / '.mim', PACKAGE.parent))
+    said = ' '.join(['python', *training.command[1:]])
+    for place in places:
+        said = said.replace(place, '')
+    return said
 
 
 def export_weights(args: argparse.Namespace) -> Provenance:
@@ -88,7 +106,7 @@ def export_weights(args: argparse.Namespace) -> Provenance:
     set_split(config, args.split)
     dataset = innermost_datasets(config.test_dataloader)[0]
     splits = load_annotation_file(Path(dataset.get('data_root') or '') / dataset.ann_file)
-    words = build_vocabulary(**config.model.language_model.vocabulary)
+    words = build_vocabulary(**reading_part(config.model).language_model.vocabulary)
     provenance = Provenance(
         network=args.network,
         config=str(args.config),
@@ -99,12 +117,13 @@ def export_weights(args: argparse.Namespace) -> Provenance:
         data_sha256=fingerprint(splits.values()),
         split=args.split,
         split_sha256=fingerprint([splits[args.split]]),
-        metrics=_score(config, with_base(state, args.extends)),
+        metrics=_score(config, with_base(state, args.extends, args.extends_as)),
         readout=_readout(config),
         words=tuple(words.words),
         tokenizer=words.tokenizer.name,
         max_tokens=words.max_tokens,
         extends=args.extends,
+        extends_as=args.extends_as,
         extends_sha256=file_sha256(shipped_weights(args.extends)) if args.extends else '',
     )
     carried = as_metadata(checkpoint.get('meta') or {})
@@ -124,6 +143,8 @@ def _score(config: Config, state: dict) -> dict[str, float]:
 
 
 def _readout(config: Config) -> str:
+    if config.model.type == 'RefinedSegmentor':
+        return 'refiner'
     head = config.model.head
     return head.get('contours_from', 'decoder') if head.get('with_mask') else 'none'
 

@@ -1,4 +1,4 @@
-"""The stages of Partial-RES and of BoxFrame on RefShapes, as commands of the package's own tools.
+"""The stages of Partial-RES, BoxFrame and BoxRefiner on RefShapes, as commands of the package's own tools.
 
 One boxes-only network (REC) starts everything else; then, for every share of masks, segmentation
 from these masks only, pseudo masks from all boxes, a selection, and retraining from the same
@@ -8,6 +8,7 @@ boxes-only network.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..runs.options import check_checkpoint
 from ..utils import UserInputError
@@ -17,9 +18,9 @@ from .stages import Stage, python
 SELECTIONS = {'masks_only': None, 'rpp': 'rpp', 'unselected': 'all'}
 """What is trained on: the few masks alone, with all pseudo masks, with the selected ones."""
 
-READOUTS = {'decoder': (), 'cells': ('model.head.contours_from=cells',)}
-"""Config options by what the contour of a test is read from: the sequence that the decoder gives, or the
-dense mask of the box's cells."""
+READOUTS = {'decoder': (), 'cells': ('model.head.contours_from=cells',), 'refiner': ()}
+"""Config options by what the mask of a test is read from: the sequence that the decoder gives, the dense mask
+of the box's cells, or what the refiner draws in the box's window."""
 
 CHOOSING_SPLIT = 'val'
 """The split that says which readout is best; testA is only reported."""
@@ -85,7 +86,14 @@ FROZEN_BOX_FRAME = Network(
     ),
 )
 """Masks teach the box's features and its cells; the boxes-only network stays as it is, so steps are cheap."""
-NETWORKS = {network.name: network for network in (PARTIAL_RES, BOX_FRAME, FROZEN_BOX_FRAME)}
+BOX_REFINER = Network(
+    'box-refiner',
+    'BoxRefiner',
+    'configs/extended/box-refiner_tiny_{}_refshapes.py',
+    ('refiner',),
+)
+"""The boxes-only network stays as it is; a small network draws the masks in its boxes (docs/refiner.md)."""
+NETWORKS = {network.name: network for network in (PARTIAL_RES, BOX_FRAME, FROZEN_BOX_FRAME, BOX_REFINER)}
 
 
 @dataclass(frozen=True)
@@ -142,16 +150,26 @@ class PartialStudy:
         self.trains_rec = rec is None
         self.rec_checkpoint = str(self.shared / 'rec' / 'best.pth') if rec is None else existing(rec)
 
-    @property
-    def size_options(self) -> list[str]:
+    def size_options(self, config: Path) -> list[str]:
         """Config options that put another RefShapes size in place of the configs' ``small``.
 
         Weights of the package keep their words, which are those of ``small``.
         """
-        options = refshapes_options(self.size)
-        if options and is_shipped(self.rec_checkpoint):
-            vocabulary = 'model.language_model.vocabulary'
-            options += [f'{vocabulary}.ann_file=None', f'{vocabulary}.file={self.rec_checkpoint}']
+        if self.size == 'small':
+            return []
+        vocabulary = f'{_sentence_reader(config)}.vocabulary'
+        options = [f'{vocabulary}.ann_file={self.full_annotations.resolve()}']
+        if is_shipped(self.rec_checkpoint):
+            options = [f'{vocabulary}.ann_file=None', f'{vocabulary}.file={self.rec_checkpoint}']
+        for loader in ('val', 'test'):
+            options += self.files(f'{loader}_dataloader.dataset', self.full_annotations)
+        return options
+
+    def files(self, key: str, annotations: Path) -> list[str]:
+        """Config options that make a data set read this file, and the images of the study's size."""
+        options = [f'{key}.ann_file={Path(annotations).resolve()}']
+        if self.size != 'small':
+            options.append(f'{key}.data_prefix.img_path=images/refshapes_{self.size}')
         return options
 
     @property
@@ -221,7 +239,9 @@ class PartialStudy:
         )  # fmt: skip
         return Stage('draw the masks that are known', command, self.sample(ratios[-1]))
 
-    def train(self, config: Path, work_dir: Path, label: str, start: str | None, *more: str) -> Stage:
+    def train(
+        self, config: Path, work_dir: Path, label: str, start: str | None, annotations: Path, *more: str
+    ) -> Stage:
         """Train a network.
 
         Args:
@@ -229,13 +249,15 @@ class PartialStudy:
             work_dir: Where it is trained.
             label: What it is trained on.
             start: The checkpoint that it starts from.
+            annotations: What it is trained on.
             *more: ``key=value`` config options besides those of the study.
         """
-        options = [*self.size_options, *self.options, *more]
+        files = [option for key in leaves_of(config) for option in self.files(key, annotations)]
+        options = [*self.size_options(config), *files, *self.options, *more]
         command = python(
             'tools/train.py', config, '--work-dir', work_dir, '--seed', self.seed,
             *([] if start is None else ['--load-from', start]),
-            *(['--cfg-options', *options] if options else []),
+            '--cfg-options', *options,
         )  # fmt: skip
         return Stage(label, command, work_dir / 'best.pth', epochs=epochs_of(config, options))
 
@@ -249,7 +271,7 @@ class PartialStudy:
         split: str | None = None,
     ) -> Stage:
         """Score a network, into the folder of ``scores``, on the study's split if no other is named."""
-        changes = [*self.size_options, *options]
+        changes = [*self.size_options(config), *options]
         command = python(
             'tools/test.py', config, checkpoint, '--which-set', split or self.split, '--json', scores,
             '--work-dir', scores.parent, *(['--cfg-options', *changes] if changes else []),
@@ -260,7 +282,7 @@ class PartialStudy:
         """Stage 1, boxes only: trained if no checkpoint was given, and tested."""
         config = BOX_FRAME.config('rec')  # both networks start from this one
         if self.trains_rec:
-            yield self.train(config, self.shared / 'rec', 'boxes only (REC)', None)
+            yield self.train(config, self.shared / 'rec', 'boxes only (REC)', None, self.full_annotations)
         yield self.test(config, self.rec_checkpoint, self.rec_scores, 'boxes only')
 
     def variant(self, variant: Variant, splits: Iterable[str] | None = None) -> Iterator[Stage]:
@@ -279,8 +301,8 @@ class PartialStudy:
             label = f'{ratio} + {"RPP" if variant.selection == "rpp" else "all pseudo masks"}'
             yield self.pick(variant)
         config, work_dir = self.network.config(stage), self.work_dir(variant.name)
-        more = (*self.network.options, f'train_dataloader.dataset.ann_file={annotations.resolve()}')
-        yield self.train(config, work_dir, label, self.rec_checkpoint, *more)
+        start, options = self.rec_checkpoint, self.network.options
+        yield self.train(config, work_dir, label, start, annotations, *options)
         for split in dict.fromkeys(splits or (self.split,)):
             for readout in self.network.readouts:
                 scores = self.scores(variant.name, readout, split)
@@ -290,11 +312,12 @@ class PartialStudy:
     def predict(self, ratio: int) -> Stage:
         """Stage 3a: pseudo points from all boxes."""
         variant = Variant(ratio)
-        work_dir = self.work_dir(variant.name)
+        work_dir, config = self.work_dir(variant.name), self.network.config(f'm{ratio:02d}-pseudo')
         command = python(
-            'tools/test.py', self.network.config(f'm{ratio:02d}-pseudo'), self.checkpoint(variant),
+            'tools/test.py', config, self.checkpoint(variant),
             '--work-dir', work_dir, '--json', work_dir / 'pseudo_count.json',
-            '--cfg-options', *self.size_options, f'test_evaluator.outfile_prefix={work_dir / "pseudo"}',
+            '--cfg-options', *self.size_options(config),
+            f'test_evaluator.outfile_prefix={work_dir / "pseudo"}',
             f'test_dataloader.dataset.ann_file={self.sample(ratio).resolve()}',
             'test_dataloader.dataset.skip_predicted=None',
         )  # fmt: skip
@@ -337,6 +360,31 @@ def refshapes_options(size: str) -> list[str]:
         options.append(f'{dataset}.ann_file={ann_file}')
         options.append(f'{dataset}.data_prefix.img_path=images/refshapes_{size}')
     return options
+
+
+def _sentence_reader(config: Path) -> str:
+    """What a config calls the part that reads sentences."""
+    from mmengine.config import Config
+
+    refined = 'segmentor' in Config.fromfile(config).model
+    return 'model.segmentor.language_model' if refined else 'model.language_model'
+
+
+def leaves_of(config: Path) -> list[str]:
+    """Where the data sets are that a config trains on, which others repeat and join: keys of options."""
+    from mmengine.config import Config
+
+    return list(_leaves(Config.fromfile(config).train_dataloader.dataset, 'train_dataloader.dataset'))
+
+
+def _leaves(node: Mapping[str, Any], key: str) -> Iterator[str]:
+    if 'datasets' in node:
+        for place, each in enumerate(node['datasets']):
+            yield from _leaves(each, f'{key}.datasets.{place}')
+    elif 'dataset' in node:
+        yield from _leaves(node['dataset'], f'{key}.dataset')
+    else:
+        yield key
 
 
 def epochs_of(path: str | Path, options: list[str]) -> int:

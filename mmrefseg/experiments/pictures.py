@@ -33,21 +33,22 @@ def draw_first_masks(path: Path, count: int) -> None:
 
 
 def draw_predictions(study: PartialStudy, variant: Variant, readout: str, folder: Path, count: int) -> Path:
-    """Draw a variant's predictions: expression, box, contour with its points in order, truth.
+    """Draw a variant's predictions: expression, box, mask or contour with its points in order, truth.
 
     Args:
         study: The finished study.
         variant: Whose network predicts.
-        readout: What its contours are read from, a key of :data:`READOUTS`.
+        readout: What its masks are read from, a key of :data:`READOUTS`.
         folder: Where ``predictions.png`` goes.
         count: How many expressions, the first of as many images.
 
     Returns:
         The picture's path.
     """
-    options = dict(option.split('=', 1) for option in (*study.size_options, *READOUTS[readout]))
+    path = study.network.config('m100')
+    options = dict(option.split('=', 1) for option in (*study.size_options(path), *READOUTS[readout]))
     options = {key: None if value == 'None' else value for key, value in options.items()}
-    config = load_config(study.network.config('m100'), options)
+    config = load_config(path, options)
     infer = RefSegInferencer(config, study.checkpoint(variant))
     cases, seen = [], set()
     for record in load_split(str(study.full_annotations), study.split):
@@ -73,6 +74,6 @@ def _case(infer: RefSegInferencer, image: np.ndarray, record: Mapping) -> np.nda
         truth_box=[x, y, x + w, y + h],
         mask=found.masks[0].numpy(),
         box=found.bboxes[0].numpy(),
-        points=found.points[0].numpy(),
+        points=found.points[0].numpy() if 'points' in found else None,
         score=float(found.scores[0]),
     )

@@ -8,12 +8,11 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..utils import atomic_write, dump_json, load_json
 from ..utils.places import shipped
 from .experiment_tables import mean_and_spread, spread
-from .few_masks import CHOOSING_SPLIT, PartialStudy
+from .few_masks import BOX_REFINER, CHOOSING_SPLIT, PartialStudy
 from .stages import Stage, python
 
 SHARES = (0, 1, 5, 10)
@@ -71,18 +70,10 @@ METHODS = (
 
 
 class RivalStudy(PartialStudy):
-    """Commands and files of all methods with one seed: :class:`PartialStudy`'s, on the refiner's configs."""
+    """Commands and files of all methods with one seed: :class:`PartialStudy`'s, of :data:`BOX_REFINER`."""
 
-    @property
-    def size_options(self) -> list[str]:
-        """Config options that put another RefShapes size in place of the configs' ``small``."""
-        if self.size == 'small':
-            return []
-        vocabulary = 'model.segmentor.language_model.vocabulary'
-        options = [f'{vocabulary}.ann_file=None', f'{vocabulary}.file={self.rec_checkpoint}']
-        for loader in ('val', 'test'):
-            options += self._files(f'{loader}_dataloader.dataset', self.full_annotations)
-        return options
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, network=BOX_REFINER, **kwargs)
 
     def stages(self, shares: Sequence[int] = SHARES, names: Sequence[str] | None = None) -> Iterator[Stage]:
         """The ceiling, then every method for every share of masks.
@@ -91,9 +82,7 @@ class RivalStudy(PartialStudy):
             shares: Percent of masks.
             names: Of the methods; all by default. Whose pseudo masks one of them needs is trained, too.
         """
-        yield from self._trained(
-            CEILING, shipped(f'configs/extended/{_named(CEILING)}'), self.full_annotations
-        )
+        yield from self._trained(CEILING, BOX_REFINER.config(CEILING), self.full_annotations)
         for share in shares:
             wanted = [m for m in METHODS if share in m.shares and (names is None or m.name in names)]
             needed = {method.teacher(share) for method in wanted}
@@ -118,8 +107,7 @@ class RivalStudy(PartialStudy):
     def _trained(self, name: str, config: Path, annotations: Path) -> Iterator[Stage]:
         """Train and test: val decides, the study's split is reported."""
         work_dir = self.work_dir(name)
-        files = [option for key in leaves_of(config) for option in self._files(key, annotations)]
-        yield self.train(config, work_dir, name, self.rec_checkpoint, *files)
+        yield self.train(config, work_dir, name, self.rec_checkpoint, annotations)
         for split in dict.fromkeys((CHOOSING_SPLIT, self.split)):
             scores = self.scores(name, 'mask', split)
             yield self.test(config, work_dir / 'best.pth', scores, f'{name}, {split}', split=split)
@@ -127,11 +115,11 @@ class RivalStudy(PartialStudy):
     def _pseudo(self, source: str, share: int) -> Stage:
         """Masks in all known boxes, by a network that is trained."""
         work_dir = self.work_dir(source)
-        config = shipped(f'configs/extended/{_named(f"m{share:02d}-pseudo")}')
-        files = self._files('test_dataloader.dataset', self.sample(share))
+        config = BOX_REFINER.config(f'm{share:02d}-pseudo')
+        files = self.files('test_dataloader.dataset', self.sample(share))
         command = python(
             'tools/test.py', config, work_dir / 'best.pth', '--work-dir', work_dir,
-            '--json', work_dir / 'pseudo_count.json', '--cfg-options', *self.size_options, *files,
+            '--json', work_dir / 'pseudo_count.json', '--cfg-options', *self.size_options(config), *files,
             f'test_evaluator.outfile_prefix={work_dir / "pseudo"}',
             'test_dataloader.dataset.skip_predicted=None',
         )  # fmt: skip
@@ -146,46 +134,20 @@ class RivalStudy(PartialStudy):
         )  # fmt: skip
         return Stage(f'select {out.stem}', command, report)
 
-    def _files(self, key: str, annotations: Path) -> list[str]:
-        """Config options that make a data set read this file, and the images of the study's size."""
-        options = [f'{key}.ann_file={Path(annotations).resolve()}']
-        if self.size != 'small':
-            options.append(f'{key}.data_prefix.img_path=images/refshapes_{self.size}')
-        return options
-
-
-def _named(stage: str) -> str:
-    return f'box-refiner_tiny_{stage}_refshapes.py'
-
 
 def folder_of(method: Method, share: int) -> str:
     """Where the network of a method is trained."""
     return f'm{share:02d}_{method.name}'
 
 
-def leaves_of(config: Path) -> list[str]:
-    """Where the data sets are that a config trains on, which others repeat and join: keys of options."""
-    from mmengine.config import Config
-
-    def walk(node: Mapping[str, Any], key: str) -> Iterator[str]:
-        if 'datasets' in node:
-            for place, each in enumerate(node['datasets']):
-                yield from walk(each, f'{key}.datasets.{place}')
-        elif 'dataset' in node:
-            yield from walk(node['dataset'], f'{key}.dataset')
-        else:
-            yield key
-
-    return list(walk(Config.fromfile(config).train_dataloader.dataset, 'train_dataloader.dataset'))
-
-
 def write_rivals(studies: Sequence[RivalStudy], folder: Path) -> str:
-    """Write ``rivals.json`` and ``rivals.md`` of the seeds that are done; returns the table."""
+    """Write ``rivals.json``, ``.md`` and ``.png`` of the seeds that are done; returns the table."""
     rows = [row for share, method in _cells() if (row := _row(studies, share, method))]
     dump_json({'rows': rows}, folder / 'rivals.json', indent=2)
     text = rivals_table(rows)
     with atomic_write(folder / 'rivals.md') as file:
         file.write(text)
+    plot_rivals(rows, studies[0].split, folder / 'rivals.png')
     return text
 
 
@@ -253,3 +215,56 @@ def _shares(row: Mapping, ceiling: Mapping | None, split: str) -> str:
         )
         parts.append(f'{100 * own / best:.0f}' if best else '-')
     return ' / '.join(parts)
+
+
+def plot_rivals(rows: Sequence[Mapping], split: str, path: Path) -> None:
+    """mIoU and P@0.9 of a split over the share of masks, a line per method, the ceiling dashed.
+
+    Args:
+        rows: As ``rivals.json`` has them.
+        split: Of which.
+        path: The PNG to write.
+    """
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, len(KEYS), figsize=(10.5, 5.2), layout='constrained')
+    for axis, key, name in zip(axes, KEYS, ('mIoU', 'P@0.9'), strict=True):
+        for place, (method, (color, marker)) in enumerate(zip(METHODS, _LOOKS, strict=True)):
+            own = [row for row in rows if row['method'] == method.name]
+            if own:
+                # a little aside: marks that overlap stay apart
+                x = [SHARES.index(row['masks']) + 0.05 * (place - len(METHODS) / 2) for row in own]
+                y = [row[split][key]['mean'] for row in own]
+                error = [row[split][key]['std'] or 0 for row in own]
+                width = 2.2 if method.name == 'ours' else 1.1
+                axis.errorbar(
+                    x, y, error, marker=marker, color=color, linewidth=width, capsize=3, label=method.label
+                )
+        for row in rows:
+            if row['method'] == CEILING:
+                label = 'all masks (ceiling)'
+                axis.axhline(row[split][key]['mean'], color='#222222', linestyle='--', label=label)
+        axis.set_xticks(range(len(SHARES)), [f'{share} %' for share in SHARES])
+        axis.set_xlabel('share of objects with a mask')
+        axis.set_ylabel(f'{name} (%), RefShapes {split}')
+        axis.grid(alpha=0.3)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside upper center', ncols=3, frameon=False)
+    with atomic_write(path, 'wb') as file:
+        figure.savefig(file, format='png', dpi=130)
+    plt.close(figure)
+
+
+_LOOKS = (
+    ('#888888', 'o'),
+    ('#b07aa1', 's'),
+    ('#59a14f', 'D'),
+    ('#2a78c2', '^'),
+    ('#c9a400', 'v'),
+    ('#009a80', 'P'),
+    ('#e06c00', 'o'),
+)
+"""Colour and mark of each of :data:`METHODS`."""

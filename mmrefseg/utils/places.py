@@ -8,6 +8,8 @@ from .errors import UserInputError
 PACKAGE = Path(__file__).resolve().parents[1]
 WEIGHTS = PACKAGE / 'weights'
 SCHEME = 'mmrefseg://'
+DEFAULT_WEIGHTS = f'{SCHEME}box-refiner_tiny_m05_refshapes'
+"""What predicts where nobody names a checkpoint."""
 
 
 def shipped(path: str | os.PathLike) -> Path:
@@ -42,6 +44,7 @@ def shipped_weights(address: str) -> Path:
     known = {file.stem: file for file in sorted(WEIGHTS.glob('*.safetensors'))}
     name = address.removeprefix(SCHEME)
     if name not in known:
-        names = ' or '.join(f'{SCHEME}{each}' for each in known)
+        *others, last = (f'{SCHEME}{each}' for each in known)
+        names = f'{", ".join(others)} or {last}' if others else last
         raise UserInputError.of(address, 'no weights of that name in the package', names, 'correct the name')
     return known[name]

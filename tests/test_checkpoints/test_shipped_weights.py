@@ -19,11 +19,12 @@ from mmrefseg.checkpoints.shipped import (
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.datasets.refshapes import PRESETS, Preset, generate
 from mmrefseg.datasets.vocabulary import Vocabulary
-from mmrefseg.runs.config import build_runner, load_config, start_from
+from mmrefseg.runs.config import build_runner, load_config, reading_part, start_from
 from mmrefseg.utils import UserInputError, file_sha256, load_json
 from mmrefseg.utils.places import WEIGHTS, shipped, shipped_weights
 
 BOXES = 'mmrefseg://rec_tiny_refshapes'
+CELLS = 'mmrefseg://box-frame_tiny_masks_refshapes'
 MEGABYTE = 1000**2
 TOLERANCE = 0.3
 """Points. On the machine that wrote them the figures are exact; another processor sums in another order,
@@ -49,12 +50,15 @@ def score(address, made, folder):
         'default_hooks.progress': None,
     }
     config = load_config(shipped(provenance.config), options)
-    config.model.language_model.vocabulary = dict(file=address)
+    reading_part(config.model).language_model.vocabulary = dict(file=address)
     start_from(config, address)
     return build_runner(config).test()
 
 
-@pytest.mark.parametrize(('address', 'least'), [(BOXES, {'rec/acc50': 80}), (DEFAULT, {'res/miou': 60})])
+@pytest.mark.parametrize(
+    ('address', 'least'),
+    [(BOXES, {'rec/acc50': 80}), (CELLS, {'res/miou': 60}), (DEFAULT, {'res/miou': 80, 'res/p90': 70})],
+)
 def test_they_score_what_their_metadata_say(test_a, tmp_path, address, least):
     provenance = Provenance.of_file(address)
     records = load_json(test_a.annotations / 'instances.json')['testA']
@@ -66,24 +70,27 @@ def test_they_score_what_their_metadata_say(test_a, tmp_path, address, least):
     assert all(found[name] > value for name, value in least.items())
 
 
-def test_a_pair_that_belongs_together_and_is_small():
-    boxes, masks = Provenance.of_file(BOXES), Provenance.of_file(DEFAULT)
-    assert (boxes.extends, masks.extends) == ('', BOXES)
-    assert masks.extends_sha256 == file_sha256(shipped_weights(BOXES))
-    assert (boxes.readout, masks.readout) == ('none', 'cells')
-    assert (
-        boxes.words == masks.words and boxes.words[:3] == ('PAD', 'UNK', 'CLS') and 'triangle' in boxes.words
-    )
-    assert boxes.data_sha256 == masks.data_sha256 and boxes.max_tokens == masks.max_tokens == 16
-    for provenance in (boxes, masks):
+def test_files_that_belong_together_and_are_small():
+    boxes, *others = (Provenance.of_file(address) for address in (BOXES, CELLS, DEFAULT))
+    assert [(each.extends, each.extends_as, each.readout) for each in (boxes, *others)] == [
+        ('', '', 'none'),
+        (BOXES, '', 'cells'),
+        (BOXES, 'segmentor', 'refiner'),
+    ]
+    assert boxes.words[:3] == ('PAD', 'UNK', 'CLS') and 'triangle' in boxes.words
+    for provenance in others:
+        assert provenance.extends_sha256 == file_sha256(shipped_weights(BOXES))
+        assert boxes.words == provenance.words and boxes.data_sha256 == provenance.data_sha256
+        assert boxes.max_tokens == provenance.max_tokens == 16
+    for provenance in (boxes, *others):
         assert shipped(provenance.config).is_file() and f'--seed {provenance.seed}' in provenance.command
         assert len(provenance.commit) >= 7 and 'dirty' not in provenance.commit
     files = list(WEIGHTS.iterdir())
-    assert len(files) == 2 and sum(file.stat().st_size for file in files) < 5 * MEGABYTE
+    assert len(files) == 3 and sum(file.stat().st_size for file in files) < 5 * MEGABYTE
 
 
 def test_masks_come_on_top_of_boxes():
-    boxes, whole = load_checkpoint_file(BOXES)['state_dict'], load_checkpoint_file(DEFAULT)['state_dict']
+    boxes, whole = load_checkpoint_file(BOXES)['state_dict'], load_checkpoint_file(CELLS)['state_dict']
     added = set(whole) - set(boxes)
     assert added and all(key.startswith(('head.roi_memory', 'head.mask_cell', 'head.task')) for key in added)
     changed = [key for key in boxes if not torch.equal(boxes[key], whole[key])]
@@ -91,6 +98,12 @@ def test_masks_come_on_top_of_boxes():
     # boxes are read as the network of boxes reads them: by the same places, from a start of zeros
     assert torch.equal(whole[changed[0]][:5], boxes[changed[0]])
     assert not whole['head.task_embedding.weight'][0].any()
+
+
+def test_the_refiner_comes_on_top_of_the_very_same_boxes():
+    boxes, whole = load_checkpoint_file(BOXES)['state_dict'], load_checkpoint_file(DEFAULT)['state_dict']
+    assert all(torch.equal(whole.pop(f'segmentor.{key}'), value) for key, value in boxes.items())
+    assert whole and {key.partition('.')[0] for key in whole} == {'refiner', 'quality'}
 
 
 def test_any_runner_knows_the_address():
@@ -108,7 +121,9 @@ def start_anything_from(address):
     'load', [load_checkpoint_file, CheckpointLoader.load_checkpoint, start_anything_from, Provenance.of_file]
 )
 def test_an_unknown_name_is_one_sentence_with_those_there_are(load):
-    with pytest.raises(UserInputError, match=f'no weights of that name.*{DEFAULT} or {BOXES}; correct'):
+    with pytest.raises(
+        UserInputError, match=f'no weights of that name.*{CELLS}, {DEFAULT} or {BOXES}; correct'
+    ):
         load('mmrefseg://rec_tiny')
 
 

@@ -18,7 +18,7 @@ def test_a_folder_of_photos(call, photos):
     done = call('predict', photos, '--text', 'the star', '-t', 'left zebra')
     assert done.code == 0 and len(done.out.splitlines()) == 6
     assert 'words: 75 % of 12 words are known to the model; unknown: zebra (3 times)' in done.err
-    assert '6 of 6 sentences found in 3 photos' in done.err and 'uncalibrated' in done.err
+    assert '6 of 6 sentences found in 3 photos' in done.err and 'score: the predicted IoU' in done.err
     expected = mmrefseg.load(device='cpu').predict(sorted(photos.iterdir()), ['the star', 'left zebra'])
     coco = COCO('predictions/predictions.json')
     names = [image['file_name'] for image in coco.dataset['images']]

@@ -29,8 +29,7 @@ def test_demo_leaves_summary_and_pictures_and_is_not_done_twice(repo_root, tmp_p
     assert done.returncode == 0, done.stderr[-2000:]
     said = done.stdout.splitlines()
     assert (
-        said[0].startswith("BoxFrame on frozen boxes, this package's own method (")
-        and f'from {SHIPPED_REC} (' in said[0]
+        said[0].startswith("BoxRefiner, this package's own method (") and f'from {SHIPPED_REC} (' in said[0]
     )
     assert said[1].endswith(': work_dirs/demo/pictures/first_masks.png')
     demo = tmp_path / 'work_dirs/demo'
@@ -43,11 +42,11 @@ def test_demo_leaves_summary_and_pictures_and_is_not_done_twice(repo_root, tmp_p
         'pseudo_miou', 'seconds', 'seed',
     }  # fmt: skip
     assert [summary[key] for key in ('network', 'start', 'split')] == [
-        'box-frame-frozen',
+        'box-refiner',
         SHIPPED_REC,
         'testA',
     ]
-    assert set(summary['few_masks']) == set(summary['rpp']) == {'cells'}
+    assert set(summary['few_masks']) == set(summary['rpp']) == {'refiner'}
     for key in ('few_masks', 'rpp'):
         for scores in summary[key].values():
             assert set(scores) == {'miou', 'oiou', 'p50', 'p90'}
@@ -68,7 +67,7 @@ def test_demo_leaves_summary_and_pictures_and_is_not_done_twice(repo_root, tmp_p
         ({'rec': SHIPPED_REC}, (f'from {SHIPPED_REC} (boxes only; no mask was seen)', 'about')),
         (
             {'network': PARTIAL_RES, 'rec': SHIPPED_REC},
-            ("Partial-RES, the paper's network", 'on frozen boxes'),
+            ("Partial-RES, the paper's network", 'BoxRefiner'),
         ),
         ({'network': FROZEN_BOX_FRAME, 'rec': SHIPPED_REC}, ('BoxFrame on frozen boxes, this', 'about')),
         ({'network': BOX_FRAME, 'size': 'tiny'}, ('from nothing',)),
@@ -89,6 +88,11 @@ def test_the_first_line_says_network_start_and_time(tmp_path, options, words):
         (('run_demo.py', '--seed', '-1'), "found '-1', expected a whole number from 0"),
         (('run_experiment.py', '--seeds', '0', '99999999999'), "found '99999999999'"),
         (('run_experiment.py', '--rec-epochs', '3'), 'found no --ablation'),
+        (
+            ('run_experiment.py', '--ratios', '0'),
+            '--ratios: found 0, which no network of the table can learn',
+        ),
+        (('run_experiment.py', '--rivals', '--selections', 'rpp'), '--selections: found --rivals'),
         (('run_experiment.py', '--rec', __file__), 'test_demo.py: found a file that torch cannot read'),
         (('run_experiment.py', '--rec', '.'), '--rec .: found a folder, expected a checkpoint'),
         (('run_experiment.py', '--rec', 'mmrefseg://nope'), 'found no weights of that name'),

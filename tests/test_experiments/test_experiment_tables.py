@@ -5,9 +5,9 @@ import json
 import pytest
 from PIL import Image
 
-from mmrefseg.experiments.ablation import BOX_PARTS, MASK_PARTS, Ablation
+from mmrefseg.experiments.ablation import BOTH, BOX_PARTS, MASK_PARTS, Ablation
 from mmrefseg.experiments.experiment_tables import write_experiment_report
-from mmrefseg.experiments.few_masks import BOX_FRAME, PARTIAL_RES, READOUTS, PartialStudy, Variant
+from mmrefseg.experiments.few_masks import BOX_FRAME, PARTIAL_RES, PartialStudy, Variant
 from mmrefseg.utils import UserInputError
 from mmrefseg.utils.files import PICKLE
 
@@ -176,4 +176,4 @@ def test_ablation_trains_and_tests_every_part_on_both_splits(tmp_path):
     assert '| no dense mask of the cells | 60.0 | 5.0 | - | - | 60.0 | 5.0 | - | - |' in lines
     assert '| no word loss | 80.0 | 80.0 |' in lines
     rows = json.loads((tmp_path / 'ablation.json').read_text())['rows']
-    assert len(rows) == len(MASK_PARTS) + len(BOX_PARTS) and set(READOUTS) == {'decoder', 'cells'}
+    assert len(rows) == len(MASK_PARTS) + len(BOX_PARTS) and set(BOTH) == {'decoder', 'cells'}

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from PIL import Image
 
+from mmrefseg.experiments.few_masks import leaves_of
 from mmrefseg.experiments.rivals import (
     BOXES,
     CEILING,
     METHODS,
     SHARES,
     RivalStudy,
-    leaves_of,
     rivals_table,
     write_rivals,
 )
@@ -115,6 +116,9 @@ def test_the_table(study, tmp_path):
     assert lines[3].endswith('| 75 / 75 | 1 |')
     assert json.loads((tmp_path / 'rivals.json').read_text())['rows'][1]['method'] == 'ours'
     assert (tmp_path / 'rivals.md').read_text() == text
+    with Image.open(tmp_path / 'rivals.png') as plot:
+        drawn = set(plot.convert('RGB').getdata())
+    assert {(224, 108, 0), (34, 34, 34)} <= drawn  # ours and the ceiling
 
 
 def test_nothing_is_done(study, tmp_path):

@@ -27,6 +27,12 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         '--extends', default='', metavar='ADDRESS', help='shipped weights that these come on top of'
     )
     parser.add_argument(
+        '--extends-as',
+        default='',
+        metavar='MODULE',
+        help='which part of the model those are (default: all of it)',
+    )
+    parser.add_argument(
         '--keys',
         nargs='+',
         default=[],

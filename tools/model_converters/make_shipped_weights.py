@@ -1,6 +1,6 @@
-"""Make the weights inside the package anew: train boxes, then what masks add to them, score both, write both.
+"""Make the weights inside the package anew: train boxes, then what masks add to them, score and write them.
 
-    make shipped-weights                       # about half an hour on two cores
+    make shipped-weights                       # about 40 minutes on two cores
 
 Stages that are done are not done again; the metadata of each file say what it is and what it scores.
 """
@@ -23,9 +23,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         default=Path('work_dirs/shipped-weights'),
         help='of the trainings (default: %(default)s)',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of both trainings (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=0, help='of all trainings (default: %(default)s)')
     parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for both trainings'
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='config options for all trainings'
     )
     return parser.parse_args(argv)
 
