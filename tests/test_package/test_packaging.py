@@ -53,7 +53,7 @@ def test_the_wheel_carries_configs_and_tools(source_tree, tmp_path):
     (scripts,) = (text.decode() for name, text in packed.items() if name.endswith('entry_points.txt'))
     assert scripts.split() == ['[console_scripts]', 'mmrefseg', '=', 'mmrefseg.cli.main:main']
     weights = list((source_tree / 'mmrefseg/weights').iterdir())
-    assert len(weights) == 2
+    assert len(weights) == 3
     for path in weights:
         assert packed.get(f'mmrefseg/weights/{path.name}') == path.read_bytes()
     modules = {str(path.relative_to(source_tree)) for path in (source_tree / 'mmrefseg').rglob('*.py')}
