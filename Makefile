@@ -18,7 +18,7 @@ TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint format demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
+.PHONY: help install test test-all lint format demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ $(STAMP): setup.py pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
 test: install ## lint and run the whole test suite (make test ARGS="-k codec")
 	@$(MAKE) --no-print-directory lint
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+
+test-all: install ## the same, with every encoder of docs/encoders.md instead of a sample
+	@MMREFSEG_TEST_ALL=1 $(MAKE) --no-print-directory test
 
 lint: install ## ruff check and ruff format --check
 	@$(BIN)/ruff check --quiet .

@@ -77,6 +77,7 @@ setup(
     install_requires=read_requirements('runtime') + HOST_PACKAGES,
     extras_require={
         'mim': read_requirements('mminstall'),
+        'huggingface': read_requirements('huggingface'),
         'optional': read_requirements('optional'),
         'tests': read_requirements('tests'),
     },

@@ -129,7 +129,7 @@ class Chunk:
             self.found[key] = old._replace(times=old.times + 1)
 
     def _attempt(self, example: Any) -> tuple[str, Any]:
-        from fuzz_targets import Finding, attempt
+        from fuzz_base import Finding, attempt
 
         signal.setitimer(signal.ITIMER_PROF, LONGEST)  # SIGPROF ends the process
         if not self.apart:
@@ -192,7 +192,7 @@ def shares(names: list[str], examples: int) -> dict[str, int]:
 
 def run_target(name: str, count: int, seed: int) -> Iterator[tuple[int, list[Found]]]:
     """Try ``count`` examples of a target, chunk by chunk: how many were tried, and the findings so far."""
-    from fuzz_targets import lay_out
+    from fuzz_base import lay_out
 
     folder = Path(tempfile.mkdtemp(prefix='fuzz'))
     tally: collections.Counter[str] = collections.Counter()

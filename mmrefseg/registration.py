@@ -8,7 +8,7 @@ from .codecs.contour_codec import ContourCodec
 from .datasets import coco_instance_dataset, ref_seg_dataset, transforms  # noqa: F401
 from .evaluation import metrics  # noqa: F401
 from .models import detectron2, necks, segmentors  # noqa: F401
-from .models.backbones import darknet53, language_swin  # noqa: F401
+from .models.backbones import darknet53, hf_backbone, hf_language_backbone, language_swin  # noqa: F401
 from .models.extended import (  # noqa: F401
     auxiliary_heads,
     box_frame,
@@ -19,7 +19,7 @@ from .models.extended import (  # noqa: F401
     teacher_refiner,
 )
 from .models.heads import lavt_head, partial_mask_head, seqtr_head  # noqa: F401
-from .models.language_models import bert_encoder, gru_encoder  # noqa: F401
+from .models.language_models import bert_encoder, gru_encoder, hf_text_encoder  # noqa: F401
 from .models.layers import small_batch_norm  # noqa: F401
 from .models.losses import pixel_losses, token_losses  # noqa: F401
 from .visualization import local_visualizer  # noqa: F401

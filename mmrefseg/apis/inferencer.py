@@ -13,13 +13,13 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
 from PIL import Image
 
-from ..checkpoints.shipped import DEFAULT
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.images import as_bgr
 from ..datasets.validation import expressions_problem
 from ..evaluation.calibration_file import load_calibration
 from ..models.acceleration import accelerate
 from ..utils import UserInputError
+from ..utils.places import DEFAULT
 from .checkpoint_config import config_for
 from .loading import choose_device, load_weights
 

@@ -11,10 +11,10 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from PIL import Image
 
-from ..checkpoints.shipped import DEFAULT
 from ..runs.config import innermost_datasets
 from ..utils import UserInputError
 from ..utils.errors import printable
+from ..utils.places import DEFAULT
 from .checkpoint_config import config_for
 from .inferencer import RefSegInferencer, as_sentences
 from .instance_inferencer import InstanceInferencer

@@ -19,10 +19,7 @@ from torch import Tensor
 from ..compat.carried import as_metadata
 from ..compat.checkpoint import below_name, load_checkpoint_file
 from ..utils import UserInputError, atomic_write, parse_json
-from ..utils.places import DEFAULT_WEIGHTS
 
-DEFAULT = DEFAULT_WEIGHTS
-"""What predicts where nobody names a checkpoint."""
 CONTENT_KEYS = ('file_name', 'height', 'width', 'bbox', 'mask', 'category_id', 'expressions')
 ROUNDING = 2.0**-10
 """Largest relative error of half precision where it has all its digits, with room for one bit."""

@@ -10,7 +10,7 @@ from ..datasets.photo_sentences import STDIN, Wanted, find_photos, read_rows
 from ..datasets.validation import expressions_problem
 from ..runs.options import check_checkpoint, check_config, check_file
 from ..utils import UserInputError, check_output
-from ..utils.places import DEFAULT_WEIGHTS
+from ..utils.places import DEFAULT
 
 DEFAULT_OUT = 'predictions'
 DOES = 'Find what sentences refer to in photos: masks, overlays, one COCO json.'
@@ -63,7 +63,7 @@ def predict(
     photos: Photos = None,
     text: Text = None,
     sentences: Sentences = None,
-    weights: Weights = DEFAULT_WEIGHTS,
+    weights: Weights = DEFAULT,
     config: ConfigFile = None,
     out: Out = None,
     json: AsJson = False,
@@ -82,7 +82,7 @@ def predict(
     _check_number('--threshold', threshold, threshold is None or 0 <= threshold <= 1, 'a number from 0 to 1')
     _check_number('--batch-size', batch_size, batch_size >= 1, 'a whole number of at least 1')
     wanted = what_to_find(photos or [], text or [], sentences)
-    if weights == DEFAULT_WEIGHTS and not all(each.sentences for each in wanted):
+    if weights == DEFAULT and not all(each.sentences for each in wanted):
         raise UserInputError.of('--text', 'no sentence', 'what to look for', "add --text 'left guy'")
     out = out if out is not None or json else DEFAULT_OUT
     _check_out(out, wanted, json)

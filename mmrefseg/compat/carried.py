@@ -47,10 +47,8 @@ def carried_by(checkpoint: Mapping[str, Any], where: str) -> dict[str, dict[str,
     elif {'words', 'tokenizer', 'max_tokens'} <= metadata.keys():  # the weights of the package
         words, tokens = (_parsed(metadata[name], where) for name in ('words', 'max_tokens'))
         part = {'words': words, 'tokenizer': metadata['tokenizer'], 'max_tokens': tokens}
-        part['config'] = {'vocabulary': {'file': HERE}}
-        found = dict.fromkeys(
-            ('language_model', 'segmentor.language_model'), part
-        )  # with a refiner behind it
+        place = '.'.join(filter(None, (metadata.get('extends_as'), 'language_model')))
+        found = {place: {**part, 'config': {'vocabulary': {'file': HERE}}}}
     else:
         found = meta.get(KEY) or {}
     if not isinstance(found, Mapping) or not all(map(_is_sound, found.items())):

@@ -1,4 +1,4 @@
-"""What of optimizers and schedules mmengine lacks: merged parameter groups, LAVT's polynomial decay."""
+"""What of optimizers and schedules mmengine lacks: merged groups, rates by layer, LAVT's polynomial decay."""
 
 from mmdet.registry import OPTIM_WRAPPER_CONSTRUCTORS
 from mmengine.optim import DefaultOptimWrapperConstructor
@@ -6,6 +6,8 @@ from mmengine.optim.scheduler import PolyLR
 from mmengine.registry import PARAM_SCHEDULERS
 from torch import nn
 from torch.optim import Optimizer
+
+from ..utils import UserInputError
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
@@ -26,6 +28,45 @@ class MergedGroupsConstructor(DefaultOptimWrapperConstructor):
             key = tuple(sorted(settings.items()))
             merged.setdefault(key, {'params': [], **settings})['params'].extend(group['params'])
         params[:] = merged.values()
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class LayerDecayConstructor(MergedGroupsConstructor):
+    """Each block of a pretrained encoder learns at ``layer_decay`` times the rate of the next one.
+
+    The layer-wise decay of ELECTRA (Clark et al., ICLR 2020) and BEiT (Bao et al., ICLR 2022); mmdet's own
+    constructor knows ConvNeXt only. Encoders are modules with ``layers_by_depth()``: ``HFBackbone``,
+    ``HFTextEncoder``.
+
+    ``paramwise_cfg`` takes ``layer_decay``, above 0 and at most 1, beside what mmengine's has; an ``lr_mult``
+    for the name of an encoder (``custom_keys``) is the rate of its last layer.
+    """
+
+    def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs) -> None:
+        """Collect the groups of a module; ``params`` is changed in place."""
+        if not prefix:
+            self.paramwise_cfg = {**self.paramwise_cfg, 'custom_keys': self._keys(module)}
+        super().add_params(params, module, prefix=prefix, **kwargs)
+
+    def _keys(self, model: nn.Module) -> dict[str, dict]:
+        decay = self.paramwise_cfg.get('layer_decay', 1.0)
+        if not 0 < decay <= 1:
+            raise UserInputError.of(
+                'paramwise_cfg', f'layer_decay={decay!r}', 'a number above 0, at most 1', 'correct the config'
+            )
+        given = dict(self.paramwise_cfg.get('custom_keys') or {})
+        keys = dict(given)
+        for name, part in model.named_modules():
+            if not hasattr(part, 'layers_by_depth'):
+                continue
+            layers = part.layers_by_depth()
+            for depth, names in enumerate(layers):
+                for parameter in (f'{name}.{item}' for item in names):
+                    known = [given[key] for key in sorted(given, key=len) if key in parameter]
+                    own = known[-1] if known else {}
+                    rate = own.get('lr_mult', 1.0) * decay ** (len(layers) - 1 - depth)
+                    keys[parameter] = {**own, 'lr_mult': rate}
+        return keys
 
 
 @PARAM_SCHEDULERS.register_module()

@@ -8,8 +8,8 @@ from .errors import UserInputError
 PACKAGE = Path(__file__).resolve().parents[1]
 WEIGHTS = PACKAGE / 'weights'
 SCHEME = 'mmrefseg://'
-DEFAULT_WEIGHTS = f'{SCHEME}box-refiner_tiny_m05_refshapes'
-"""What predicts where nobody names a checkpoint."""
+DEFAULT = f'{SCHEME}box-refiner_tiny_m05_refshapes'
+"""The weights that predict where nobody names any."""
 
 
 def shipped(path: str | os.PathLike) -> Path:

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 
 from mmrefseg.apis import RefSegInferencer
-from mmrefseg.checkpoints.shipped import DEFAULT, Provenance
+from mmrefseg.checkpoints.shipped import Provenance
 from mmrefseg.datasets.refshapes import PRESETS, make_image
 from mmrefseg.structures.masks import to_bitmap
 from mmrefseg.utils import UserInputError
-from mmrefseg.utils.places import shipped
+from mmrefseg.utils.places import DEFAULT, shipped
 from mmrefseg.visualization.drawing import mask_iou
 
 SCRIPT = """

@@ -9,7 +9,6 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmrefseg.checkpoints.shipped import (
-    DEFAULT,
     Provenance,
     fingerprint,
     halve,
@@ -21,7 +20,7 @@ from mmrefseg.datasets.refshapes import PRESETS, Preset, generate
 from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.runs.config import build_runner, load_config, reading_part, start_from
 from mmrefseg.utils import UserInputError, file_sha256, load_json
-from mmrefseg.utils.places import WEIGHTS, shipped, shipped_weights
+from mmrefseg.utils.places import DEFAULT, WEIGHTS, shipped, shipped_weights
 
 BOXES = 'mmrefseg://rec_tiny_refshapes'
 CELLS = 'mmrefseg://box-frame_tiny_masks_refshapes'

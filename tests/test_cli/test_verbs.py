@@ -130,9 +130,8 @@ def test_names_of_configs_are_found(call, tmp_path, monkeypatch):
 def test_info(call):
     done = call('info', '--json')
     found = json.loads(done.out)
-    assert {'mmrefseg://box-refiner_tiny_m05_refshapes', 'mmrefseg://rec_tiny_refshapes'} <= {
-        *found['weights']
-    }
+    names = ('box-frame_tiny_masks_refshapes', 'box-refiner_tiny_m05_refshapes', 'rec_tiny_refshapes')
+    assert found['weights'] == [f'mmrefseg://{name}' for name in names]
     assert int(found['configs'].split()[0]) > 100
     about = json.loads(call('info', 'mmrefseg://rec_tiny_refshapes', '--json').out)
     assert about['network'] == 'BoxFrame' and about['runs alone'] == 'yes'

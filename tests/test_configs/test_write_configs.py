@@ -8,7 +8,7 @@ import pytest
 from shipped import PATHS, ROOT
 
 TOOL = ROOT.parent / 'tools' / 'misc' / 'write_configs.py'
-COPIES = 62
+COPIES = 90
 
 
 def run(*arguments) -> subprocess.CompletedProcess:

@@ -1,17 +1,16 @@
 """Every reader of strangers' files, called on one example each, and what counts as a finding."""
 
-import contextlib
 import io
 import json
 import logging
 import pickle
-import signal
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from fuzz_base import Target, Unusable, use, write
+from fuzz_formats import FORMAT_TARGETS
 from fuzz_strategies import (
     COCO,
     HEIGHT,
@@ -35,17 +34,14 @@ from fuzz_strategies import (
     small_rles,
     vocabularies,
 )  # fmt: skip
-from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-import mmrefseg.registration
 from mmrefseg.analysis.cases import collect_cases
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.datasets.coco import CheckedCoco, check_coco, read_coco
 from mmrefseg.datasets.coco_instance_dataset import CocoInstanceDataset
 from mmrefseg.datasets.converters import (
-    Conversion,
     ImageSizes,
     mix_datasets,
     read_boxes_csv,
@@ -68,101 +64,8 @@ from mmrefseg.evaluation.submission import SubmissionChecker
 from mmrefseg.pseudo_labels import PredictionStore, Selector, select, summarise_selection
 from mmrefseg.structures import rle as rle_codes
 from mmrefseg.structures.masks import form_problem, mask_problem, to_bitmap, to_rle, union
-from mmrefseg.utils import UserInputError, dump_json
+from mmrefseg.utils import UserInputError
 from mmrefseg.utils.safe_pickle import load_pickle
-
-# An example takes milliseconds; one that takes so many seconds would stop a user's run.
-PATIENCE = 20
-PACKAGE = Path(mmrefseg.__file__).parent
-
-
-class Target(NamedTuple):
-    """A reader.
-
-    Attributes:
-        strategy: Draws what a file holds.
-        call: Reads an example in a folder (:func:`lay_out`), and uses what was accepted.
-        share: How many examples it gets, relative to others; the slow ones get fewer.
-    """
-
-    strategy: st.SearchStrategy
-    call: Callable[[Path, Any], None]
-    share: float = 1.0
-
-
-class Finding(NamedTuple):
-    """A fault of ours.
-
-    Attributes:
-        kind: The exception's type, or what else happened.
-        place: The innermost line of the package, ``room/file.py:line``.
-        message: What the exception says.
-    """
-
-    kind: str
-    place: str
-    message: str
-
-
-class Unusable(Exception):
-    """What a reader had accepted could not be used."""
-
-
-class TooLong(Exception):
-    """An example took longer than :data:`PATIENCE`."""
-
-
-def attempt(target: Target, folder: Path, example: Any) -> tuple[str, Finding | None]:
-    """Read an example: ``'accepted'``, ``'refused'`` or ``'finding'``, and the finding."""
-    try:
-        with _patience():
-            target.call(folder, example)
-    except UserInputError as error:
-        if '\n' not in str(error):
-            return 'refused', None
-        return 'finding', Finding('a sentence of several lines', _place(error), str(error))
-    except Exception as error:  # whatever it is, it is what this looks for
-        return 'finding', Finding(type(error).__name__, _place(error), str(error)[:200])
-    return 'accepted', None
-
-
-@contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    def give_up(*_: Any) -> None:
-        raise TooLong(f'more than {PATIENCE} s')
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(PATIENCE)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def _place(error: Exception) -> str:
-    frames = list(traceback.extract_tb(error.__traceback__))
-    inside = [frame for frame in frames if Path(frame.filename).is_relative_to(PACKAGE)] or frames
-    path = Path(inside[-1].filename)
-    return f'{path.parent.name}/{path.name}:{inside[-1].lineno}'
-
-
-def lay_out(folder: Path) -> Path:
-    """The images and annotations that the targets refer to, in a new folder."""
-    (folder / 'img').mkdir(parents=True)
-    for name in ('a.png', '1.png'):
-        Image.new('RGB', (WIDTH, HEIGHT)).save(folder / 'img' / name)
-    Image.new('L', (WIDTH, HEIGHT), 255).save(folder / 'm.png')
-    dump_json({'train': [RECORD]}, folder / 'masks.json')
-    dump_json({'train': [{key: RECORD[key] for key in RECORD if key != 'mask'}]}, folder / 'boxes.json')
-    dump_json(COCO, folder / 'coco.json')
-    return folder
-
-
-def _write(folder: Path, name: str, content: Any) -> str:
-    path = folder / name
-    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-    return str(path)
 
 
 def _train_on(path: str, folder: Path) -> None:
@@ -173,34 +76,21 @@ def _train_on(path: str, folder: Path) -> None:
         RefSegDataset(path, 'train', prefix, img_template='{}.png', test_mode=test_mode, pipeline=pipeline)[0]
 
 
-def _use(conversion: Conversion, folder: Path) -> None:
-    """Write what was converted and read it again; what was accepted must be sound."""
-    path = folder / 'converted.json'
-    dump_json(conversion.splits, path)
-    try:
-        for split in conversion.splits:
-            for record in load_split(path, split):
-                if record.get('mask') is not None:
-                    to_bitmap(record['mask'], record['height'], record['width'], check=mask_problem)
-    except UserInputError as error:
-        raise Unusable(f'{error}') from error
-
-
 def working_format(folder: Path, record: Any) -> None:
     other = {**RECORD, 'ref_id': 99, 'sent_ids': [99]}
-    _train_on(_write(folder, 'w.json', {'train': [record, other]}), folder)
+    _train_on(write(folder, 'w.json', {'train': [record, other]}), folder)
 
 
 def split_files(folder: Path, content: Any) -> None:
-    _train_on(_write(folder, 'w.json', content), folder)
+    _train_on(write(folder, 'w.json', content), folder)
 
 
 def json_texts(folder: Path, content: bytes) -> None:
     """The same bytes for every reader of json: accepted if one of them accepts them."""
-    path, lines = _write(folder, 'j.json', content), _write(folder, 'j.jsonl', content)
+    path, lines = write(folder, 'j.json', content), write(folder, 'j.jsonl', content)
     readers: list[Callable[[], Any]] = [
-        lambda: _use(read_instances(path), folder),
-        lambda: _use(read_json_lines(lines, folder / 'img'), folder),
+        lambda: use(read_instances(path), folder),
+        lambda: use(read_json_lines(lines, folder / 'img'), folder),
         lambda: load_predictions(path),
         lambda: load_predictions(lines),
         lambda: PredictionStore([path]).close(),
@@ -223,8 +113,8 @@ def json_texts(folder: Path, content: bytes) -> None:
 
 
 def to_refer_and_back(folder: Path, record: Any) -> None:
-    conversion = read_instances(_write(folder, 'i.json', {'train': [record]}))
-    _use(conversion, folder)
+    conversion = read_instances(write(folder, 'i.json', {'train': [record]}))
+    use(conversion, folder)
     write_refer(conversion.splits, folder / 'refer', 'x')
     try:
         read_refer(folder / 'refer' / 'refs(x).p', folder / 'refer' / 'instances.json')
@@ -233,7 +123,7 @@ def to_refer_and_back(folder: Path, record: Any) -> None:
 
 
 def training_sets(folder: Path, record: Any) -> None:
-    path = _write(folder, 'i.json', {'train': [record, {**RECORD, 'ref_id': 99, 'sent_ids': [99]}]})
+    path = write(folder, 'i.json', {'train': [record, {**RECORD, 'ref_id': 99, 'sent_ids': [99]}]})
     splits = read_instances(path).splits
     sample_masks(splits['train'], [1, 50], 0)
     Vocabulary.build(path).encode(splits['train'][0]['expressions'])
@@ -241,24 +131,24 @@ def training_sets(folder: Path, record: Any) -> None:
 
 
 def json_lines(folder: Path, line: Any) -> None:
-    path = _write(folder, 'l.jsonl', json.dumps(line).encode() + b'\n' + json.dumps(LINE).encode() + b'\n')
-    _use(read_json_lines(path, folder / 'img'), folder)
+    path = write(folder, 'l.jsonl', json.dumps(line).encode() + b'\n' + json.dumps(LINE).encode() + b'\n')
+    use(read_json_lines(path, folder / 'img'), folder)
 
 
 def csv_files(folder: Path, row: bytes) -> None:
-    path = _write(folder, 'c.csv', b'ref_id,img_id,sent_id,sent,bbox\n' + row)
-    _use(read_boxes_csv({'val': path}, ImageSizes(folder / 'img', None, '{}.png')), folder)
+    path = write(folder, 'c.csv', b'ref_id,img_id,sent_id,sent,bbox\n' + row)
+    use(read_boxes_csv({'val': path}, ImageSizes(folder / 'img', None, '{}.png')), folder)
 
 
 def refer(folder: Path, files: tuple) -> None:
     coco, refs = files
     for name, content in (('refs.p', pickle.dumps(refs, 2)), ('refs.json', refs)):
-        _use(read_refer(_write(folder, name, content), _write(folder, 'c.json', coco)), folder)
+        use(read_refer(write(folder, name, content), write(folder, 'c.json', coco)), folder)
 
 
 def grefcoco(folder: Path, files: tuple) -> None:
     coco, refs = files
-    _use(read_grefcoco(_write(folder, 'g.json', refs), _write(folder, 'c.json', coco)), folder)
+    use(read_grefcoco(write(folder, 'g.json', refs), write(folder, 'c.json', coco)), folder)
 
 
 COCO_STEPS = [
@@ -270,7 +160,7 @@ COCO_STEPS = [
 
 def coco_instances(folder: Path, content: Any) -> None:
     """A mended file is sound; what is left can be trained on and scored: found as it is, it gives AP 1."""
-    path = _write(folder, 'instances.json', content)
+    path = write(folder, 'instances.json', content)
     checked = read_coco(path, folder / 'img')
     again = check_coco(json.loads(json.dumps(checked.content)))
     if again.mended or again.unusable:
@@ -306,21 +196,21 @@ def _as_found(annotation: dict, field: str, checked: CheckedCoco) -> dict:
 
 
 def simrec(folder: Path, content: Any) -> None:
-    path = _write(folder, 's.json', content)
-    _use(read_simrec(path, ImageSizes(folder / 'img', None, '{}.png')), folder)
-    _use(read_simrec(path, ImageSizes(instances=folder / 'coco.json')), folder)
+    path = write(folder, 's.json', content)
+    use(read_simrec(path, ImageSizes(folder / 'img', None, '{}.png')), folder)
+    use(read_simrec(path, ImageSizes(instances=folder / 'coco.json')), folder)
 
 
 def image_sizes(folder: Path, files: tuple) -> None:
-    ImageSizes(instances=_write(folder, 'c.json', files[0]))({'image_id': 1}, 'record')
+    ImageSizes(instances=write(folder, 'c.json', files[0]))({'image_id': 1}, 'record')
 
 
 def reasonseg(folder: Path, content: Any) -> None:
     (folder / 'reason' / 'train').mkdir(parents=True, exist_ok=True)
     if not (folder / 'reason' / 'train' / 'a.png').exists():
         Image.new('RGB', (WIDTH, HEIGHT)).save(folder / 'reason' / 'train' / 'a.png')
-    _write(folder / 'reason' / 'train', 'a.json', content)
-    _use(read_reasonseg(folder / 'reason'), folder)
+    write(folder / 'reason' / 'train', 'a.json', content)
+    use(read_reasonseg(folder / 'reason'), folder)
 
 
 def run_lengths(folder: Path, example: tuple) -> None:
@@ -347,7 +237,7 @@ def mask_forms(folder: Path, mask: Any) -> None:
 
 def predictions(folder: Path, content: Any) -> None:
     objects = load_split(folder / 'masks.json', 'train')
-    entries = load_predictions(_write(folder, 'p.json', content))
+    entries = load_predictions(write(folder, 'p.json', content))
     pairs = pair_predictions(entries, objects, 'p.json')
     if pairs[0].prediction is not None:
         collect_cases(pairs, objects)
@@ -355,15 +245,15 @@ def predictions(folder: Path, content: Any) -> None:
 
 def prediction_stores(folder: Path, content: Any) -> None:
     lines = content if isinstance(content, list) else [content]
-    shard = _write(folder, 'x.rank0.jsonl', '\n'.join(map(json.dumps, lines)).encode() + b'\n')
+    shard = write(folder, 'x.rank0.jsonl', '\n'.join(map(json.dumps, lines)).encode() + b'\n')
     read_predicted_pairs(shard)
-    for path in (shard, _write(folder, 'x.json', content)):
+    for path in (shard, write(folder, 'x.json', content)):
         for selector in (Selector('rpp', None, 0.7, 'best'), Selector('all', None, 0.7, 'vote')):
             with PredictionStore([path]) as store:
                 objects = load_split(folder / 'boxes.json', 'train')
                 outcomes = list(select(objects, store, selector))
             summarise_selection(outcomes, selector)
-    picked = _write(folder, 'picked.json', {'train': [outcome.record for outcome in outcomes]})
+    picked = write(folder, 'picked.json', {'train': [outcome.record for outcome in outcomes]})
     try:
         _train_on(picked, folder)
     except UserInputError as error:
@@ -381,11 +271,11 @@ def submissions(folder: Path, entry: Any) -> None:
 
 
 def pickles(folder: Path, content: bytes) -> None:
-    load_pickle(_write(folder, 'z.pkl', content), arrays=True)
+    load_pickle(write(folder, 'z.pkl', content), arrays=True)
 
 
 def vocabulary_files(folder: Path, content: Any) -> None:
-    vocabulary = Vocabulary.load(_write(folder, 'v.json', content))
+    vocabulary = Vocabulary.load(write(folder, 'v.json', content))
     vocabulary.encode(['the left cup'])
     vocabulary.save(folder / 'saved.json')
     Vocabulary.load(folder / 'saved.json')
@@ -402,7 +292,7 @@ def _images() -> list[bytes]:
 
 
 def image_files(folder: Path, content: bytes) -> None:
-    path = _write(folder, 'image.png', content)
+    path = write(folder, 'image.png', content)
     size = ImageSizes(folder, None, '{}.png')({'image_id': 'image'}, 'record')
     results = {'img_path': path, 'height': size[0], 'width': size[1], 'instances': [RECORD]}
     LoadRefImage()(results)
@@ -430,4 +320,5 @@ TARGETS = {
     'pickles': Target(bent(PICKLES), pickles, 1.5),
     'vocabularies': Target(vocabularies, vocabulary_files),
     'images': Target(bent(_images()), image_files, 0.5),
+    **FORMAT_TARGETS,
 }

@@ -11,7 +11,8 @@ import sys
 import fuzz_targets
 import hypothesis
 import pytest
-from fuzz_targets import TARGETS, Target, attempt, lay_out
+from fuzz_base import Target, attempt, lay_out
+from fuzz_targets import TARGETS
 from hypothesis import strategies as st
 
 from mmrefseg.utils import UserInputError

@@ -26,6 +26,7 @@ TITLES = {
 }
 THREE = ('refcoco-unc', 'refcocoplus-unc', 'refcocog-umd')
 FOUR = (*THREE, 'refcocog-google')
+ENCODERS = ('dinov3-b', 'siglip2-b', 'convnext-b', 'swin-b')
 
 
 class Kind(NamedTuple):
@@ -65,6 +66,8 @@ KINDS = (
     # a child of RefCOCO's, which is edited too
     Kind('lavt/lavt_swin-b-w12_480_released', FOUR[1:]),
     Kind('lavt/lavt-one_swin-b-w12_480', FOUR),
+    *(Kind(f'encoders/encoder-res_{name}_m100', THREE) for name in ENCODERS),
+    *(Kind(f'encoders/encoder-res_{name}_{{share}}', THREE, (1, 5)) for name in ENCODERS),
 )
 
 

@@ -1,8 +1,5 @@
 """ReasonSeg (LISA): an image and a labelme-like json of the same name, in folders train, val and test."""
 
-import base64
-import binascii
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,18 +8,14 @@ import numpy as np
 
 from ...structures.masks import Mask, bounds, form_problem, mask_problem, to_bitmap, union
 from ...structures.polygons import has_three_points
-from ...structures.rle import RLE, encode_mask
+from ...structures.rle import encode_mask
 from ...utils import UserInputError, parse_json
 from ...utils.files import unreadable
 from ..images import read_size
 from .conversion import Conversion
-from .mask_images import decode_mask_image
+from .shapes import SUFFIXES, labelme_mask
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 EXPECTED = "ReasonSeg's json"
-# What labelme calls a shape that encloses something; without a type it is a polygon.
-WITHOUT_AREA = ('line', 'linestrip', 'point', 'points')
-CIRCLE_POINTS = 64
 
 
 def read_reasonseg(folder: str | os.PathLike, skip_bad: bool = False, mend: bool = False) -> Conversion:
@@ -173,102 +166,10 @@ def _shapes(shapes: Any, size: tuple[int, int], mend: bool, where: str) -> tuple
     for number, shape in enumerate(shapes):
         label = str(shape.get('label')).strip().lower()
         if label in by_label:
-            by_label[label].append(_shape_mask(shape, size, mend, f'{where} shape {number}'))
+            by_label[label].append(labelme_mask(shape, size, mend, f'{where} shape {number}'))
     if not by_label['target']:
         raise UserInputError.of(where, 'no shape labelled "target"', 'at least one', 'label one or remove it')
     return by_label['target'], by_label['ignore']
-
-
-def _shape_mask(shape: dict, size: tuple[int, int], mend: bool, where: str) -> Mask:
-    """What a shape covers, by its ``shape_type``."""
-    points, kind = shape.get('points'), str(shape.get('shape_type') or 'polygon').lower()
-    if not isinstance(points, list) or not all(map(_is_point, points)):
-        raise UserInputError.of(where, 'points that are no list of [x, y]', EXPECTED, 'check the shape')
-    if kind == 'mask' and len(points) == 2:
-        return _bitmap(shape.get('mask'), points, size, where)
-    return [[float(value) for point in _outline(points, kind, mend, where) for value in point]]
-
-
-def _outline(points: list, kind: str, mend: bool, where: str) -> list[tuple[float, float]]:
-    """The corners x, y of what a shape encloses."""
-    if kind in WITHOUT_AREA:
-        if mend:
-            return points[:2]  # dropped, and counted, as every polygon of fewer than 3 points
-        raise UserInputError.of(
-            where, f'a {kind}, which has no area', 'a polygon, rectangle or circle', 'outline or remove it'
-        )
-    if kind in ('rectangle', 'circle') and len(points) == 2:
-        return _rectangle(*points) if kind == 'rectangle' else _circle(*points)
-    if kind in ('polygon', 'rectangle', 'rotation'):
-        return points
-    raise UserInputError.of(
-        where,
-        f'a shape of type {kind[:30]!r} with {len(points)} points',
-        'a polygon, a rectangle or mask of two corners, or a circle of centre and edge',
-        'outline it by a polygon',
-    )
-
-
-def _bitmap(encoded: Any, corners: list[list[float]], size: tuple[int, int], where: str) -> RLE:
-    """The pixels of a shape of type mask, laid into its box.
-
-    Args:
-        encoded: A mask image in base64, as large as the box.
-        corners: The first and the last pixel of the box, x and y; both belong to it.
-        size: (height, width) of the image.
-        where: File and shape, for messages.
-
-    Raises:
-        UserInputError: If it is no such image, does not fit the box, or leaves the image.
-    """
-    try:
-        content = base64.b64decode(encoded, validate=True)
-    except (TypeError, ValueError, binascii.Error):
-        raise UserInputError.of(
-            where, 'a mask that is no base64', 'a PNG in base64', 'export the file again'
-        ) from None
-    foreground = decode_mask_image(content, f'{where} mask')
-    left, top = (int(min(axis)) for axis in zip(*corners, strict=True))
-    right, bottom = (int(max(axis)) for axis in zip(*corners, strict=True))
-    height, width = foreground.shape
-    # Some editors round the last corner, or leave its pixels out.
-    if abs(right - left + 1 - width) > 1 or abs(bottom - top + 1 - height) > 1:
-        raise UserInputError.of(
-            where,
-            f'a mask of {width} x {height} pixels',
-            f'{right - left + 1} x {bottom - top + 1} as its box has',
-            'export the file again',
-        )
-    if left < 0 or top < 0 or top + height > size[0] or left + width > size[1]:
-        raise UserInputError.of(
-            where,
-            f'a mask of {width} x {height} pixels at ({left}, {top})',
-            f'one within the image of {size[1]} x {size[0]}',
-            'mend or remove it',
-        )
-    canvas = np.zeros(size, bool)
-    canvas[top : top + height, left : left + width] = foreground
-    return encode_mask(canvas)
-
-
-def _is_point(point: Any) -> bool:
-    return (
-        isinstance(point, list)
-        and len(point) == 2
-        and all(isinstance(value, int | float) and abs(value) < 1e300 for value in point)
-    )
-
-
-def _rectangle(first: list[float], second: list[float]) -> list[tuple[float, float]]:
-    (x1, y1), (x2, y2) = first, second
-    return [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
-
-
-def _circle(centre: list[float], edge: list[float]) -> list[tuple[float, float]]:
-    x, y = centre
-    radius = math.dist(centre, edge)
-    angles = [2 * math.pi * index / CIRCLE_POINTS for index in range(CIRCLE_POINTS)]
-    return [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
 
 
 def _painted(ignored: list[Mask], targets: list[Mask], height: int, width: int, where: str) -> Mask:

@@ -9,6 +9,7 @@ from .checkpoint_hooks import (
     refuse_broken_weights,
 )
 from .epoch_hooks import DatasetEpochHook, EpochSeedHook, seed_everything, set_dataset_epoch
+from .feature_cache_hook import FeatureCacheHook
 from .finite_loss_hook import FiniteLossHook
 from .rich_progress_hook import RichProgressHook
 from .train_only_hook import TrainOnlyHook
@@ -20,6 +21,7 @@ __all__ = [
     'CheckpointLinkHook',
     'DatasetEpochHook',
     'EpochSeedHook',
+    'FeatureCacheHook',
     'FiniteLossHook',
     'KeyReport',
     'NameCheckpointHook',

@@ -1,1 +1,1 @@
-"""Image encoders: DarkNet-53 (SeqTR), Swin with language gates (LAVT)."""
+"""Image encoders: DarkNet-53 (SeqTR), Swin with language gates (LAVT), any of Hugging Face's transformers."""

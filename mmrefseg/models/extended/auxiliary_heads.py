@@ -127,6 +127,13 @@ class WordHead(AuxiliaryHead):
     def connect(self, language_model: nn.Module) -> None:
         """A classifier into the vocabulary, unless the language model has one."""
         if getattr(language_model, 'visual', None) is None:
+            if not hasattr(language_model, 'vocabulary'):
+                raise UserInputError.of(
+                    'WordHead',
+                    f'a {type(language_model).__name__}, which has no list of words',
+                    'a language model with a vocabulary',
+                    'take GRUEncoder or WordEncoder, or remove the head',
+                )
             self.classifier = nn.Linear(self.in_channels, len(language_model.vocabulary))
 
     def loss(self, inputs: AuxiliaryInputs) -> dict[str, Tensor]:

@@ -1,1 +1,1 @@
-"""Text encoders: SeqTR's GRU, LAVT's BERT."""
+"""Text encoders: SeqTR's GRU, LAVT's BERT, and any of Hugging Face's transformers."""

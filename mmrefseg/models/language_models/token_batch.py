@@ -31,6 +31,20 @@ class WordFeatures(NamedTuple):
     mask: Tensor
 
 
+class TextFeatures(NamedTuple):
+    """Words as vectors, and the expression as one.
+
+    Attributes:
+        words: (M, T, D).
+        mask: (M, T) bool, True at real words.
+        sentence: (M, D).
+    """
+
+    words: Tensor
+    mask: Tensor
+    sentence: Tensor
+
+
 def join_tokens(tokens: TokenBatch, rows: Sequence[int], interleave: bool = False) -> TokenBatch:
     """Several expressions as one.
 

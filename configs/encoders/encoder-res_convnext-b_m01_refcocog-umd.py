@@ -1,0 +1,4 @@
+# ConvNeXt-B and RoBERTa: 1 % of the masks of RefCOCOg (UMD split), and all boxes.
+_base_ = './encoder-res_convnext-b_m100_refcocog-umd.py'
+ann_file = 'annotations/refcocog-umd/instances_sample_1.json'
+train_dataloader = dict(dataset=dict(ann_file=ann_file))

@@ -1,0 +1,196 @@
+"""Text encoders of Hugging Face's transformers: words, masks and sentences, what is frozen, bad input."""
+
+import json
+import pickle
+
+import pytest
+import torch
+from hf_models import TEXT, VIT, WORDS, save_model
+from mmdet.registry import MODELS
+from mmengine.logging import MMLogger
+from transformers import AutoTokenizer
+
+from mmrefseg.experiments import encoder_trials
+from mmrefseg.models.heads.auxiliary import build_auxiliary_heads
+from mmrefseg.models.language_models.token_batch import join_tokens
+from mmrefseg.utils import UserInputError
+
+SENTENCES = ['the red star', 'the blue circle left of the red star']
+
+
+@pytest.fixture(autouse=True)
+def few_words():
+    """mmengine logs every parameter that it initialises."""
+    MMLogger.get_current_instance().setLevel('ERROR')
+
+
+@pytest.fixture(scope='session')
+def tokenizer(tmp_path_factory):
+    return str(encoder_trials.write_tokenizer(tmp_path_factory.mktemp('words'), WORDS))
+
+
+def build(model=None, **options):
+    torch.manual_seed(0)
+    return MODELS.build(dict(type='HFTextEncoder', model=None if model is None else str(model), **options))
+
+
+@pytest.mark.parametrize('kind', ['bert', 'clip', 'siglip'])
+def test_words_and_sentences_are_transformers_own(tmp_path, tokenizer, kind):
+    """With the padding that the model was trained with; of an image-text model, its text tower."""
+    both = {} if kind == 'bert' else dict(text_config=TEXT, vision_config=VIT)
+    theirs = save_model(tmp_path, kind, **(TEXT if kind == 'bert' else both))
+    theirs = getattr(theirs, 'text_model', theirs)
+    AutoTokenizer.from_pretrained(tokenizer).save_pretrained(tmp_path)
+    ours = build(tmp_path).eval()
+    ours.init_weights()
+    own = AutoTokenizer.from_pretrained(tmp_path)
+    rows = own(SENTENCES, padding='max_length', max_length=24, return_tensors='pt')
+    mask = {} if kind == 'siglip' else dict(attention_mask=rows['attention_mask'])
+    with torch.no_grad():
+        expected = theirs(input_ids=rows['input_ids'], **mask)
+        words, real, sentence = ours.encode(ours.tokenize(SENTENCES))
+    assert real.sum(1).tolist() == [5, 10] and words.shape[1] == (24 if kind == 'siglip' else 10)
+    theirs_words = expected.last_hidden_state[:, : words.shape[1]]
+    torch.testing.assert_close(words[real], theirs_words[real], rtol=1e-4, atol=1e-5)
+    if kind == 'bert':
+        pooled = torch.stack([x[m].mean(0) for x, m in zip(theirs_words, real, strict=True)])
+    else:
+        pooled = expected.pooler_output
+    torch.testing.assert_close(sentence, pooled, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('kind', ['bert', 'siglip', 'roberta'])
+@pytest.mark.parametrize('pooling', ['auto', 'max', 'first'])
+def test_a_sentence_does_not_depend_on_its_neighbours(tokenizer, kind, pooling):
+    config = dict(model_type=kind, **(dict(text_config=TEXT) if kind == 'siglip' else TEXT))
+    model = build(
+        config=config, tokenizer=tokenizer, output='sentence', pooling=pooling, out_channels=12
+    ).eval()
+    with torch.no_grad():
+        both, alone = model(model.tokenize(SENTENCES)), model(model.tokenize(SENTENCES[:1]))
+    assert both.shape == (2, 12) and model.out_channels == 12
+    torch.testing.assert_close(both[:1], alone, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(both[0], both[1])
+
+
+def test_expressions_are_cut_but_keep_their_end(tokenizer):
+    model = build(config=dict(model_type='bert', **TEXT), tokenizer=tokenizer, max_tokens=6)
+    tokens = model.tokenize(SENTENCES)
+    assert tokens.ids.shape == (2, 6) and tokens.ids[1, -1] == 3
+    assert tokens.ids[0].tolist()[5:] == [0] and tokens.mask[0].tolist() == [True] * 5 + [False]
+    joined = join_tokens(tokens, [0, 1])
+    assert model(joined).words.shape[:2] == (1, 11)
+
+
+@pytest.mark.parametrize(('frozen', 'layers'), [(True, ''), (1, '1'), (False, '01')])
+@pytest.mark.parametrize('output', ['words', 'sentence'])
+def test_frozen(tokenizer, frozen, layers, output):
+    config = dict(model_type='siglip', text_config=TEXT)
+    model = build(config=config, tokenizer=tokenizer, output=output, out_channels=8, frozen=frozen).train()
+    result = model(model.tokenize(SENTENCES))
+    (result if output == 'sentence' else result.words).square().sum().backward()
+    learn = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert all(model.get_parameter(name).grad is not None for name in learn)
+    assert {'project.weight', 'project.bias'} <= learn
+    assert {name.split('.')[3] for name in learn if name.startswith('encoder.encoder.layers')} == {*layers}
+    assert model.encoder.encoder.layers[0].training == (frozen is False)
+    assert ('encoder.head.weight' in learn) == (output == 'sentence' and frozen is not True)
+
+
+def test_batch_norm_of_sentences(tokenizer):
+    """One sentence alone has no statistics of its own, and takes the running ones."""
+    config = dict(model_type='bert', **TEXT)
+    model = build(config=config, tokenizer=tokenizer, output='sentence', batch_norm=True).train()
+    assert model(model.tokenize(SENTENCES)).mean(0).abs().max() < 1e-5
+    assert torch.isfinite(model(model.tokenize(SENTENCES[:1]))).all()
+
+
+# --- bad input
+
+
+@pytest.mark.parametrize(
+    ('options', 'sentence'),
+    [
+        (
+            dict(config=dict(model_type='bert', **TEXT)),
+            'no model, and not both config.model_type and tokenizer',
+        ),
+        (dict(model='google/siglip2-base-patch16-224'), 'hf download google/siglip2-base-patch16-224'),
+        (
+            dict(config=dict(model_type='dinov3_vit', **VIT)),
+            "'dinov3_vit', which has no text tower.*HFBackbone",
+        ),
+        (dict(max_tokens=25), 'found max_tokens=25, expected at most 24'),
+        (dict(output='word'), "output='word', expected one of words, sentence"),
+        (dict(pooling='model'), "pooling='model', expected mean, max or first"),
+        (
+            dict(config=dict(model_type='bert', **TEXT | dict(vocab_size=8))),
+            'a tokenizer of 11 tokens, expected',
+        ),
+        (dict(frozen=3), 'found frozen=3'),
+        (dict(tokenizer='no/such/folder'), 'no such folder'),
+    ],
+)
+def test_bad_options(tokenizer, options, sentence):
+    if 'config' not in options and 'model' not in options:
+        options = dict(config=dict(model_type='bert', **TEXT)) | options
+    if 'no model' not in sentence and 'model' not in options:
+        options = dict(tokenizer=tokenizer) | options
+    with pytest.raises(UserInputError, match=sentence) as caught:
+        build(**options)
+    assert '\n' not in str(caught.value)
+
+
+def test_too_many_tokens_in_a_row(tokenizer):
+    model = build(config=dict(model_type='roberta', **TEXT), tokenizer=tokenizer)
+    tokens = model.tokenize(SENTENCES)
+    with pytest.raises(UserInputError, match='found 30 tokens in a row, expected at most 23; join fewer'):
+        model(join_tokens(tokens, [1, 1, 1]))
+
+
+def test_heads_that_need_words(tokenizer):
+    model = build(config=dict(model_type='bert', **TEXT), tokenizer=tokenizer)
+    with pytest.raises(UserInputError, match='found a HFTextEncoder, which has no list of words'):
+        build_auxiliary_heads([dict(type='WordHead', in_channels=4)], model)
+
+
+def test_no_pad_token(tmp_path, tokenizer):
+    config = dict(model_type='bert', **TEXT)
+    AutoTokenizer.from_pretrained(tokenizer).save_pretrained(tmp_path)
+    file = tmp_path / 'tokenizer_config.json'
+    content = json.loads(file.read_text())
+    content.pop('pad_token')
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserInputError, match=r"without pad token, expected one.*pad_token='</s>'"):
+        build(config=config, tokenizer=str(tmp_path))
+    with pytest.raises(UserInputError, match="pad_token='<pad>', expected a token that the tokenizer knows"):
+        build(config=config, tokenizer=str(tmp_path), pad_token='<pad>')
+    model = build(config=config, tokenizer=str(tmp_path), pad_token='</s>')
+    tokens = model.tokenize(SENTENCES)
+    assert tokens.mask.sum(1).tolist() == [5, 10] and tokens.ids[0, -1] == 3
+
+
+def test_no_tokenizer(tmp_path):
+    save_model(tmp_path, 'bert', **TEXT)
+    with pytest.raises(UserInputError, match='found no tokenizer, expected tokenizer'):
+        build(tmp_path)
+    (tmp_path / 'tokenizer.json').write_text('{}')
+    with pytest.raises(UserInputError, match='no tokenizer that can be read'):
+        build(tmp_path)
+
+
+class _Calls:
+    def __reduce__(self):
+        return print, ('this must not be run',)
+
+
+def test_a_pickle_runs_no_code(tmp_path, tokenizer, capsys):
+    save_model(tmp_path, 'bert', **TEXT)
+    AutoTokenizer.from_pretrained(tokenizer).save_pretrained(tmp_path)
+    (tmp_path / 'model.safetensors').unlink()
+    (tmp_path / 'pytorch_model.bin').write_bytes(pickle.dumps(dict(weight=_Calls()), protocol=2))
+    with pytest.raises(UserInputError, match='found weights as pickle only'):
+        build(tmp_path).init_weights()
+    with pytest.raises(UserInputError, match='files that cannot be read'):
+        build(tmp_path, allow_pickle=True).init_weights()
+    assert 'must not' not in capsys.readouterr().out

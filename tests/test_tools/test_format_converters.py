@@ -1,0 +1,80 @@
+"""Labelling tools' formats as a user converts them, there and back."""
+
+import json
+
+import numpy as np
+
+from mmrefseg.datasets.annotations import load_split
+from mmrefseg.structures.masks import to_bitmap
+
+CONVERT = 'dataset_converters/convert.py'
+EXPORT = 'dataset_converters/export.py'
+TEMPLATE = 'COCO_train2014_{:012d}.jpg'
+
+
+def same_objects(path, source, splits):
+    """How many objects are the same in both files."""
+    count = 0
+    for split in splits:
+        before = {record['ref_id']: record for record in load_split(source, split)}
+        after = {record['ref_id']: record for record in load_split(path, split)}
+        assert before.keys() == after.keys()
+        for ref_id, record in before.items():
+            size = record['height'], record['width']
+            bitmaps = [to_bitmap(each[ref_id]['mask'], *size) for each in (before, after)]
+            np.testing.assert_array_equal(*bitmaps)
+            assert set(record['expressions']) == set(after[ref_id]['expressions'])
+            count += 1
+    return count
+
+
+def test_refcoco_to_labelling_tools_and_back(tools, test_data, tmp_path):
+    mini = test_data / 'mini_refcoco' / 'refcoco'
+    source, splits = tmp_path / 'instances.json', ('val', 'testA', 'testB')
+    tools.succeed(CONVERT, 'refer', mini / 'refs(unc).p', mini / 'instances.json', '--out', source)
+    common = [source, '--img-template', TEMPLATE, '--categories', mini / 'instances.json', '--tolerance', '0']
+
+    done = tools.succeed(EXPORT, 'labelme', *common, '--out', tmp_path / 'labelme')
+    assert '107 objects, 0 of them without a mask' in done.stdout
+    tools.succeed(CONVERT, 'labelme', tmp_path / 'labelme', '--out', tmp_path / 'labelme.json')
+    assert same_objects(tmp_path / 'labelme.json', source, splits) == 107
+
+    done = tools.succeed(
+        EXPORT, 'label-studio', *common, '--split', 'val', '--out', tmp_path / 'tasks.json', '--brush'
+    )
+    assert f'the labelling interface is {tmp_path}/tasks.json.interface.xml' in done.stdout.replace('\n', '')
+    tasks = json.loads((tmp_path / 'tasks.json').read_text())
+    for task in tasks:
+        task['annotations'] = task.pop('predictions')
+    (tmp_path / 'project.json').write_text(json.dumps(tasks))
+    tools.succeed(CONVERT, 'label-studio', tmp_path / 'project.json', '--out', tmp_path / 'studio.json')
+    assert same_objects(tmp_path / 'studio.json', source, ['val']) == 51
+
+    tools.succeed(EXPORT, 'cvat-coco', *common, '--split', 'val', '--out', tmp_path / 'cvat')
+    labels = json.loads((tmp_path / 'cvat' / 'labels.json').read_text())
+    assert 'person' in {label['name'] for label in labels}
+    exported = tmp_path / 'cvat' / 'annotations' / 'instances_val.json'
+    tools.succeed(CONVERT, 'coco', exported, '--out', tmp_path / 'cvat.json')
+    assert same_objects(tmp_path / 'cvat.json', source, ['val']) == 51
+
+
+def test_options_of_the_readers(tools, tmp_path):
+    box = (
+        '<box label="cup" xtl="1" ytl="1" xbr="20" ybr="20"><attribute name="note">the cup</attribute></box>'
+    )
+    flat = '<polygon label="cup" points="1,1;9,9"/>'
+    images = ''.join(f'<image name="{n}.jpg" width="64" height="48">{box}{flat}</image>' for n in range(20))
+    (tmp_path / 'annotations.xml').write_text(f'<annotations>{images}</annotations>')
+    out = tmp_path / 'instances.json'
+    arguments = [CONVERT, 'cvat', tmp_path, '--out', out]
+    assert 'polygon 0 of 4 numbers' in tools.fail(*arguments)
+    done = tools.succeed(*arguments, '--skip-bad', '--text-field', 'note', '--split', 'mine', '--val', '50')
+    assert '20 bad records were skipped' in done.stderr
+    splits = json.loads(out.read_text())
+    assert list(splits) == ['val', 'mine'] and len(splits['val']) + len(splits['mine']) == 20
+    assert splits['val'][0]['expressions'] == ['the cup']
+    done = tools.succeed(*arguments, '--skip-bad')
+    assert '20 objects have no sentence of their own' in done.stderr
+    assert 'no sentence' in tools.fail(*arguments, '--without-sentence', 'refuse')
+    assert '--val: found 100' in tools.fail(*arguments, '--val', '100')
+    assert 'is not from 0 to 100' in tools.fail(EXPORT, 'labelme', out, '--out', 'x', '--tolerance', '-1')
