@@ -162,7 +162,9 @@ class Vocabulary:
         self.tokenizer = build_tokenizer(tokenizer)
         self.max_tokens = max_tokens
         self.usage = WordUsage()
-        self.added: tuple[str, ...] = ()  # of these words, those that no checkpoint has taught yet
+        # Of a vocabulary that extends a checkpoint's: the words that are new to it, and those of the data.
+        self.added: tuple[str, ...] = ()
+        self.own: Vocabulary | None = None
 
     def __len__(self) -> int:
         """Number of indices, the three special ones included."""
@@ -328,7 +330,7 @@ def build_vocabulary(
         )
     added = [word for word in own.words if word not in first]
     whole = Vocabulary([*first.words, *added], own.tokenizer.name, own.max_tokens)
-    whole.added = tuple(added)
+    whole.added, whole.own = tuple(added), own
     return whole
 
 

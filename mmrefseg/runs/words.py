@@ -27,6 +27,10 @@ def take_words(config: dict[str, Any], checkpoint: str, how: Literal['extend', '
         apply_carried(model, carried, checkpoint)
         return
     for node in _language_models(model) if vocabulary_in(carried) else ():
+        size = vocabulary_in(carried)['config'].get('embed_dims')
+        if how == 'keep' and size and node.get('vectors') is not None:
+            # the checkpoint brings the vectors; any of their size may stand here, frozen or not
+            node['vectors'] = f'random:{size}'
         if 'vocabulary' in node:
             vocabulary = {'file': str(checkpoint)} if how == 'keep' else {**node['vocabulary']}
             node['vocabulary'] = vocabulary | ({'extends': str(checkpoint)} if how == 'extend' else {})

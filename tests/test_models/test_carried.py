@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -13,7 +14,9 @@ from mmrefseg.checkpoints.shipped import write_safetensors
 from mmrefseg.compat.carried import KEY, apply_carried, as_metadata, carried_by
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.datasets.vocabulary import Vocabulary
+from mmrefseg.datasets.word_vectors import save_word_vectors
 from mmrefseg.engine.hooks import move_word_rows
+from mmrefseg.runs.words import take_words
 
 SMALL = dict(
     vocab_size=30522, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
@@ -56,6 +59,29 @@ def test_a_language_model_without_its_files(kind, ending, tmp_path, shared_dir):
     first, second = (each(each.tokenize(SENTENCES)) for each in (model, again))
     first, second = (each if isinstance(each, torch.Tensor) else each.words for each in (first, second))
     assert torch.equal(first, second) and first.abs().sum() > 0
+
+
+def test_word_vectors_of_new_data_need_not_know_the_old_words(tmp_path, shared_dir):
+    """Old words bring their vectors; a file of vectors for the new data has the new ones."""
+    old = MODELS.build(dict(type='GRUEncoder', vocabulary=dict(words=['red', 'old']), vectors='random:4'))
+    path = tmp_path / 'old.pth'
+    torch.save({'meta': {KEY: {'language_model': old.carried()}}, 'state_dict': old.state_dict()}, path)
+    table = np.arange(20, dtype=np.float32).reshape(5, 4)
+    save_word_vectors(tmp_path / 'new.npz', Vocabulary(['new', 'red']), table)
+    config = dict(
+        type='GRUEncoder',
+        vocabulary=dict(words=['new', 'red'], extends=path),
+        vectors=f'npz:{tmp_path}/new.npz',
+    )
+    new = MODELS.build(config)
+    assert new.vocabulary.words[3:] == ['red', 'old', 'new'] and new.vocabulary.added == ('new',)
+    assert new.embedding.weight[3:].tolist() == [table[4].tolist(), [0.0] * 4, table[3].tolist()]
+    assert not new.embedding.weight.requires_grad
+    run = {'model': {'language_model': dict(config, vocabulary=dict(words=['new', 'red']))}}
+    take_words(run, str(path), 'keep')
+    kept = MODELS.build(run['model']['language_model'])
+    assert kept.vocabulary.words == old.vocabulary.words and not kept.embedding.weight.requires_grad
+    kept.load_state_dict(old.state_dict() | {k: v for k, v in kept.state_dict().items() if 'gru' in k})
 
 
 class Words(nn.Module):

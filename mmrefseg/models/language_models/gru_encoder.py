@@ -27,6 +27,15 @@ def carried_vocabulary(vocabulary: Vocabulary, **config: Any) -> dict[str, Any]:
     }
 
 
+def _word_table(vectors: dict | str, vocabulary: Vocabulary) -> Tensor:
+    """Vectors of all words (V, E); zeros for words that only a checkpoint knows, which brings theirs."""
+    own = vocabulary.own or vocabulary
+    known = torch.as_tensor(load_word_vectors(vectors, own), dtype=torch.float32)
+    table = known.new_zeros(len(vocabulary), known.shape[1])
+    table[[vocabulary.index[word] for word in own.words]] = known
+    return table
+
+
 @MODELS.register_module()
 class GRUEncoder(BaseModule):
     """SeqTR's language encoder.
@@ -69,7 +78,7 @@ class GRUEncoder(BaseModule):
         if vectors is None:
             self.embedding = nn.Embedding(size, embed_dims)
         else:
-            table = torch.as_tensor(load_word_vectors(vectors, self.vocabulary), dtype=torch.float32)
+            table = _word_table(vectors, self.vocabulary)
             self.embedding = nn.Embedding.from_pretrained(table, freeze=freeze_embedding)
         self.gru = nn.GRU(self.embedding.embedding_dim, hidden_dims, batch_first=True, bidirectional=True)
         self.norm = nn.BatchNorm1d(self.out_channels) if batch_norm else nn.Identity()
