@@ -28,7 +28,7 @@ PROCESS_BYTES = 0.8e9
 # Share of the free memory that a training may take.
 MEMORY_SHARE = 0.6
 # Steps of the two stages; what is shown once an epoch is counted in epochs.
-BOX_STEPS, MASK_STEPS = 1500, 800
+BOX_STEPS, MASK_STEPS = 1000, 600
 MOST_EPOCHS = 300
 MOST_WORDS = 40
 SHIPPED = 'mmrefseg://rec_tiny_refshapes'
@@ -45,7 +45,7 @@ _base_ = [
 image_size = ({image_size}, {image_size})
 batch_size = {batch_size}
 max_epochs = {epochs}
-load_from = {weights!r}  # its words start anew where yours are others
+load_from = {weights!r}  # its words come first, yours are added
 
 ann_file = {ann_file!r}
 images = {image_folder!r}

@@ -54,8 +54,8 @@ def test_choices_follow_the_memory():
 
 def test_as_many_steps_whatever_the_number_of_images():
     short, long = choose(data(2, objects=40), 16 * GB), choose(data(2, objects=4000), 16 * GB)
-    assert short.box_epochs == 300 and long.box_epochs == 3
-    assert choose(data(2, objects=400), 16 * GB, steps=0.5).box_epochs == 15
+    assert short.box_epochs == 200 and long.box_epochs == 2
+    assert choose(data(2, objects=400), 16 * GB, steps=0.5).box_epochs == 10
 
 
 @pytest.mark.parametrize(
