@@ -47,7 +47,8 @@ class UnknownWordsHook(Hook):
         """After what freezes parts of the model."""
         for name, module in _model(runner).named_modules():
             added = getattr(getattr(module, 'vocabulary', None), 'added', ())
-            tables = [module.get_parameter(tensor) for tensor in getattr(module, 'word_rows', ())[:1]]
+            own = dict(module.named_parameters())  # a part may be left out, as WordHead's classifier
+            tables = [own[tensor] for tensor in getattr(module, 'word_rows', ())[:1] if tensor in own]
             if added and tables and not tables[0].requires_grad and runner.rank == 0:
                 runner.logger.warning(
                     f'{len(added)} words are new to the checkpoint ({_some(list(added))}), but {name} is '
