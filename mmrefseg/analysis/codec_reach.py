@@ -96,6 +96,7 @@ def through_window(resolution: int, margin: float) -> Readout:
     """
 
     def read(shown: Shown) -> np.ndarray:
+        """The mask that is pasted, (H, W) bool in the original frame."""
         low, side = shown.box[:2], np.maximum(shown.box[2:], MIN_SIDE)
         high = low + shown.box[2:] / 2 + side * (0.5 + margin)
         low = 2 * (low + shown.box[2:] / 2) - high

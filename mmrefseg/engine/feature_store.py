@@ -6,6 +6,7 @@ written after its numbers, so a run that was killed leaves nothing half-done, an
 """
 
 import contextlib
+import io
 import json
 import os
 from collections.abc import Sequence
@@ -83,19 +84,18 @@ class FeatureStore:
             return
         if self._bin is None:
             self._open()
-        self._bin.seek(0, os.SEEK_END)
-        end = self._bin.tell()
+        ends = {file: file.seek(0, os.SEEK_END) for file in (self._bin, self._index)}
+        first = ends[self._bin] // NUMBER.itemsize
+        shapes = tuple(tuple(map(int, array.shape)) for array in arrays)
         try:
             for array in arrays:
-                self._bin.write(np.ascontiguousarray(array, NUMBER).tobytes())
-            self._bin.flush()
-            first = end // NUMBER.itemsize
-            shapes = tuple(tuple(map(int, array.shape)) for array in arrays)
-            self._index.write(json.dumps({'key': key, 'first': first, 'shapes': shapes}) + '\n')
-            self._index.flush()
+                _write(self._bin, np.ascontiguousarray(array, NUMBER).tobytes())
+            line = json.dumps({'key': key, 'first': first, 'shapes': shapes}) + '\n'
+            _write(self._index, line.encode())
         except OSError:
-            with contextlib.suppress(OSError):
-                self._bin.truncate(end)
+            for file, end in ends.items():
+                with contextlib.suppress(OSError):
+                    file.truncate(end)
             raise
         self._know(key, Path(self._bin.name), first, shapes)
 
@@ -117,11 +117,16 @@ class FeatureStore:
         while True:
             path = self.folder / f'{number:03d}.bin'
             try:
-                self._bin = open(path, 'xb', buffering=0)  # noqa: SIM115 (open as long as the store)
+                numbers = open(path, 'xb', buffering=0)  # noqa: SIM115 (open as long as the store)
             except FileExistsError:
                 number += 1
                 continue
-            self._index = open(path.with_suffix('.jsonl'), 'w', encoding='utf-8')  # noqa: SIM115
+            try:
+                self._index = open(path.with_suffix('.jsonl'), 'wb', buffering=0)  # noqa: SIM115
+            except OSError:
+                numbers.close()
+                raise
+            self._bin = numbers
             return
 
     def _map(self, path: Path, count: int) -> np.memmap:
@@ -149,6 +154,13 @@ class FeatureStore:
             key, first, shapes = entry
             if first + _count(shapes) <= size:
                 self._know(key, path, first, shapes)
+
+
+def _write(file: io.RawIOBase, content: bytes) -> None:
+    """All of it: a file without a buffer may take a part, as where a disk has room for no more."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _entry(line: str) -> tuple[str, int, tuple[tuple[int, ...], ...]] | None:

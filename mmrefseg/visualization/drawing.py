@@ -77,15 +77,21 @@ def draw_case(
 
     has_truth = truth_mask is not None or truth_box is not None
     has_prediction = mask is not None or box is not None or points is not None
+    legend = [('truth', TRUTH)] * has_truth + [('prediction', PREDICTION)] * has_prediction
+    figures = _figures(mask, truth_mask, score, note)
+    return np.concatenate([_title(expression, width), _pad_sides(canvas), _footer(legend, figures, width)])
+
+
+def _figures(
+    mask: np.ndarray | None, truth_mask: np.ndarray | None, score: float | None, note: str | None
+) -> list[str]:
+    """What stands below a case; what is unknown is left out."""
     figures = []
     if mask is not None and truth_mask is not None:
         figures.append(f'IoU {100 * mask_iou(mask, truth_mask):.1f}')
     if score is not None:
         figures.append(f'score {score:.2f}')
-    if note:
-        figures.append(note)
-    legend = [('truth', TRUTH)] * has_truth + [('prediction', PREDICTION)] * has_prediction
-    return np.concatenate([_title(expression, width), _pad_sides(canvas), _footer(legend, figures, width)])
+    return [*figures, note] if note else figures
 
 
 def draw_overlay(

@@ -266,6 +266,48 @@ def test_on_a_full_disk_the_rest_is_computed_and_said_once(network, images, tmp_
     assert len(said) == 1 and 'No space left' in said[0]
 
 
+class Full:
+    """A file on a disk that takes seven bytes at a time, and in the end no more."""
+
+    def __init__(self, file, room):
+        self.file, self.room = file, room
+
+    def write(self, content):
+        if not self.room:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        count = min(7, self.room, len(content))
+        self.room -= count
+        return self.file.write(content[:count])
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+@pytest.mark.parametrize(('numbers', 'line'), [(30, 1000), (1000, 20)])
+def test_what_a_full_disk_took_in_part_is_taken_back(tmp_path, numbers, line):
+    store, array = FeatureStore(tmp_path), np.arange(20, dtype=np.float16)
+    store.put('a', [array])
+    store._bin, store._index = Full(store._bin, numbers), Full(store._index, line)
+    with pytest.raises(OSError, match='No space'):
+        store.put('b', [array])
+    store._bin, store._index = store._bin.file, store._index.file
+    store.put('c', [array + 1])
+    store.close()
+    again = FeatureStore(tmp_path)
+    assert len(again) == 2 and 'b' not in again
+    assert again.get('a')[0].tolist() == array.tolist() and again.get('c')[0][0] == 1
+
+
+def test_a_file_that_takes_a_part_at_a_time_has_all_in_the_end(tmp_path):
+    store, array = FeatureStore(tmp_path), np.arange(20, dtype=np.float16)
+    store.put('a', [array])
+    store._bin = Full(store._bin, 1000)
+    store.put('b', [array + 2])
+    store._bin = store._bin.file
+    store.close()
+    assert FeatureStore(tmp_path).get('b')[0].tolist() == (array + 2).tolist()
+
+
 def test_the_limit_of_disk(network, images, tmp_path, cached):
     said = []
     cache = cached(network, tmp_path, limit=1e-6, said=said)  # a thousand bytes

@@ -26,6 +26,11 @@ class RECMetric(ReferringMetric):
     suffix = '.rec.json'
 
     def check_sample(self, sample: dict) -> None:
+        """See that there are boxes on both sides.
+
+        Raises:
+            UserInputError: If there are none.
+        """
         if sample['pred_instances'].get('bboxes') is None:
             raise UserInputError.of(
                 f'RECMetric, {describe(sample)}',
