@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -115,11 +115,6 @@ def set_seed(config: Config, seed: int | None, deterministic: bool = False) -> N
         raise UserInputError.of(where, repr(chosen), expected, 'choose another')
     if randomness:
         config.randomness = randomness
-
-
-def reading_part(model: ConfigDict) -> ConfigDict:
-    """Of a model's config, the part that reads sentences: the model, or the segmentor that is refined."""
-    return model.get('segmentor', model)
 
 
 def innermost_datasets(dataloader: dict | None) -> list[dict]:
