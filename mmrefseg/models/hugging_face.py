@@ -193,7 +193,7 @@ def _check_fields(fields: dict, config, where: str) -> None:
 
 
 def config_fields(config) -> dict[str, Any]:
-    """The fields of a tower's config, of which :func:`read_config` makes it again without a folder; as json."""
+    """The fields of a tower's config as json, for :func:`read_config` to make it again without a folder."""
     known = type(config)().to_dict().keys() - {*NOT_OF_ENCODERS}
     fields = {key: value for key, value in config.to_diff_dict().items() if key in known}
     return json.loads(json.dumps({**fields, 'model_type': config.model_type}))
