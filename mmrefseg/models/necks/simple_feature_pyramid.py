@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from ...utils import UserInputError
 
 
+@MODELS.register_module()
 class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of a map."""
+    """Layer norm over the channels of a map; as a ``norm_cfg``, what detectron2 calls LN."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
