@@ -40,7 +40,7 @@ DETECTOR_PARTS = {
     **dict.fromkeys(('roi_layer', 'nms'), 'ops'),
 }
 # Transforms that hand what they do not know on to another one.
-HAND_ON = {'RandomChoiceResize': 'resize_type', 'ResizeShortestEdge': 'resize_type'}
+HAND_ON = dict.fromkeys(('RandomChoiceResize', 'RandomResize', 'ResizeShortestEdge'), 'resize_type')
 # Filled in by the code that builds.
 GIVEN = {
     'self',

@@ -125,7 +125,7 @@ class HFBackbone(BaseModule):
     def _find_statistics(self, given: Sequence[Sequence[float]] | None) -> Sequence[Sequence[float]]:
         if given is None:
             return pixel_statistics(self.folder) or IMAGENET
-        rows = [[*row] for row in given if isinstance(row, Sequence)]
+        rows = [[*row] for row in given if isinstance(row, Sequence)] if isinstance(given, Sequence) else []
         if not are_statistics(rows):
             raise UserInputError.of(
                 self.where,
