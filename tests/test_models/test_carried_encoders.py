@@ -113,11 +113,9 @@ def test_testing_and_resuming_need_no_folder(trained):
     start_from(config, str(checkpoint))
     metrics = build_runner(config).test()
     assert 'res/miou' in metrics
-    config = load_config(str(path), {'train_cfg.max_iters': 2})
+    config = load_config(str(path))
     assert resume_from(config, 'auto') and config.model.language_model.tokenizer == config.load_from
-    runner = build_runner(config)
-    runner.train()
-    assert runner.iter == 2
+    MODELS.build(config.model).load_state_dict(load_checkpoint_file(checkpoint)['state_dict'])
     config = load_config(str(path))
     start_from(config, str(checkpoint), training=True)
     assert config.model.backbone.model and config.model.backbone.get('statistics') is None
