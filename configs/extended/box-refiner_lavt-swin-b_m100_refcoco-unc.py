@@ -8,17 +8,9 @@ _base_ = [
 ann_file = 'annotations/refcoco-unc/instances.json'
 load_from = 'work_dirs/lavt_swin-b-w12_480_refcoco-unc/best.pth'
 lavt = dict(_base_.model, backbone=dict(_base_.model.backbone, init_cfg=None))  # load_from brings its weights
-# LAVT's own mask is read as well: where its box is wrong, so is its mask, and the refiner can see it. Colours are those
-# of images that are divided by their deviation, about 57.
+# LAVT's own mask is read as well: where its box is wrong, so is its mask, and the refiner can see it.
 refiner = dict(_base_.refiner, coarse=True)
-boxes_teach = dict(_base_.boxes_teach, same_colour=0.35)
 model = dict(_delete_=True, type='RefinedSegmentor', segmentor=lavt, refiner=refiner)
-box_pipeline = [
-    *_base_.load_steps,
-    dict(type='LoadRefAnnotations', with_mask=False),
-    _base_.stretch,
-    dict(type='PackRefInputs'),
-]
 train_dataloader = dict(batch_size=64, dataset=dict(ann_file=ann_file))
 val_dataloader = dict(dataset=dict(ann_file=ann_file))
 test_dataloader = val_dataloader
