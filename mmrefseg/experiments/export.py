@@ -95,11 +95,14 @@ def _export(config: str, network: str, file: Path, trainings: list[Stage], *more
 
 def _said(training: Stage) -> str:
     """The command of a training as a reader would write it in the checkout."""
-    places = (f'{place}/' for place in (Path.cwd(), PACKAGE / '.mim', PACKAGE.parent))
-    said = ' '.join(['python', *training.command[1:]])
-    for place in places:
-        said = said.replace(place, '')
-    return said
+    return _portable(' '.join(['python', *training.command[1:]]))
+
+
+def _portable(text: str) -> str:
+    """A text whose paths below the current folder or the checkout are relative: the file goes elsewhere."""
+    for place in (Path.cwd(), PACKAGE / '.mim', PACKAGE.parent):
+        text = text.replace(f'{place}/', '')
+    return text
 
 
 def export_weights(args: argparse.Namespace) -> Provenance:
@@ -142,7 +145,7 @@ def export_weights(args: argparse.Namespace) -> Provenance:
         extends_as=args.extends_as,
         extends_sha256=file_sha256(shipped_weights(args.extends)) if args.extends else '',
     )
-    carried = as_metadata(checkpoint.get('meta') or {})
+    carried = {key: _portable(text) for key, text in as_metadata(checkpoint.get('meta') or {}).items()}
     write_safetensors(args.dst, state, carried | provenance.to_metadata())
     return provenance
 
