@@ -19,6 +19,7 @@ from ...compat.carried import carried_by, vocabulary_in
 from ...compat.checkpoint import without_number
 from ...utils import UserInputError, file_sha256
 from ...utils.places import is_shipped, shipped_weights
+from ...utils.progress import ON_TERMINAL
 from .resume_checks import resume_problem
 from .word_hooks import describe_words, move_word_rows
 
@@ -153,7 +154,9 @@ class CheckpointCheckHook(Hook):
         refuse_broken_weights(model, state, where)
         if runner.rank == 0:
             details = report.details()
-            runner.logger.info(f'{where}: {report}' + (f'\n{details}' if details else ''))
+            runner.logger.info(f'{where}: {report}', extra=ON_TERMINAL)
+            if details:
+                runner.logger.info(details)
             broken = broken_conventions(model, (checkpoint.get('meta') or {}).get('conventions') or {})
             if broken:
                 runner.logger.warning(
@@ -167,7 +170,7 @@ def _take_words(runner: Runner, model: torch.nn.Module, checkpoint: dict, state:
     words = vocabulary_in(carried_by(checkpoint, where)).get('words', [])
     new, gone = move_word_rows(model, state, words) if words else ([], [])
     if (new or gone) and runner.rank == 0:
-        runner.logger.info(f'{where}: {describe_words(new, gone, words)}')
+        runner.logger.info(f'{where}: {describe_words(new, gone, words)}', extra=ON_TERMINAL)
 
 
 def refuse_broken_weights(model: torch.nn.Module, state: Mapping, where: str) -> None:
