@@ -25,7 +25,7 @@ VARIABLE = 'MMREFSEG_FULL_LOG'
 LINE = re.compile(
     r'((?:Epoch|Iter)\((train|val|test)\)\s+(?:\[\s*\d+\]\s*)?\[\s*\d+/\d+\])\s*(.*)', re.DOTALL
 )
-IN_TRAINING = ('lr', 'eta', 'loss', 'grad_norm')
+IN_TRAINING = ('lr', 'base_lr', 'eta', 'loss', 'grad_norm')
 LEFT_OUT = ('time', 'data_time', 'memory')
 HOST_GOSSIP = re.compile('will be deprecated|is deprecated')
 """Warnings of mmengine about mmengine's own calls."""
@@ -71,7 +71,9 @@ def short_line(message: str) -> str:
         name = field.split(':')[0]
         wanted = name in IN_TRAINING if phase == 'train' else name not in LEFT_OUT
         if field and wanted and not (phase == 'test' and '/' in name):  # a test ends with a table
-            kept.append(field)
+            kept.append(
+                re.sub(r'^base_lr: \S+ ', '', field)
+            )  # of the largest group, beside that of the first
     return '  '.join(kept)
 
 
@@ -128,9 +130,8 @@ def told_how_it_ended(runner: Runner) -> Iterator[None]:
 
 def kept(work_dir: str | os.PathLike) -> str:
     """Which checkpoints a training has left, and the disk that its folder uses, in a line."""
-    files = [
-        f'{" = ".join(file.names[::-1])} ({size_text(file.size)})' for file in checkpoint_files(work_dir)
-    ]
+    found = checkpoint_files(work_dir)
+    files = [f'{" = ".join(file.names[::-1])} ({size_text(file.size)})' for file in found]
     total = size_text(folder_size(work_dir))
     return f'{_near(work_dir)} uses {total}' + (f': {", ".join(files)}' if files else ', no checkpoint')
 
@@ -140,17 +141,17 @@ def commit() -> str:
     root = shipped('mmrefseg').parent
     if not (root / '.git').exists():
         return 'no git checkout'
-    git = ['git', '-C', str(root)]
     try:
-        head, changes = (
-            subprocess.run(
-                [*git, *words], capture_output=True, text=True, timeout=10, check=True
-            ).stdout.strip()
-            for words in (['rev-parse', 'HEAD'], ['status', '--porcelain', '--untracked-files=no'])
-        )
+        head = _git(root, 'rev-parse', 'HEAD')
+        changes = _git(root, 'status', '--porcelain', '--untracked-files=no')
     except (OSError, subprocess.SubprocessError):
         return 'a git checkout that git cannot read'
     return f'commit {head}' + (' with changes' if changes else '')
+
+
+def _git(root: Path, *words: str) -> str:
+    command = ['git', '-C', str(root), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
 
 def _near(path: str | os.PathLike) -> str:

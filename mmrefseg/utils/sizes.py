@@ -37,7 +37,7 @@ def folder_size(folder: str | os.PathLike) -> int:
 
 
 def checkpoint_files(folder: str | os.PathLike) -> list[StoredFile]:
-    """The ``.pth`` and ``.safetensors`` files of a folder, the newest first, each once with all of its names."""
+    """The ``.pth`` and ``.safetensors`` files of a folder, the newest first, each once with all its names."""
     found: dict[tuple[int, int], list[Path]] = {}
     for path in sorted(Path(folder).glob('*')):
         if path.suffix in ('.pth', '.safetensors') and not path.name.startswith('.') and path.is_file():

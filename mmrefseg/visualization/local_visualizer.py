@@ -97,21 +97,14 @@ class RefVisualizer(DetLocalVisualizer):
             return draw_case(**cases_of(data_sample.cpu(), image)[0], width=width)
         found = data_sample.cpu().pred_instances
         found = found[found.scores >= score_thr]
-        masks = (
-            np.stack([_mask_at(found, index) for index in range(len(found))])
-            if 'masks' in found and len(found)
-            else None
-        )
+        rows = range(len(found))
         names = (self.dataset_meta or {}).get('classes') or ()
         labels = [
             f'{names[label] if label < len(names) else label} {score:.0%}'
             for label, score in zip(found.labels.tolist(), found.scores.tolist(), strict=True)
         ]
-        boxes = (
-            np.stack([_row(found, 'bboxes', index) for index in range(len(found))])
-            if len(found)
-            else np.zeros((0, 4))
-        )
+        boxes = np.array([_row(found, 'bboxes', row) for row in rows]).reshape(-1, 4)
+        masks = np.array([_mask_at(found, row) for row in rows]) if 'masks' in found else None
         return draw_overlay(draw_instances(image, boxes, labels, masks), width=width)
 
 

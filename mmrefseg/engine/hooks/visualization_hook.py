@@ -66,7 +66,7 @@ class RefVisualizationHook(Hook):
         self.val_images = val_images
         self.val_width = val_width
         self._count = 0
-        self._chosen: dict[int, int] = {}
+        self._chosen: dict[int, list[int]] = {}
         # By name: the pipeline's steps are of a room that this one does not import.
         self._steps = [
             TRANSFORMS.build(dict(type=name)) for name in ('LoadCheckedImage', 'MatchRecordedSize')
@@ -74,17 +74,19 @@ class RefVisualizationHook(Hook):
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Choose batches that are spread evenly over the validation set."""
-        batches, count = len(runner.val_dataloader), min(self.val_images, len(runner.val_dataloader))
         training = isinstance(runner._train_loop, BaseLoop) and hasattr(self._visualizer, 'small_panel')
-        last = max(count - 1, 1)
-        self._chosen = {round(n * (batches - 1) / last): n for n in range(count if training else 0)}
+        batches, last = len(runner.val_dataloader), max(self.val_images - 1, 1)
+        self._chosen = {}
+        for number in range(self.val_images if training and runner.rank == 0 else 0):
+            self._chosen.setdefault(round(number * (batches - 1) / last), []).append(number)
 
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs: Sequence[DetDataSample] | None = None
     ) -> None:
-        """Draw one sample of the batch small, and hand one to the visualizer's backends."""
-        if batch_idx in self._chosen and runner.rank == 0 and outputs:
-            self._keep_small(runner, self._chosen[batch_idx], outputs[0])
+        """Draw the chosen samples small, and hand one to the visualizer's backends."""
+        numbers = self._chosen.get(batch_idx, [])[: len(outputs or ())]
+        for place, number in enumerate(numbers):
+            self._keep_small(runner, number, outputs[place * len(outputs) // len(numbers)])
         step = runner.iter + batch_idx
         if self.draw and step % self.interval == 0:
             self._draw(outputs[0], 'val', step)
