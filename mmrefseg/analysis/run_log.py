@@ -149,10 +149,9 @@ def read_session(folder: Path) -> Session | None:
     if config.is_file():
         session.config = config.read_text(encoding='utf-8', errors='replace')[:1_000_000]
     if tested.is_file() and not session.train:
-        rows = list(
-            _rows(tested.read_text(encoding='utf-8', errors='replace')[:1_000_000].replace('\n', ' '))
-        )
-        session.tested = {name: value for name, value in (rows or [{}])[0].items() if name not in NOT_CURVES}
+        text = tested.read_text(encoding='utf-8', errors='replace')[:1_000_000]
+        for row in _rows(text.replace('\n', ' ')):
+            session.tested |= {name: value for name, value in row.items() if name not in NOT_CURVES}
     return session
 
 
@@ -260,11 +259,8 @@ def progress(run: Run) -> str:
     row = (run.train or run.val)[-1]
     kind, total = run.length or ('iters', 0)
     of = f' of {total}' if total else ''
-    return (
-        f'epoch {row["epoch"]:.0f}{of}'
-        if kind == 'epochs' and 'epoch' in row
-        else f'step {row["step"]:.0f}{of}'
-    )
+    name = 'epoch' if kind == 'epochs' and 'epoch' in row else 'step'
+    return f'{name} {row[name]:.0f}{of}'
 
 
 def _done(run: Run) -> float:

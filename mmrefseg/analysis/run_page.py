@@ -41,7 +41,7 @@ def render_run(run: Run, now: float | None = None) -> str:
         folder=str(run.folder),
         made=time.strftime('%Y-%m-%d %H:%M', time.localtime(now)),
         state=state,
-        sentence=sentence,
+        sentence=sentence.removeprefix(f'{state} '),
         tiles=tiles(run),
         plots=[(name, data_uri(content, 'png')) for name, content in plots(run)],
         sessions=[_session_row(session) for session in run.sessions],
@@ -90,7 +90,7 @@ def metric_names(run: Run) -> list[str]:
 
 
 def plots(run: Run) -> list[tuple[str, bytes]]:
-    """Title and PNG file of each plot: losses, metrics by their prefix, learning rate, and what else is logged."""
+    """Title and PNG file of each plot: losses, metrics by their prefix, learning rate, and the rest."""
     names = list(dict.fromkeys(name for row in run.train for name in row if name not in NOT_CURVES))
     losses = sorted((name for name in names if 'loss' in name), key=lambda name: name != 'loss')
     groups = [('loss', run.train, losses)]
@@ -139,7 +139,7 @@ def plot_curves(
     axes.set_title(title, loc='left', color=INK, fontsize=11, parse_math=False)
     axes.tick_params(colors=INK, labelsize=9)
     if len(shown) > 1:
-        figure.legend(loc='outside lower center', frameon=False, fontsize=8, ncols=min(len(shown), 4))
+        figure.legend(loc='outside lower center', frameon=False, fontsize=9, ncols=min(len(shown), 4))
     tidy(axes)
     return as_png(figure)
 
@@ -153,7 +153,7 @@ def metric_table(run: Run) -> dict[str, Any] | None:
     best = {}
     for name in names:
         values = [row[name] for row in run.val if name in row]
-        best[name] = min(values) if name in lower else max(values)
+        best[name] = (min(values) if name in lower else max(values)) if len(set(values)) > 1 else None
     steps = run.last.epoch_steps
     rows = []
     for row in run.val[-MOST_ROWS:]:

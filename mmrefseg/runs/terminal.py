@@ -71,9 +71,7 @@ def short_line(message: str) -> str:
         name = field.split(':')[0]
         wanted = name in IN_TRAINING if phase == 'train' else name not in LEFT_OUT
         if field and wanted and not (phase == 'test' and '/' in name):  # a test ends with a table
-            kept.append(
-                re.sub(r'^base_lr: \S+ ', '', field)
-            )  # of the largest group, beside that of the first
+            kept.append(re.sub(r'^base_lr: \S+ ', '', field))
     return '  '.join(kept)
 
 

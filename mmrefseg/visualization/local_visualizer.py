@@ -94,7 +94,8 @@ class RefVisualizer(DetLocalVisualizer):
             (h, ``width``, 3) uint8, RGB.
         """
         if data_sample.metainfo.get('expressions'):
-            return draw_case(**cases_of(data_sample.cpu(), image)[0], width=width)
+            case = cases_of(data_sample.cpu(), image)[0]
+            return draw_case(**case | {'points': None}, width=width)  # their numbers would cover all
         found = data_sample.cpu().pred_instances
         found = found[found.scores >= score_thr]
         rows = range(len(found))
