@@ -89,8 +89,8 @@ def train(args: argparse.Namespace) -> None:
         start_from(config, args.load_from, training=True)
     with one_sentence(args.config):
         runner = build_runner(config)
-        with told_how_it_ended(runner):
-            runner.train()
+    with told_how_it_ended(runner), one_sentence(args.config):
+        runner.train()
     close_processes()
 
 

@@ -8,7 +8,7 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1, rule='greater'),
+    checkpoint=dict(type='WriteFirstCheckpointHook', interval=1, max_keep_ckpts=1, rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='RefVisualizationHook'),
     dataset_epoch=dict(type='DatasetEpochHook'),

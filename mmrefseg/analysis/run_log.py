@@ -198,7 +198,8 @@ def _read_log(session: Session, path: Path) -> None:
         if said.startswith('mmrefseg ') and '; command: ' in said:
             session.facts['code'], session.facts['command'] = said.split('; command: ', 1)
         elif said.startswith('training '):
-            session.ended = said.removeprefix('training ').split(';')[0]
+            said = said.removeprefix('training ')
+            session.ended = 'finished' if said.startswith('finished') else said[:1000]
         elif level in ('WARNING', 'ERROR', 'CRITICAL') and 'will be deprecated' not in said:
             session.warnings = [*session.warnings[-19:], said[:500]]
         elif found := TRAIN_LINE.search(said):
@@ -244,7 +245,7 @@ def describe_state(run: Run, now: float | None = None) -> tuple[str, str]:
         return 'finished', f'finished {_ago(now - last.written)}'
     if last.ended:
         state = 'stopped' if last.ended.startswith('stopped') else 'failed'
-        return state, f'{last.ended}, {_ago(now - last.written)}'
+        return state, f'{last.ended} ({_ago(now - last.written)})'
     if last.tested:
         return 'finished', f'a test, written {_ago(now - last.written)}'
     if now - last.written < max(QUIET, 3 * _pause(last)):

@@ -119,8 +119,9 @@ def told_how_it_ended(runner: Runner) -> Iterator[None]:
     except BaseException as error:
         why = ' '.join(str(error).split())
         stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        said = 'stopped by hand' if stopped else f'ended by {type(error).__name__}: {why}'
-        runner.logger.error(f'training {said}', extra=FILE_ONLY)
+        kind = '' if isinstance(error, UserInputError) else f'{type(error).__name__}: '
+        said = 'stopped by hand' if stopped else f'failed: {kind}{why}'
+        runner.logger.info(f'training {said}', extra=FILE_ONLY)
         raise
     if runner.rank == 0:
         runner.logger.info(f'training finished; {kept(runner.work_dir)}', extra=ON_TERMINAL)

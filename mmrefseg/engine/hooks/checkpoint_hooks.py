@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,6 +222,34 @@ def _first_misfit(report: KeyReport) -> str:
         if names:
             return f'first {title}: {names[0]}'
     return 'the checkpoint holds no tensor'
+
+
+@HOOKS.register_module()
+class WriteFirstCheckpointHook(CheckpointHook):
+    """mmengine's, which removes an old checkpoint only when the new one is on the disk.
+
+    So ``max_keep_ckpts=1`` is enough: at no moment is a run without a checkpoint to resume from. Its
+    arguments are those of :class:`mmengine.hooks.CheckpointHook`.
+    """
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        most = self.max_keep_ckpts
+        if most <= 0:
+            super()._save_checkpoint_with_step(runner, step, meta)
+            return
+        self.keep_ckpt_ids = deque(self.keep_ckpt_ids)
+        self.max_keep_ckpts = len(self.keep_ckpt_ids) + 1
+        try:
+            super()._save_checkpoint_with_step(runner, step, meta)
+        finally:
+            self.max_keep_ckpts = most
+        while len(self.keep_ckpt_ids) > most:
+            old = self.file_backend.join_path(
+                self.out_dir, self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+            )
+            if runner.rank == 0 and self.file_backend.isfile(old):
+                self.file_backend.remove(old)
+        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
 
 @HOOKS.register_module()
