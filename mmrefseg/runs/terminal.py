@@ -52,12 +52,12 @@ class ShortFormatter(logging.Formatter):
         super().__init__('%(asctime)s %(message)s', '%H:%M:%S')
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as one line, but for a warning, which keeps its lines."""
+        """The record as one line, without what follows its first; a warning keeps all lines."""
         message = record.getMessage()
-        copy = logging.makeLogRecord({**record.__dict__, 'args': None, 'msg': short_line(message)})
+        said = short_line(message).partition('\n')[0]
         if record.levelno >= logging.WARNING:
-            copy.msg = f'{record.levelname.lower()}: {message}'
-        return super().format(copy)
+            said = f'{record.levelname.lower()}: {message}'
+        return super().format(logging.makeLogRecord({**record.__dict__, 'args': None, 'msg': said}))
 
 
 def short_line(message: str) -> str:

@@ -155,9 +155,7 @@ class CheckpointCheckHook(Hook):
         refuse_broken_weights(model, state, where)
         if runner.rank == 0:
             details = report.details()
-            runner.logger.info(f'{where}: {report}', extra=ON_TERMINAL)
-            if details:
-                runner.logger.info(details)
+            runner.logger.info(f'{where}: {report}' + (f'\n{details}' if details else ''), extra=ON_TERMINAL)
             broken = broken_conventions(model, (checkpoint.get('meta') or {}).get('conventions') or {})
             if broken:
                 runner.logger.warning(
