@@ -38,7 +38,7 @@ class RefVisualizationHook(Hook):
             below ``<work_dir>/<time stamp>``.
         max_images: Stop writing after that many in one process.
         val_images: Samples of the validation set that are drawn small at each validation in a training, the
-            same each time, into ``<work_dir>/<time stamp>/val_images`` (about 10 kB each) and to the
+            same each time, into ``<work_dir>/<time stamp>/val_images`` (about 15 kB each) and to the
             visualizer's other backends; 0 for none.
         val_width: Of these, in pixels.
     """
