@@ -29,7 +29,9 @@ hooks, docstrings = load('hooks'), load('docstrings')
 @pytest.fixture(scope='module')
 def site(tmp_path_factory) -> Path:
     """The site as `make docs` builds it."""
-    recipe = re.search(r'^docs:.*\n((?:\t.*\n)+)', (ROOT / 'Makefile').read_text(encoding='utf-8'), re.MULTILINE)
+    recipe = re.search(
+        r'^docs:.*\n((?:\t.*\n)+)', (ROOT / 'Makefile').read_text(encoding='utf-8'), re.MULTILINE
+    )
     assert 'mkdocs build --strict' in recipe[1]
     folder = tmp_path_factory.mktemp('docs') / 'site'
     command = [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--site-dir', str(folder)]
@@ -58,7 +60,9 @@ class Loaded(HTMLParser):
 
 
 def test_what_a_browser_fetches_is_found():
-    page = '<link rel="stylesheet" href="//fonts.googleapis.com/x"><a href="https://arxiv.org"><img src="a.png">'
+    page = (
+        '<link rel="stylesheet" href="//fonts.googleapis.com/x"><a href="https://arxiv.org"><img src="a.png">'
+    )
     assert Loaded(page).found == ['//fonts.googleapis.com/x', 'a.png']
 
 
@@ -81,9 +85,13 @@ def test_every_page_is_in_the_navigation():
     assert [title for section in nav for title in section] == [
         'Start here', 'Recipes', 'Systems', 'Data and formats', 'Reference', 'Inside',
     ]  # fmt: skip
-    listed = [page for section in nav for pages in section.values() for each in pages for page in each.values()]
+    listed = [
+        page for section in nav for pages in section.values() for each in pages for page in each.values()
+    ]
     assert len(listed) == len(set(listed))
-    there = {path.name for path in (ROOT / 'docs').glob('*.md')} | set(map(hooks.site_path, hooks.pages_outside()))
+    there = {path.name for path in (ROOT / 'docs').glob('*.md')} | set(
+        map(hooks.site_path, hooks.pages_outside())
+    )
     assert set(listed) == there
 
 

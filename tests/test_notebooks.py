@@ -40,7 +40,9 @@ def executed(tmp_path_factory) -> dict[str, list[nbformat.NotebookNode]]:
         cells[path.stem] = read(path).cells
         together.cells += [nbformat.v4.new_code_cell(FORGET), *cells[path.stem]]
     folder = tmp_path_factory.mktemp('notebooks')
-    NotebookClient(together, timeout=300, kernel_name='python3', resources={'metadata': {'path': folder}}).execute()
+    NotebookClient(
+        together, timeout=300, kernel_name='python3', resources={'metadata': {'path': folder}}
+    ).execute()
     assert not list(folder.iterdir()), 'a notebook writes into the folder that it lies in'
     return cells
 
@@ -50,7 +52,10 @@ def test_predict_and_look(executed):
     text = printed(cells)
     assert '((3, 256, 256), (3, 4), (3,))' in text
     assert 'a score is the predicted IoU' in text and 'zebra' in text
-    assert "({'images': 2, 'annotations': 3, 'categories': 3}, ['moon.json', 'predictions.json', 'squares.json'])" in text
+    assert (
+        "({'images': 2, 'annotations': 3, 'categories': 3}, ['moon.json', 'predictions.json', 'squares.json'])"
+        in text
+    )
     assert any('image/png' in output.get('data', {}) for cell in cells for output in cell.get('outputs', []))
 
 
