@@ -1,4 +1,4 @@
-"""The documents as a site: it builds without a warning, holds everything, and loads nothing from elsewhere."""
+"""The documents as a site: it builds without a warning, holds all pages, and loads nothing from elsewhere."""
 
 import importlib.util
 import os
@@ -80,7 +80,7 @@ def test_nothing_comes_from_elsewhere(site):
 
 
 def test_every_page_is_in_the_navigation():
-    """In that of the site, which is that of docs/README.md; mkdocs itself refuses pages that it leads to and are not there."""
+    """In that of docs/README.md, which is the site's; pages of it that are not there end the build."""
     nav = hooks.navigation((ROOT / hooks.INDEX).read_text(encoding='utf-8'))
     assert [title for section in nav for title in section] == [
         'Start here', 'Recipes', 'Systems', 'Data and formats', 'Reference', 'Inside',
