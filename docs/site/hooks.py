@@ -2,7 +2,7 @@
 
 - The navigation is that of docs/README.md: its sections are the tabs, the first link of each row a page.
 - Pages of the repository that lie outside of docs/ (the README, those beside configs, the changes) are pages
-  of the site, too, and so are the notebooks. Links stay as GitHub follows them; here they lead to these pages.
+  of the site, too, and so are the notebooks. Links stay as GitHub follows them; here they lead to the pages.
 - A page for each room of the package is made from the docstrings of what a config can name.
 """
 
