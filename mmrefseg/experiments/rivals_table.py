@@ -80,8 +80,13 @@ def join(rows: Sequence[Mapping], earlier: Sequence[Mapping]) -> list[dict]:
 
 
 def _joined(rows: Sequence[Mapping]) -> dict:
-    """One row of several, of which the first to have a seed counts."""
-    row = dict(rows[0])
+    """One row of several, of which the first to have a seed counts.
+
+    Of a row whose ``values`` are null only mean and spread are known: it counts if no other has more seeds.
+    """
+    row = dict(max(rows, key=lambda each: len(each['seeds'])))
+    if any(each[CHOOSING_SPLIT][key]['values'] is None for each in rows for key in KEYS):
+        return row
     owner = {seed: each for each in reversed(rows) for seed in each['seeds']}
     row['seeds'] = sorted(owner)
     for split in (key for key in row if isinstance(row[key], dict)):
@@ -92,7 +97,9 @@ def _joined(rows: Sequence[Mapping]) -> dict:
 
 
 def _of_seed(row: Mapping, split: str, key: str, seed: int) -> float:
-    return row[split][key]['values'][row['seeds'].index(seed)]
+    """A seed's number; the mean where only that is known."""
+    values = row[split][key]['values']
+    return row[split][key]['mean'] if values is None else values[row['seeds'].index(seed)]
 
 
 def rivals_table(rows: Sequence[Mapping]) -> str:

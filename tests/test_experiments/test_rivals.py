@@ -144,6 +144,22 @@ def test_seeds_that_ran_elsewhere(study, tmp_path):
     assert (second['masks'], second['val']['miou']['values']) == (5, [10, 64])
 
 
+def test_a_row_of_which_only_the_mean_is_known(study, tmp_path):
+    """It stays until as many seeds have run again."""
+    for split in ('val', 'testA'):
+        path = study.scores('m05_boxes', 'mask', split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({'miou': 60, 'p90': 30}))
+    known = {'mean': 62.0, 'std': 0.5, 'values': None}
+    splits = {split: {'miou': known, 'p90': known} for split in ('val', 'testA')}
+    earlier = tmp_path / 'earlier.json'
+    for seeds, expected in (([0, 1], 62.0), ([1], 60.0)):
+        earlier.write_text(json.dumps({'rows': [{'masks': 5, 'method': 'boxes', 'seeds': seeds, **splits}]}))
+        write_rivals([study], tmp_path, earlier)
+        (row,) = read_rivals(tmp_path / 'rivals.json')
+        assert row['val']['miou']['mean'] == expected
+
+
 @pytest.mark.parametrize(
     'content',
     [
