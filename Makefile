@@ -18,7 +18,7 @@ TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-all lint format demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
+.PHONY: help install test test-all lint format docs demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ $(STAMP): setup.py pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
 # torch by itself and first: what comes after finds it installed and does not look for another build of it
 	@$(INSTALL) torch
 	@$(INSTALL) --requirement $(REQUIREMENTS)/runtime.txt --requirement $(REQUIREMENTS)/mminstall.txt \
-	  --requirement $(REQUIREMENTS)/tests.txt
+	  --requirement $(REQUIREMENTS)/tests.txt --requirement $(REQUIREMENTS)/docs.txt
 	@$(INSTALL) --no-deps --editable .
 	@touch $@
 
@@ -55,6 +55,10 @@ lint: install ## ruff check and ruff format --check
 format: install ## mend what ruff can mend, and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: install ## the documents as a site, in work_dirs/site; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+	@echo 'open work_dirs/site/index.html'
 
 demo: install ## the main job on RefShapes: few masks, pseudo masks, a table and pictures in work_dirs/demo
 	@$(BIN)/python tools/run_demo.py $(ARGS)

@@ -252,13 +252,22 @@ def test_python_examples_were_found():
     assert sum('from mmrefseg' in block for block in blocks) >= 3
 
 
-def test_the_drawing():
-    drawing = ROOT / 'docs' / 'images' / 'refshapes.png'
-    assert drawing.name in text_of(ROOT / 'README.md')
-    assert drawing.stat().st_size < 300_000
-    with Image.open(drawing) as image:
+def test_the_first_picture():
+    """The README has one, and it is light and large enough."""
+    (name,) = re.findall(r'!\[[^\]]*\]\(([^)]+)\)', text_of(ROOT / 'README.md'))
+    picture = ROOT / name
+    assert picture.stat().st_size < 300_000
+    with Image.open(picture) as image:
         image.load()
         assert image.width >= 800
+
+
+def test_every_picture_is_shown():
+    shown = ' '.join(text_of(page) for page in PAGES)
+    pictures = list((ROOT / 'docs' / 'images').iterdir())
+    assert len(pictures) >= 9
+    for picture in pictures:
+        assert f'images/{picture.name})' in shown, picture.name
 
 
 def test_keys_of_the_demo_summary(tmp_path):
