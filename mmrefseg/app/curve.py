@@ -53,9 +53,12 @@ def draw_curve(title: str, curve: Curve, color: str) -> str:
 def draw_progress(progress: Progress | None, folder: str = '') -> str:
     """The state of a training as HTML: bars, curves, scores."""
     if progress is None:
-        return '<p class="faint">No training yet. What it finds on the way shows up here.</p>'
+        return '<p class="faint">No training yet. Draw some masks on the page Label, then start one.</p>'
     minutes, seconds = divmod(int(progress.seconds), 60)
     time = f' · {minutes}:{seconds:02d} min' if progress.seconds else ''
+    title = TITLES[progress.state]
+    if progress.state == 'running' and not progress.share:
+        title = 'Starting: the first steps come after half a minute'
     bars = ''.join(
         f'<div class="bar"><span>{escape(name)}</span><i><b style="width:{100 * share:.1f}%"></b></i>'
         f'<em>{100 * share:.0f} %</em></div>'
@@ -71,7 +74,7 @@ def draw_progress(progress: Progress | None, folder: str = '') -> str:
     )
     return (
         f'<div class="job {progress.state}" data-state="{progress.state}"><h3><i class="dot"></i>'
-        f'{TITLES[progress.state]}{time}</h3><p class="faint">{escape(folder)}</p>'
+        f'{title}{time}</h3><p class="faint">{escape(folder)}</p>'
         + (f'<p class="wrong">{escape(progress.error)}</p>' if progress.error else '')
         + (f'<div class="tiles">{tiles}</div>' if tiles else '')
         + f'<div class="bars">{bars}</div><div class="curves">{curves}</div></div>'

@@ -79,8 +79,9 @@ class Desk:
         if self.project is None:
             return NO_PROJECT
         photos = len({record['file_name'] for record in self.project.records})
+        count = self.project.num_masks
         return (
-            f'**{self.project.num_masks} masks** of {len(self.project.records)} objects in {photos} photos'
+            f'**{count} mask{"" if count == 1 else "s"}** of {len(self.project.records)} objects in {photos} photos'
             f' · {self.project.folder}'
         )
 

@@ -55,7 +55,7 @@ def _try_page(desk: Desk) -> None:
             button = gr.Button('Find', variant='primary', elem_id='find', size='lg')
         with gr.Column(scale=3, min_width=420):
             gallery = gr.Gallery(
-                label='Found', columns=2, height=460, object_fit='contain', elem_id='found',
+                show_label=False, columns=2, height=460, object_fit='contain', elem_id='found',
                 buttons=['fullscreen'],
             )  # fmt: skip
             table = gr.HTML(elem_id='scores')
@@ -65,7 +65,8 @@ def _try_page(desk: Desk) -> None:
 
     def run(path: str | None, sentences: str, least: float) -> tuple:
         answer = _or_sentence(lambda: find(desk.proposer, path, sentences, least, desk.download()))
-        return answer.pictures, _as_table(answer), gr.update(value=str(answer.archive), interactive=True)
+        shown = gr.update(value=answer.pictures, columns=min(len(answer.pictures), 2))
+        return shown, _as_table(answer), gr.update(value=str(answer.archive), interactive=True)
 
     button.click(run, [photo, text, threshold], [gallery, table, download], api_visibility='private')
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 
+from ..apis.prediction import Prediction
 from ..apis.predictor import Predictor, load
 from ..structures.boxes import xywh_to_xyxy
 from ..structures.rle import RLE, encode_mask
@@ -57,6 +58,13 @@ class Proposer:
         """:meth:`mmrefseg.apis.predictor.Predictor.predict`, one request after the other."""
         with self._lock:
             return self.predictor.predict(image, sentences, **options)
+
+    def ask(self, image: np.ndarray, sentences: Sequence[str], threshold: float) -> tuple[Prediction, str]:
+        """A prediction, and in words which words of these sentences the network does not know; '' if none."""
+        with self._lock:
+            self.predictor.forget_words()
+            found = self.predictor.predict(image, sentences, threshold=threshold)
+            return found, self.predictor.unknown_words()
 
     def contour(self, image: np.ndarray, record: dict) -> np.ndarray | None:
         """The mask of an object inside its box; None if the network draws none.

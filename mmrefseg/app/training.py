@@ -108,7 +108,7 @@ class TrainingJob:
         if not self.running:
             return
         dump_json({**job, 'stopped': True}, self.folder / JOB)
-        _signal(job['pid'], signal.SIGINT)
+        _signal(job['pid'], signal.SIGTERM)  # Ctrl-C's is ignored by what was started in the background
         until = time.monotonic() + STOP_SECONDS
         while self.running and time.monotonic() < until:
             time.sleep(0.05)

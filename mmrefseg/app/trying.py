@@ -99,37 +99,39 @@ def find(proposer: Proposer, photo: str | Path | None, text: str, threshold: flo
         UserInputError: If photo or sentences are none that can be used.
     """
     sentences, image = read_sentences(text), read_photo(photo)
-    found = proposer.predict(np.ascontiguousarray(image), sentences, threshold=float(threshold))
+    found, unknown = proposer.ask(np.ascontiguousarray(image), sentences, float(threshold))
     pictures, rows, drawings = [], [], []
     for row, sentence in enumerate(sentences):
         hit, score = bool(found.found[row]), float(found.scores[row])
-        drawing = draw_one(found, row, image)
-        drawings.append(drawing)
+        drawings.append(draw_one(found, row, image))
         verdict = 'found' if hit else 'nothing found'
-        pictures.append((_shown(drawing), f'{sentence} · {score:.2f}' if hit else f'{sentence} · {verdict}'))
+        pictures.append(
+            (draw_one(found, row, image, shown=True), f'{sentence}: {f"{score:.2f}" if hit else verdict}')
+        )
         rows.append((sentence, round(score, 3), verdict))
-    unknown = proposer.predictor.unknown_words()
-    note = f'Score: {found.score_means}.' + (f' Words: {printable(unknown)}' if unknown else '')
+    note = f'Score: {found.score_means}.' + (f' Words: {unknown}.' if unknown else '')
     archive = folder / f'{Path(photo).stem[:60] or "photo"}_masks.zip'
     _write_archive(archive, found, drawings, Path(photo).name)
     return Answer(pictures, rows, archive, note)
 
 
-def draw_one(found: Prediction, row: int, image: np.ndarray) -> np.ndarray:
-    """The photo with the object of one sentence, at its own size: (H, W, 3) uint8 RGB."""
+def draw_one(found: Prediction, row: int, image: np.ndarray, shown: bool = False) -> np.ndarray:
+    """The photo with the object of one sentence, (h, w, 3) uint8 RGB, at its own size or that of the page."""
     hit = bool(found.found[row])
     mask = found.masks[row] if hit and found.masks is not None else None
     box = found.boxes[row] if hit else None
-    text = f'{printable(found.labels[row])}  {found.scores[row]:.2f}' if hit else 'nothing found'
-    return draw_referent(image, text, mask, box)
-
-
-def _shown(image: np.ndarray) -> np.ndarray:
     longer = max(image.shape[:2])
-    scale = float(np.clip(longer, SHORTEST, LONGEST)) / longer
-    size = tuple(max(round(side * scale), 1) for side in image.shape[1::-1])
-    how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-    return image if scale == 1 else cv2.resize(np.ascontiguousarray(image), size, interpolation=how)
+    scale = float(np.clip(longer, SHORTEST, LONGEST)) / longer if shown else 1.0
+    if scale != 1:
+        size = tuple(max(round(side * scale), 1) for side in image.shape[1::-1])
+        how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+        image = cv2.resize(np.ascontiguousarray(image), size, interpolation=how)
+        mask = None if mask is None else cv2.resize(mask.astype(np.float32), size) >= 0.5
+        box = None if box is None else box * scale
+    if shown:
+        return draw_referent(image, None, mask, box)
+    verdict = f'{found.scores[row]:.2f}' if hit else '- nothing found'
+    return draw_referent(image, f'{printable(found.labels[row])}  {verdict}', mask, box)
 
 
 def _write_archive(path: Path, found: Prediction, drawings: list[np.ndarray], name: str) -> None:
