@@ -120,7 +120,7 @@ class Tab:
         assert 'exceptionDetails' not in answer, answer
         return answer['result'].get('value')
 
-    def wait_for(self, script: str, seconds: float = 30) -> None:
+    def wait_for(self, script: str, seconds: float = 60) -> None:
         """Wait until an expression is true."""
         until = time.monotonic() + seconds
         while not self.evaluate(script):

@@ -12,6 +12,7 @@ TITLES = {
     'stopped': 'Stopped',
     'failed': 'Failed',
 }
+NEXT = 'Try, Label and Review use this network now: see on Review which masks it draws for the other objects.'
 SCORES = {
     'miou': 'mean IoU',
     'oiou': 'overall IoU',
@@ -77,5 +78,6 @@ def draw_progress(progress: Progress | None, folder: str = '') -> str:
         f'{title}{time}</h3><p class="faint">{escape(folder)}</p>'
         + (f'<p class="wrong">{escape(progress.error)}</p>' if progress.error else '')
         + (f'<div class="tiles">{tiles}</div>' if tiles else '')
+        + (f'<p>{NEXT}</p>' if progress.state == 'done' else '')
         + f'<div class="bars">{bars}</div><div class="curves">{curves}</div></div>'
     )

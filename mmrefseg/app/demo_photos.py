@@ -8,13 +8,13 @@ from typing import Any
 
 from ..datasets.annotations import load_annotation_file
 from ..datasets.converters.drawn_masks import Key, object_key
-from ..datasets.refshapes import generate
+from ..datasets.refshapes import Preset, generate
 from ..utils import check_output, dump_json, make_folder
 
 SPLITS = ('train', 'val')
 
 
-def make_photos(folder: str | os.PathLike, size: str = 'tiny', seed: int = 0) -> dict[Key, Any]:
+def make_photos(folder: str | os.PathLike, size: str | Preset = 'tiny', seed: int = 0) -> dict[Key, Any]:
     """Make photos and their annotations.
 
     Args:

@@ -81,8 +81,8 @@ class Desk:
         photos = len({record['file_name'] for record in self.project.records})
         count = self.project.num_masks
         return (
-            f'**{count} mask{"" if count == 1 else "s"}** of {len(self.project.records)} objects in {photos} photos'
-            f' · {self.project.folder}'
+            f'**{count} mask{"" if count == 1 else "s"}** of {len(self.project.records)} objects'
+            f' in {photos} photos · {self.project.folder}'
         )
 
     def train(self, steps: float) -> None:

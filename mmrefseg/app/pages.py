@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gradio as gr
+from markupsafe import escape
 
 from ..utils import UserInputError
 from ..visualization.pages import read_template
@@ -72,8 +73,6 @@ def _try_page(desk: Desk) -> None:
 
 
 def _as_table(answer: Any) -> str:
-    from markupsafe import escape
-
     rows = ''.join(
         f'<tr><td>{escape(sentence)}</td><td>{score:.3f}</td><td>{verdict}</td></tr>'
         for sentence, score, verdict in answer.rows
@@ -178,7 +177,10 @@ def _or_sentence(do: Callable[[], Any]) -> Any:
     try:
         return do()
     except UserInputError as error:
-        raise gr.Error(str(error), duration=12, title='That did not work', print_exception=False) from None
+        # a name of a file in it may hold what a browser takes for elements
+        raise gr.Error(
+            str(escape(str(error))), duration=12, title='That did not work', print_exception=False
+        ) from None
 
 
 __all__ = ['NO_PROJECT', 'PAGES', 'build']

@@ -130,7 +130,7 @@ class Review:
             UserInputError: If there is no such object or decision, or an empty mask is accepted.
         """
         with self._lock:
-            outcome = self._outcomes.get(ref_id)
+            outcome = self._outcomes.get(ref_id) if isinstance(ref_id, int) else None
             if outcome is None or decision not in (ACCEPT, REJECT, None):
                 raise UserInputError.of(
                     f'the decision {decision!r} about ref_id {ref_id!r}'[:80], 'no such object or decision',

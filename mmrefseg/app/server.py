@@ -28,9 +28,9 @@ POLICY = (
 
 
 class LocalOnly:
-    """Answers with :data:`POLICY`, and refuses requests that were addressed to another name.
+    """Answers with :data:`POLICY`, and refuses what other pages ask for, by another name or from elsewhere.
 
-    A foreign page whose name leads to this machine could otherwise speak to the app.
+    A page that is open in the same browser could otherwise speak to the app.
 
     Args:
         app: What answers.
@@ -45,9 +45,11 @@ class LocalOnly:
             await self.app(scope, receive, send)
             return
         headers = {name: value.decode('latin-1') for name, value in scope['headers']}
-        if headers.get(b'host', '').rpartition(':')[0] not in (HOST, 'localhost'):
-            await send({'type': 'http.response.start', 'status': 421, 'headers': []})
-            await send({'type': 'http.response.body', 'body': b'This app answers on 127.0.0.1 only.\n'})
+        host = headers.get(b'host', '')
+        foreign = headers.get(b'origin', f'http://{host}') != f'http://{host}'
+        if foreign or host.rpartition(':')[0] not in (HOST, 'localhost'):
+            await send({'type': 'http.response.start', 'status': 403, 'headers': []})
+            await send({'type': 'http.response.body', 'body': b'This app answers to its own pages only.\n'})
             return
 
         async def with_policy(message: Message) -> None:

@@ -35,7 +35,7 @@ class Progress:
     Attributes:
         state: ``'running'``, ``'done'``, ``'stopped'`` or ``'failed'``.
         stages: Name, and the share that is done, in their order.
-        seconds: Since the start, of the last process.
+        seconds: Since the start of the process that runs; else of the stages that are done.
         losses: Of each stage that trains, (step, loss) in order; empty before the first.
         scores: On val, by name, in percent; empty before the end.
         error: The sentence that it failed with; else ''.
@@ -120,7 +120,7 @@ class TrainingJob:
         job, running, scores = self._job(), self.running, self.scores
         shares = self._shares()
         losses = {title: self._losses(name) for name, title in STAGES[:-1]}
-        seconds = time.time() - job['started'] if running else job.get('seconds', 0.0)
+        seconds = time.time() - job['started'] if running else self._taken()
         state = self._state(job, running, scores)
         error = self._last_line() if state == 'failed' else ''
         return Progress(
@@ -176,15 +176,21 @@ class TrainingJob:
         return shares
 
     def _losses(self, name: str) -> Curve:
-        """Of a stage's newest process, from the numbers that mmengine writes beside its log."""
-        files = sorted((self.folder / name).glob('*/vis_data/scalars.json'))
-        curve: Curve = []
-        for line in _tail(files[-1]) if files else ():
-            with contextlib.suppress(ValueError):
-                values = json.loads(line)
-                if isinstance(values, dict) and isinstance(values.get('loss'), float):
-                    curve.append((float(values.get('step', len(curve))), values['loss']))
+        """Of a stage, of all its processes, from the numbers that mmengine writes beside its logs."""
+        by_step: dict[float, float] = {}
+        for path in sorted((self.folder / name).glob('*/vis_data/scalars.json')):
+            for line in _tail(path):
+                with contextlib.suppress(ValueError):
+                    values = json.loads(line)
+                    if isinstance(values, dict) and isinstance(values.get('loss'), float):
+                        by_step[float(values.get('step', len(by_step)))] = values['loss']
+        curve = sorted(by_step.items())
         return curve[:: max(1, len(curve) // MOST_POINTS)]
+
+    def _taken(self) -> float:
+        """Seconds of the stages that are done."""
+        stamps = [load_json(path) for path in (self.folder / 'stages').glob('*.json')]
+        return sum(stamp['seconds'] for stamp in stamps)
 
     def _last_line(self) -> str:
         lines = [line.strip() for line in _tail(self.folder / LOG) if line.strip()]
