@@ -1,6 +1,6 @@
 """``mmrefseg app`` and ``mmrefseg label``: pages to click on, in a browser on this machine."""
 
-import importlib.util
+import importlib.metadata
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +33,8 @@ Examples:
   mmrefseg label my_photos/ --weights work_dirs/mine/best.pth
 """
 
+GRADIO = '6'
+"""The version whose custom pages these are."""
 Weights = Annotated[str, typer.Option('--weights', '-w', metavar='FILE', help='A checkpoint of a training.')]
 Data = Annotated[str | None, typer.Option('--data', '-d', metavar='FOLDER', help='Photos and annotations.')]
 Folder = Annotated[str, typer.Argument(metavar='FOLDER', help='Photos and annotations.')]
@@ -73,6 +75,18 @@ def label(
     _open('label', folder, weights, runs, port, image_size, device)
 
 
+def _check_gradio() -> None:
+    try:
+        version = importlib.metadata.version('gradio')
+    except importlib.metadata.PackageNotFoundError:
+        version = ''
+    if version.partition('.')[0] != GRADIO:
+        found = f'gradio {version}' if version else 'no gradio'
+        raise UserInputError.of(
+            'mmrefseg app', found, f'gradio {GRADIO}', f"pip install 'gradio>={GRADIO},<{int(GRADIO) + 1}'"
+        )
+
+
 def _open(
     page: str,
     data: str | None,
@@ -91,10 +105,7 @@ def _open(
     if image_size is not None and (image_size < 64 or image_size % 32):
         raise UserInputError.of('--image-size', str(image_size), 'a multiple of 32 from 64 on', 'choose one')
     check_output(runs, '--runs', folder=True)
-    if importlib.util.find_spec('gradio') is None:
-        raise UserInputError.of(
-            'mmrefseg app', 'no gradio', 'the package', "pip install 'mmrefseg[app]', or: make app"
-        )
+    _check_gradio()
     from ..app.project import Project  # brings torch
 
     project = None if data is None else Project(data, runs, weights)

@@ -56,6 +56,12 @@ WRONG = [
     (['train', 'empty'], 'empty: found no annotations'),
     (['test', 'partial-res_tiny_m05_refshapes', 'no.pth'], 'no.pth: found no such file'),
     (['info', 'no.pth'], 'no.pth: found no such file'),
+    (['app', '--weights', 'no.pth'], 'no.pth: found no such file'),
+    (['app', '--data', 'none'], 'none: found no folder'),
+    (['app', '--port', '0'], '--port: found 0'),
+    (['app', '--image-size', '65'], '--image-size: found 65'),
+    (['app', '--runs', 'a.png/x'], '--runs a.png/x: found a file within the path'),
+    (['label', 'none'], 'none: found no folder'),
 ]
 FILES = {
     'a.png': '',
