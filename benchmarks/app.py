@@ -175,11 +175,11 @@ def clicks(args: argparse.Namespace) -> dict:
             box = "document.querySelector('#label .canvas svg').getBoundingClientRect()"
             x, y = tab.evaluate(f'(b => [b.x + b.width / 2, b.y + b.height / 2])({box})')
             for number in range(args.repeats):
-                angle = 2 * np.pi * number / args.repeats
-                place = x + 150 * np.cos(angle), y + 150 * np.sin(angle)
+                place = free_place(tab, x, y, 2 * np.pi * number / args.repeats)
                 found['click'].append(answered(tab, lambda at=place: tab.click_at(*at)))
                 if number % 4 == 3:
                     found['accept and next'].append(answered(tab, lambda: tab.press('Enter')))
+        found['the session alone, of a click'] = alone(desk, args.repeats)
         app.close(verbose=False)
         desk.close()
     rows = [
@@ -192,7 +192,27 @@ def clicks(args: argparse.Namespace) -> dict:
         }
         for name, times in found.items()
     ]
-    return {'rows': rows, 'photo_side': args.side or 128}
+    return {'rows': rows, 'photo_side': args.side or 128, 'load': os.getloadavg()[0]}
+
+
+def alone(desk: Desk, number: int) -> list[float]:
+    """Milliseconds of processor time of a click's answer, without server and browser."""
+    times = []
+    token = desk.label({'do': 'show'})['token']
+    for index in range(number):
+        begin = time.thread_time()
+        desk.label({'do': 'click', 'token': token, 'x': 40 + index % 9, 'y': 40})
+        times.append(1000 * (time.thread_time() - begin))
+    return times
+
+
+def free_place(tab, x: float, y: float, angle: float) -> tuple[float, float]:
+    """A place of the photo where no vertex is: a click on one asks for nothing."""
+    for radius in range(150, 60, -7):
+        place = x + radius * float(np.cos(angle)), y + radius * float(np.sin(angle))
+        if not tab.evaluate(f"document.elementFromPoint{place}.classList.contains('vertex')"):
+            return place
+    raise SystemExit('vertices everywhere')
 
 
 def answered(tab, do) -> float:

@@ -19,7 +19,6 @@ from ..pseudo_labels.masks_to_draw import (
 )
 from ..pseudo_labels.projection import WORST, projection_term
 from ..pseudo_labels.teaching import read_weights
-from ..structures.rle import encode_mask
 from ..utils import UserInputError
 from ..visualization.pages import data_uri, jpeg
 from .outline import Outline
@@ -254,9 +253,10 @@ class LabellingSession:
         return self._proposals.get(key)
 
     def _fit(self, record: dict) -> float | None:
-        """How well the closed parts fill the box in width and height, in [0, 1]; None if there are none."""
-        bitmap = self._outline.bitmap()
-        return fit(bitmap, record['bbox']) if bitmap.any() else None
+        """1 - RPP / 2: 1 if the closed parts fill the box in width and height; None if there are none."""
+        if not self._outline.parts:
+            return None
+        return 1.0 - projection_term(self._outline.rle(), record['bbox']) / WORST
 
     def _view(self, record: dict) -> list[float]:
         """x, y, width, height of the part of the photo that is shown: the box and what is around it."""
@@ -304,11 +304,6 @@ def rank(
 def _asked(record: dict) -> dict:
     """At most four sentences: their agreement is known by then."""
     return {**record, 'expressions': record['expressions'][:4]}
-
-
-def fit(bitmap: np.ndarray, box: Iterable[float]) -> float:
-    """1 - RPP / 2 of a mask (H, W) and its box x, y, width, height: 1 if it fills it in width and height."""
-    return 1.0 - float(projection_term(encode_mask(bitmap), list(box))) / WORST
 
 
 def _number(action: dict[str, Any], key: str) -> float:

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from ..structures.masks import to_bitmap
-from ..structures.polygons import polygon_bitmaps
-from ..structures.rle import encode_mask
+from ..structures.polygons import polygon_bitmaps, polygon_rles
+from ..structures.rle import RLE, encode_mask
 
 Point = tuple[float, float]
 MOST_VERTICES = 24
@@ -121,9 +121,17 @@ class Outline:
             return np.zeros((self.height, self.width), bool)
         return np.bitwise_xor.reduce(polygon_bitmaps(polygons, self.height, self.width).astype(bool), axis=-1)
 
+    def rle(self) -> RLE:
+        """The same as run lengths; of one part without a bitmap, which takes time in a large photo."""
+        if len(self.parts) == 1:
+            return polygon_rles(self._polygons(), self.height, self.width)[0]
+        return encode_mask(self.bitmap())
+
     def mask(self) -> Any:
         """The mask for an annotation file: polygons where these say it, run lengths where there is a hole."""
         polygons = self._polygons()
+        if len(polygons) == 1:
+            return polygons
         bitmap = self.bitmap()
         together = polygon_bitmaps(polygons, self.height, self.width).any(-1) if polygons else bitmap
         return polygons if polygons and (together == bitmap).all() else encode_mask(bitmap)
@@ -175,7 +183,7 @@ def _enlarged(mask: np.ndarray) -> np.ndarray:
 
 def _few(border: np.ndarray) -> list[tuple[float, float]]:
     """The vertices of a border, as many as are needed and no more than can be dragged."""
-    tolerance = 0.6 * SCALE
+    tolerance = 0.75 * SCALE
     simple = cv2.approxPolyDP(border, tolerance, True)
     while len(simple) > MOST_VERTICES:
         tolerance *= 1.25

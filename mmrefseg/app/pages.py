@@ -1,5 +1,6 @@
 """The four pages, in gradio; what they do is in :class:`~mmrefseg.app.desk.Desk`."""
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -140,9 +141,11 @@ def _review_page(desk: Desk, steps: gr.Slider) -> None:
         '## Look at the masks of the other objects\n'
         'The network draws a mask into every box that has none. The score decides, and you decide against it.'
     )
+    # What comes next stands out.
+    first, second = ('primary', 'secondary') if desk.review() is None else ('secondary', 'primary')
     with gr.Row(equal_height=True):
-        predict = gr.Button('Predict masks', variant='primary', elem_id='predict', scale=2)
-        train = gr.Button('Train with the accepted masks', elem_id='train-review', scale=2)
+        predict = gr.Button('Predict masks', variant=first, elem_id='predict', scale=2)
+        train = gr.Button('Train with the accepted masks', variant=second, elem_id='train-review', scale=2)
     status = gr.Markdown(elem_id='review-status')
 
     def review(action: dict) -> dict:
@@ -157,18 +160,19 @@ def _review_page(desk: Desk, steps: gr.Slider) -> None:
         apply_default_css=False,
     )
 
-    def run(progress: gr.Progress = gr.Progress()) -> tuple[str, str]:
+    def run(progress: gr.Progress = gr.Progress()) -> tuple:
         def told(images: Iterable) -> Iterable:
             return progress.tqdm(list(images), desc='photos')
 
         number = _or_sentence(lambda: desk.predict_masks(told))
-        return f'{number} masks by {desk.proposer.weights}', str(number)
+        said = f'{number} masks by {desk.proposer.weights}'
+        return said, str(time.time()), gr.update(variant='secondary'), gr.update(variant='primary')
 
     def begin(length: float) -> str:
         _or_sentence(lambda: desk.train_on_review(length))
         return 'The training has begun: see the page Train.'
 
-    predict.click(run, None, [status, cards], api_visibility='private')
+    predict.click(run, None, [status, cards, predict, train], api_visibility='private')
     train.click(begin, [steps], status, api_visibility='private')
 
 

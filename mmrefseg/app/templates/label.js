@@ -155,7 +155,7 @@ document.addEventListener('keydown', (event) => {
     if (event.target.closest('button')) return;
     event.preventDefault();
     send({ do: state.open && state.open.length >= 3 ? 'close' : 'accept' });
-  } else if (KEYS[event.key.toLowerCase()] && !event.altKey && !(event.ctrlKey && event.key.toLowerCase() !== 'z')) {
+  } else if (KEYS[event.key.toLowerCase()] && !event.altKey && !event.metaKey && !(event.ctrlKey && event.key.toLowerCase() !== 'z')) {
     event.preventDefault();
     send({ do: KEYS[event.key.toLowerCase()] });
   }
