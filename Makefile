@@ -16,9 +16,11 @@ INSTALL := $(PIP) install --quiet --no-build-isolation --constraint $(REQUIREMEN
 # two test processes, each with one thread: on two cores that is faster than one process with two threads
 TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
+# photos, boxes and sentences without a mask, for `make app`
+APP_DATA := data/app_photos
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-all lint format docs demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
+.PHONY: help install test test-all lint format docs app demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +64,11 @@ docs: install ## the documents as a site, in work_dirs/site; a link that leads n
 
 demo: install ## the main job on RefShapes: few masks, pseudo masks, a table and pictures in work_dirs/demo
 	@$(BIN)/python tools/run_demo.py $(ARGS)
+
+app: install ## the app in a browser, on the photos of the demo (make app ARGS="--data my_photos")
+	@test -n '$(findstring --data,$(ARGS))' || test -d $(APP_DATA) || \
+	  $(BIN)/python demo/app_photos.py $(APP_DATA)
+	@$(BIN)/mmrefseg app $(if $(findstring --data,$(ARGS)),,--data $(APP_DATA)) $(ARGS)
 
 demo-lavt: install ## late LAVT on RefShapes: train, four protocols, failures, in work_dirs/demo-lavt
 	@$(BIN)/python tools/run_lavt_demo.py $(ARGS)
