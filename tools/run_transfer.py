@@ -4,8 +4,8 @@
     make transfer ARGS="words --seeds 0"
     make transfer ARGS=imagenet                # ImageNet's features: steps and minutes to Acc@0.5 of 80
 
-`make test-weights` fetches the weights first. Every stage that is done is kept; after each seed the table so far is
-written to work_dirs/experiment/transfer: words.json and words.md, imagenet.json and imagenet.md.
+`make test-weights` fetches the weights first. Every stage that is done is kept; after each seed the table so
+far is written to work_dirs/experiment/transfer: words.json and words.md, imagenet.json and imagenet.md.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite0, as PyTorch ports of EfficientNet name them, for :class:`EfficientNetLite`."""
+"""ImageNet weights of EfficientNet-Lite0, as EfficientNet-PyTorch names them."""
 
 import os
 from collections.abc import Mapping

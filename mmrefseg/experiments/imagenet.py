@@ -1,4 +1,4 @@
-"""ImageNet's features against random ones: how long a boxes-only network takes to a wanted accuracy on RefShapes."""
+"""ImageNet's features against random ones: how long a network of boxes takes to an accuracy on RefShapes."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,8 +79,8 @@ def read_curve(text: str) -> list[dict[str, float]]:
     """Of mmengine's ``scalars.json``: a row for every validation.
 
     Args:
-        text: One json object a line: ``step`` and ``time`` (seconds a step, the mean since the line before) of
-            trainings, ``rec/acc50`` of validations.
+        text: One json object a line: ``step`` and ``time`` (seconds a step, the mean since the line before)
+            of trainings, ``rec/acc50`` of validations.
     """
     rows, steps, seconds = [], 0, 0.0
     for line in text.splitlines():
@@ -117,7 +117,7 @@ def imagenet_table(rows: Sequence[Mapping]) -> str:
     if not rows:
         return 'nothing is done yet\n'
     lines = [
-        f'| backbone starts from | seed | steps to {GOAL:.0f} | minutes to {GOAL:.0f} | after the first epoch | last |',
+        f'| backbone starts from | seed | steps to {GOAL:.0f} | minutes to {GOAL:.0f} | first epoch | last |',
         '|---|---|---|---|---|---|',
     ]
     for row in rows:

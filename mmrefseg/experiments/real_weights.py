@@ -64,7 +64,7 @@ MINILM = RealWeights(
         'vocab.txt': 231_508,
     },
 )
-"""all-MiniLM-L6-v2, a sentence encoder of six layers, as a folder that ``HFTextEncoder`` reads. Apache-2.0."""
+"""all-MiniLM-L6-v2, a sentence encoder of six layers, as ``HFTextEncoder`` reads it. Apache-2.0."""
 ALL = (EFFICIENTNET_LITE0, MINILM)
 
 

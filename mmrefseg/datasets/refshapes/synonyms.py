@@ -1,8 +1,8 @@
 """Held-out words: RefShapes with one word for each thing in training, and with others in testing.
 
-The sentences of all splits are said in one way each (:data:`USUAL`). Two further splits say those of ``val`` and
-``testA`` with synonyms that no other split has. Val's are others than testA's: what is chosen on val has not
-seen the words of the test.
+The sentences of all splits are said in one way each (:data:`USUAL`). Two further splits say those of ``val``
+and ``testA`` with synonyms that no other split has. Val's are others than testA's: what is chosen on val has
+not seen the words of the test.
 """
 
 import os

@@ -123,7 +123,7 @@ class CachedForward:
         setattr(backbone, self._name, self)
 
     def __call__(self, images: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...] | Tensor:
-        """Images (B, 3, H, W) -> the backbone's maps, rounded to half precision; of a neck, maps -> its map."""
+        """Images (B, 3, H, W) -> maps, rounded to half precision; of a neck, maps -> its map."""
         if self.store is None:  # weights are loaded after the hooks have run
             self.store = FeatureStore(self.folder / fingerprint(self.backbone))
         given = (images,) if isinstance(images, Tensor) else images

@@ -1,7 +1,7 @@
 """EfficientNet-Lite0: EfficientNet without squeeze-and-excitation, with ReLU6 for Swish.
 
-Google's version for devices without fast sigmoids (R. Liu, EfficientNet-Lite, TensorFlow blog, 2020; the layers
-are those of Tan and Le, ICML 2019), on mmdet's layers.
+Google's version for devices without fast sigmoids (R. Liu, EfficientNet-Lite, TensorFlow blog, 2020; the
+network is Tan and Le's, ICML 2019), on mmdet's layers.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def _without_attention(stages: Sequence) -> list:
 class EfficientNetLite(EfficientNet):
     """EfficientNet-Lite0 as a backbone.
 
-    It takes RGB images normalised by mean 127 and deviation 128 and gives one map for each of ``out_indices``:
+    It takes RGB images normalised by mean 127 and deviation 128, and gives a map for each of ``out_indices``:
 
     ======  ==================  ===========
     index   layers              stride, C
