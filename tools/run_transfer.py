@@ -3,16 +3,19 @@
     make transfer ARGS=words                   # a sentence encoder reads words that were never trained on
     make transfer ARGS="words --seeds 0"
     make transfer ARGS=imagenet                # ImageNet's features: steps and minutes to Acc@0.5 of 80
+    make transfer ARGS="few-images --data shared/data/mini_refcoco"    # which of a real image's boxes is meant
 
 `make test-weights` fetches the weights first. Every stage that is done is kept; after each seed the table so
-far is written to work_dirs/experiment/transfer: words.json and words.md, imagenet.json and imagenet.md.
+far is written to work_dirs/experiment/transfer: words.json and words.md, and so for the others.
 """
 
 import argparse
+from pathlib import Path
 
 from rich.markdown import Markdown
 
 from mmrefseg.experiments.arguments import seed, tool_parser
+from mmrefseg.experiments.few_images import write_few_images
 from mmrefseg.experiments.imagenet import ImageNetStudy, write_imagenet
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.experiments.words import READERS, WordStudy, write_words
@@ -31,7 +34,13 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         choices=[reader.name for reader in READERS],
         help='of words: what reads the sentences, in the order it runs (default: all)',
     )
+    parser.add_argument('--data', metavar='FOLDER', help='of few-images: mini_refcoco, of the test data')
     args = parser.parse_args(argv)
+    if (args.data is None) == (args.study == 'few-images'):
+        found = (
+            'no --data, which few-images reads' if args.data is None else f'{args.study}, which takes none'
+        )
+        parser.error(f'--data: found {found}; {"name the folder" if args.data is None else "leave it out"}')
     if args.readers and args.study != 'words':
         parser.error(f'--readers: found {args.study}, which has none; leave it out')
     return args
@@ -67,7 +76,14 @@ def run_imagenet(args: argparse.Namespace) -> str:
     return table
 
 
-STUDIES = {'words': run_words, 'imagenet': run_imagenet}
+def run_few_images(args: argparse.Namespace) -> str:
+    """All in closed form; returns the table."""
+    import mmrefseg.registration  # noqa: F401  (brings torch, registers the models)
+
+    return write_few_images(Path(args.data), args.folder)
+
+
+STUDIES = {'words': run_words, 'imagenet': run_imagenet, 'few-images': run_few_images}
 
 
 @cli
