@@ -3,7 +3,7 @@
     make transfer ARGS=words                   # a sentence encoder reads words that were never trained on
     make transfer ARGS="words --seeds 0"
     make transfer ARGS=imagenet                # ImageNet's features: steps and minutes to Acc@0.5 of 80
-    make transfer ARGS="few-images --data shared/data/mini_refcoco"    # which of a real image's boxes is meant
+    make transfer ARGS="few-images --data shared/data/mini_refcoco"    # which box is meant
 
 `make test-weights` fetches the weights first. Every stage that is done is kept; after each seed the table so
 far is written to work_dirs/experiment/transfer: words.json and words.md, and so for the others.

@@ -1,8 +1,8 @@
 """A hundred real pictures: do published weights tell which of an image's boxes a sentence means?
 
-Kernel ridge regression on pairs of boxes, in closed form, with whole images left out: what it can learn from so few
-sentences is what its features bring along. With f a box's features and t a sentence's, the score of a box is bilinear
-in the two, and of two boxes of an image the one that is meant shall score higher by one.
+Kernel ridge regression on pairs of boxes, in closed form, with whole images left out: what it can learn from
+so few sentences is what its features bring along. The score of a box is bilinear in its features and those of
+the sentence, and of two boxes of an image the one that is meant shall score higher by one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -171,7 +171,7 @@ class Choices:
 
 
 def make_choices(objects: Sequence[Referred], seed: int = 0) -> Choices:
-    """All sentences of images with more than one object; images are dealt to :data:`FOLDS` folds by chance."""
+    """All sentences of images with more than one object; images are dealt to folds by chance."""
     images = np.array([item.image_id for item in objects])
     deal = np.random.default_rng(seed).permutation(np.unique(images))
     folds = {image: place % FOLDS for place, image in enumerate(deal)}
