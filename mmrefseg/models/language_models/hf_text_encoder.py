@@ -167,7 +167,7 @@ class HFTextEncoder(BaseModule):
 
     def _freeze_unused(self) -> None:
         self.encoder.eval()
-        features = self.encode(self.tokenize(['a'])[:2])
+        features = self.encode(self.tokenize(['a']))
         freeze_unused(self.encoder, [features.words if self.output == 'words' else features.sentence])
 
     def init_weights(self) -> None:
@@ -219,15 +219,16 @@ class HFTextEncoder(BaseModule):
         """Sentence vectors (M, D); those of a frozen encoder are computed once, with their own padding."""
         if not self.frozen:
             return self._run(tokens)[1]
-        keys = [tuple(row[real].tolist()) for row, real in zip(*tokens, strict=True)]
+        ids, mask = tokens
+        keys = [tuple(row[real].tolist()) for row, real in zip(ids, mask, strict=True)]
         new = {key: row for row, key in enumerate(keys) if key not in self._kept}
         if new:
-            ids, mask = (each[[*new.values()]] for each in tokens)
+            rows = [*new.values()]
             if len(self._kept) + len(new) > MOST_KEPT:
                 self._kept = {key: self._kept[key] for key in keys if key in self._kept}
-            for key, vector in zip(new, self._run(TokenBatch(ids, mask))[1], strict=True):
+            for key, vector in zip(new, self._run(TokenBatch(ids[rows], mask[rows]))[1], strict=True):
                 self._kept[key] = vector.clone()
-        return torch.stack([self._kept[key] for key in keys]).to(tokens.ids.device)
+        return torch.stack([self._kept[key] for key in keys]).to(ids.device)
 
     def _project_sentence(self, sentence: Tensor) -> Tensor:
         """(M, D) -> (M, C)"""
@@ -240,7 +241,7 @@ class HFTextEncoder(BaseModule):
     def encode(self, tokens: TokenBatch) -> TextFeatures:
         """Tokens (M, T) -> words (M, T, C), their mask and sentence vectors (M, C)."""
         words, sentence = self._run(tokens)
-        return TextFeatures(self.project(words), tokens.mask, self._project_sentence(sentence))
+        return TextFeatures(self.project(words), tokens[1], self._project_sentence(sentence))
 
     def _run(self, tokens: TokenBatch) -> tuple[Tensor, Tensor]:
         """The encoder's own states (M, T, D) and sentence vectors (M, D)."""
