@@ -65,9 +65,10 @@ def main(argv: list[str] | None = None) -> None:
     seconds = run_stages(demo_stages(study, args.ratio), study.folder / 'stages')
     summary = demo_summary(study, args.ratio, seconds)
     dump_json(summary, args.folder / 'summary.json', indent=2)
-    # of the stage that is better on val with 5 % of the masks, whichever network (docs/experiment.md)
-    readout = summary['best_readout']['few_masks']
-    drawn = draw_predictions(study, Variant(args.ratio), readout, pictures, args.pictures)
+    # of the stage that is better on val with 5 % of the masks (docs/experiment.md, docs/refiner.md)
+    stage = 'rpp' if study.network.predicts_quality else 'masks_only'
+    readout = study.network.best_readout(stage)
+    drawn = draw_predictions(study, Variant(args.ratio, stage), readout, pictures, args.pictures)
     console.print(demo_table(summary, args.ratio))
     console.print(f'summary: {args.folder / "summary.json"}\npictures: {drawn}', soft_wrap=True)
 

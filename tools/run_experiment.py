@@ -4,7 +4,7 @@
     make experiment ARGS="--networks partial-res --ratios 5"
     make experiment ARGS=--ablation            # what each part of BoxFrame adds, one seed
     make experiment ARGS=--rivals              # ways to learn without masks, on BoxRefiner (docs/refiner.md)
-    make experiment ARGS="--rivals rpp ours --ratios 1"
+    make experiment ARGS="--rivals ceiling rpp --ratios 1"
 
 Both start from one boxes-only network. Every stage that is done is kept. After each seed the table so far is
 written to work_dirs/experiment: summary.json, table.md and miou.png; --ablation writes ablation.json and
@@ -13,6 +13,7 @@ ablation.md, --rivals rivals.json and rivals.md. Seeds may run side by side (--s
 """
 
 import argparse
+from pathlib import Path
 
 from rich.markdown import Markdown
 
@@ -27,7 +28,8 @@ from mmrefseg.experiments.few_masks import (
     PartialStudy,
     Variant,
 )
-from mmrefseg.experiments.rivals import METHODS, SHARES, RivalStudy, write_rivals
+from mmrefseg.experiments.rivals import METHODS, SHARES, RivalStudy
+from mmrefseg.experiments.rivals_table import read_rivals, write_rivals
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import check_output, cli, plain_console
 
@@ -53,7 +55,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         nargs='+',
         choices=(0, 1, 5, 10, 100),
         help='percent of masks, in the order they run; 100 is the ceiling, 0 is for --rivals alone '
-        '(default: 5 100 1 10; of --rivals 0 1 5 10, and the ceiling always)',
+        '(default: 5 100 1 10; of --rivals 0 1 5 10, and what learns from all masks always)',
     )
     parser.add_argument(
         '--selections',
@@ -67,6 +69,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         parser.error(
             '--rec-epochs: found no --ablation, which it belongs to; add it, or leave --rec-epochs out'
         )
+    if args.earlier and args.rivals is None:
+        parser.error('--earlier: found no --rivals, which it belongs to; add it, or leave --earlier out')
     if args.rivals is None and 0 in (args.ratios or ()):
         parser.error('--ratios: found 0, which no network of the table can learn from; add --rivals')
     for option in ('from_scratch', 'networks', 'selections') if args.rivals is not None else ():
@@ -97,6 +101,13 @@ def add_start_and_mode(parser: argparse.ArgumentParser) -> None:
         metavar='METHOD',
         help='ways to learn from boxes without masks, instead: all, or some of '
         + ', '.join(method.name for method in METHODS),
+    )
+    parser.add_argument(
+        '--earlier',
+        type=Path,
+        metavar='FILE',
+        help='with --rivals: a rivals.json of seeds that ran elsewhere, which join the table '
+        '(docs/results/rivals.json has those of the documents)',
     )
     parser.add_argument(
         '--rec-epochs',
@@ -149,8 +160,9 @@ def run_ablation(args: argparse.Namespace) -> str:
 
 def run_rivals(args: argparse.Namespace) -> str:
     """Every method with every seed; returns the table."""
-    table = ''
-    studies = []
+    table, studies = '', []
+    if args.earlier:
+        read_rivals(args.earlier)  # before hours of training
     for seed_ in dict.fromkeys(args.seeds):
         shared = args.folder / f'seed{seed_}'
         study = RivalStudy(
@@ -166,7 +178,7 @@ def run_rivals(args: argparse.Namespace) -> str:
         run_stages([study.data(), study.samples((1, 5, 10), ('--no-masks',))], study.shared / 'stages')
         shares = [share for share in dict.fromkeys(args.ratios or SHARES) if share in SHARES]
         run_stages(list(study.stages(shares, args.rivals or None)), study.folder / 'stages')
-        table = write_rivals(studies, args.folder)
+        table = write_rivals(studies, args.folder, args.earlier)
     return table
 
 

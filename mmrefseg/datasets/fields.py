@@ -76,6 +76,7 @@ SAMPLE_FIELDS = (
     Field('gt_masks', 'LoadRefAnnotations', per_pair=True, packed='masks'),
     Field('gt_has_mask', 'LoadRefAnnotations', per_pair=True, packed='has_mask', dtype='bool'),
     Field('gt_multi_part', 'LoadRefAnnotations', per_pair=True, packed='multi_part', dtype='bool'),
+    Field('gt_mask_scores', 'LoadRefAnnotations', per_pair=True, packed='mask_scores', dtype='float32'),
     Field('gt_ignore', 'LoadRefAnnotations', per_pair=True, packed='ignore'),
     Field('gt_points', 'LoadRefAnnotations', per_pair=True),
     Field('flip', 'RefFlip'),

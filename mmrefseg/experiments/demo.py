@@ -34,6 +34,8 @@ def opening_line(study: PartialStudy) -> str:
 def demo_stages(study: PartialStudy, ratio: int) -> list[Stage]:
     """Data, boxes, few masks, pseudo points, selection, retraining; each network is tested by every readout.
 
+    Last, where the network can, the scores of the retrained one.
+
     Args:
         study: Folder, seed, network and start.
         ratio: Percent of the masks.
@@ -45,4 +47,5 @@ def demo_stages(study: PartialStudy, ratio: int) -> list[Stage]:
         *study.variant(Variant(ratio)),
         study.predict(ratio),
         *study.variant(Variant(ratio, 'rpp')),
+        *([study.quality(Variant(ratio, 'rpp'))] if study.network.predicts_quality else []),
     ]

@@ -16,12 +16,11 @@ from ..runs.config import build_runner, innermost_datasets, load_config, reading
 from ..runs.testing import set_split
 from ..utils import UserInputError, file_sha256
 from ..utils.places import PACKAGE, SCHEME, shipped, shipped_weights
-from .few_masks import PartialStudy
+from .few_masks import BOX_REFINER, PartialStudy, Variant
 from .stages import Stage, python
 
 REC = 'configs/extended/box-frame_tiny_rec_refshapes.py'
 MASKS = 'configs/extended/box-frame_tiny_m05-frozen_refshapes.py'
-REFINER = 'configs/extended/box-refiner_tiny_m05_refshapes.py'
 QUALITY = 'configs/extended/box-refiner_tiny_m05-quality_refshapes.py'
 MASK_KEYS = ('head.roi_memory', 'head.mask_cell_head', 'head.task_embedding', 'head.decoder.position')
 """What the network of masks has besides the one of boxes, or in another shape."""
@@ -49,10 +48,13 @@ def shipped_stages(folder: Path, seed: int, weights: Path, options: tuple[str, .
     stages = {
         'rec': train('rec', REC, study.full_annotations, None),
         'masks': train('masks', MASKS, sample, boxes),
-        'refiner': train('refiner', REFINER, sample, boxes),
-        'quality': train('quality', QUALITY, sample, study.work_dir('refiner') / 'best.pth'),
     }
     on_boxes = ('--extends', boxes, '--keys')
+    refined = _refined(
+        PartialStudy(
+            folder / BOX_REFINER.name, seed, options=options, network=BOX_REFINER, rec=boxes, shared=folder
+        )
+    )
     return [
         study.data(),
         study.samples((5,)),
@@ -60,13 +62,25 @@ def shipped_stages(folder: Path, seed: int, weights: Path, options: tuple[str, .
         _export(REC, 'BoxFrame', rec, [stages['rec']]),
         stages['masks'],
         _export(MASKS, 'BoxFrame', masks, [stages['masks']], *on_boxes, *MASK_KEYS),
-        stages['refiner'],
-        stages['quality'],
+        *refined,
         _export(
-            QUALITY, 'BoxRefiner', refiner, [stages['refiner'], stages['quality']],
-            *on_boxes, 'refiner', 'quality', '--extends-as', 'segmentor',
+            QUALITY,
+            'BoxRefiner',
+            refiner,
+            refined,
+            *on_boxes,
+            'refiner',
+            'quality',
+            '--extends-as',
+            'segmentor',
         ),
-    ]  # fmt: skip
+    ]
+
+
+def _refined(study: PartialStudy) -> list[Stage]:
+    """Few masks, pseudo masks, selection, retraining, scores."""
+    few, again = Variant(5), Variant(5, 'rpp')
+    return [*study.variant(few, ()), study.predict(5), *study.variant(again, ()), study.quality(again)]
 
 
 def _export(config: str, network: str, file: Path, trainings: list[Stage], *more: str) -> Stage:
@@ -80,11 +94,14 @@ def _export(config: str, network: str, file: Path, trainings: list[Stage], *more
 
 def _said(training: Stage) -> str:
     """The command of a training as a reader would write it in the checkout."""
-    places = (f'{place}/' for place in (Path.cwd(), PACKAGE / '.mim', PACKAGE.parent))
-    said = ' '.join(['python', *training.command[1:]])
-    for place in places:
-        said = said.replace(place, '')
-    return said
+    return _portable(' '.join(['python', *training.command[1:]]))
+
+
+def _portable(text: str) -> str:
+    """A text whose paths below the current folder or the checkout are relative: the file goes elsewhere."""
+    for place in (Path.cwd(), PACKAGE / '.mim', PACKAGE.parent):
+        text = text.replace(f'{place}/', '')
+    return text
 
 
 def export_weights(args: argparse.Namespace) -> Provenance:
@@ -126,7 +143,7 @@ def export_weights(args: argparse.Namespace) -> Provenance:
         extends_as=args.extends_as,
         extends_sha256=file_sha256(shipped_weights(args.extends)) if args.extends else '',
     )
-    carried = as_metadata(checkpoint.get('meta') or {})
+    carried = {key: _portable(text) for key, text in as_metadata(checkpoint.get('meta') or {}).items()}
     write_safetensors(args.dst, state, carried | provenance.to_metadata())
     return provenance
 

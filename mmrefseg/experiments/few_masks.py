@@ -41,6 +41,7 @@ class Network:
         options: ``key=value`` config options of its trainings on masks.
         best: By a key of :data:`SELECTIONS`, the readout of the larger mIoU on val over the seeds of
             ``make experiment`` (docs/experiment.md); a network with one readout has no entry.
+        predicts_quality: Whether it has a last stage that learns scores, predicted IoUs.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Network:
     readouts: tuple[str, ...]
     options: tuple[str, ...] = ()
     best: Mapping[str, str] = field(default_factory=dict, compare=False)
+    predicts_quality: bool = False
 
     def best_readout(self, selection: str) -> str:
         """What reads it best after training on a key of :data:`SELECTIONS`, as val has said."""
@@ -91,6 +93,7 @@ BOX_REFINER = Network(
     'BoxRefiner',
     'configs/extended/box-refiner_tiny_{}_refshapes.py',
     ('refiner',),
+    predicts_quality=True,
 )
 """The boxes-only network stays as it is; a small network draws the masks in its boxes (docs/refiner.md)."""
 NETWORKS = {network.name: network for network in (PARTIAL_RES, BOX_FRAME, FROZEN_BOX_FRAME, BOX_REFINER)}
@@ -303,11 +306,25 @@ class PartialStudy:
         config, work_dir = self.network.config(stage), self.work_dir(variant.name)
         start, options = self.rec_checkpoint, self.network.options
         yield self.train(config, work_dir, label, start, annotations, *options)
-        for split in dict.fromkeys(splits or (self.split,)):
+        for split in dict.fromkeys((self.split,) if splits is None else splits):
             for readout in self.network.readouts:
                 scores = self.scores(variant.name, readout, split)
                 title = f'{label}, {readout}' if split == self.split else f'{label}, {readout}, {split}'
                 yield self.test(config, self.checkpoint(variant), scores, title, READOUTS[readout], split)
+
+    def quality(self, variant: Variant) -> Stage:
+        """The last stage, of a variant of a network that has it: scores that say how good a mask is."""
+        config = self.quality_config(variant)
+        work_dir, label = self.quality_checkpoint(variant).parent, f'scores of {variant.name}'
+        return self.train(config, work_dir, label, str(self.checkpoint(variant)), self.sample(variant.ratio))
+
+    def quality_config(self, variant: Variant) -> Path:
+        """The config of :meth:`quality`."""
+        return self.network.config(f'm{variant.ratio:02d}-quality')
+
+    def quality_checkpoint(self, variant: Variant) -> Path:
+        """The weights of :meth:`quality`."""
+        return self.work_dir(f'{variant.name}_quality') / 'best.pth'
 
     def predict(self, ratio: int) -> Stage:
         """Stage 3a: pseudo points from all boxes."""

@@ -37,7 +37,7 @@ def draw_predictions(study: PartialStudy, variant: Variant, readout: str, folder
 
     Args:
         study: The finished study.
-        variant: Whose network predicts.
+        variant: Whose network predicts; with its scores, where it has a stage that learns them.
         readout: What its masks are read from, a key of :data:`READOUTS`.
         folder: Where ``predictions.png`` goes.
         count: How many expressions, the first of as many images.
@@ -45,11 +45,13 @@ def draw_predictions(study: PartialStudy, variant: Variant, readout: str, folder
     Returns:
         The picture's path.
     """
-    path = study.network.config('m100')
+    path, checkpoint = study.network.config('m100'), study.checkpoint(variant)
+    if study.network.predicts_quality:
+        path, checkpoint = study.quality_config(variant), study.quality_checkpoint(variant)
     options = dict(option.split('=', 1) for option in (*study.size_options(path), *READOUTS[readout]))
     options = {key: None if value == 'None' else value for key, value in options.items()}
     config = load_config(path, options)
-    infer = RefSegInferencer(config, study.checkpoint(variant))
+    infer = RefSegInferencer(config, checkpoint)
     cases, seen = [], set()
     for record in load_split(str(study.full_annotations), study.split):
         if record['image_id'] in seen or len(cases) == count:

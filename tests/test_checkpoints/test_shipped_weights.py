@@ -1,6 +1,7 @@
 """The weights inside the package: what they say of themselves is what they score."""
 
 import json
+import re
 from itertools import pairwise
 
 import pytest
@@ -86,6 +87,12 @@ def test_files_that_belong_together_and_are_small():
         assert len(provenance.commit) >= 7 and 'dirty' not in provenance.commit
     files = list(WEIGHTS.iterdir())
     assert len(files) == 3 and sum(file.stat().st_size for file in files) < 5 * MEGABYTE
+
+
+@pytest.mark.parametrize('address', (BOXES, CELLS, DEFAULT))
+def test_they_name_no_place_of_the_machine_that_made_them(address):
+    metadata = load_checkpoint_file(str(shipped_weights(address)))['meta']['safetensors']
+    assert not re.search(r'[\s\'"=]/[a-z]', json.dumps(metadata))
 
 
 def test_masks_come_on_top_of_boxes():

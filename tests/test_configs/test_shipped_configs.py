@@ -169,23 +169,27 @@ REFINERS = [name for name in PATHS if name.startswith('box-refiner_')]
 
 
 def test_how_many_refiners():
-    """Five shares of masks of RefShapes and of three data sets; of four shares pseudo masks, retraining and a
-    teacher, of three masks alone; scores of five shares of RefShapes, and of three of the three data sets."""
-    assert len(REFINERS) == 20 + 4 * 3 + 3 + 5 + 3 * 3
+    """Of RefShapes and three data sets: five shares of masks; of four of them pseudo masks, retraining and a
+    teacher. Of RefShapes a long training, BoxInst's losses beside three, scores of five; of the others scores
+    of three."""
+    assert len(REFINERS) == (5 + 4 * 3) * 4 + 1 + 3 + 5 + 3 * 3
 
 
-@pytest.mark.parametrize('name', [name for name in REFINERS if re.search(r'_m\d+(-teacher)?_', name)])
+@pytest.mark.parametrize('name', [name for name in REFINERS if re.search(r'_m\d+(-teacher|-boxes)?_', name)])
 def test_masks_of_refiners(name):
-    """Masks teach where there are some; boxes of all objects where they are few: masks are not read then."""
-    ratio, config = re.search(r'_m(\d+)', name)[1], load(name)
+    """Masks teach where there are some; boxes of all objects, whose masks are not read then, where there are
+    none, and where a teacher or BoxInst's losses teach beside few masks."""
+    ratio, more = re.search(r'_m(\d+)(-teacher|-boxes)?_', name).groups()
+    config = load(name)
     parts = [
         (part.require_masks, next(step for step in part.pipeline if step.type == 'LoadRefAnnotations'))
         for part in parts_of(config.train_dataloader.dataset)
     ]
     masks, boxes = (True, True), (False, False)
     found = [(require, step.get('with_mask', True)) for require, step in parts]
-    assert found == {'00': [boxes], '100': [masks]}.get(ratio, [masks, boxes])
-    assert config.model.refiner.get('box_weight', 0) == (ratio != '100')
+    assert found == ([boxes] if ratio == '00' else [masks, boxes] if more else [masks])
+    assert config.model.refiner.get('box_weight', 0) == (boxes in found)
+    assert (config.model.refiner.type == 'TeacherRefiner') == (more == '-teacher')
 
 
 @pytest.mark.parametrize('name', [name for name in REFINERS if '-quality_' in name])

@@ -8,7 +8,7 @@ import pytest
 from shipped import PATHS, ROOT
 
 TOOL = ROOT.parent / 'tools' / 'misc' / 'write_configs.py'
-COPIES = 95
+COPIES = 117
 
 
 def run(*arguments) -> subprocess.CompletedProcess:

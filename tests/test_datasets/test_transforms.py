@@ -199,6 +199,13 @@ def test_boxes_masks_and_withheld_masks():
     assert results['gt_masks'].masks[0, 30:55, 20:45].all()
 
 
+def test_scores_of_pseudo_masks():
+    """A pseudo mask's score reaches the model; what is no number from 0 to 1 counts as none."""
+    records = [record(place, mask_score=score) for place, score in enumerate((0.75, None, 'good', 7, True))]
+    packed = PackRefInputs()(loaded(record(9), *records))['data_samples']
+    assert packed.gt_instances.mask_scores.tolist() == [1, 0.75, 1, 1, 1, 1]
+
+
 def test_rle_and_polygons_agree():
     mask = np.zeros((HEIGHT, WIDTH), np.uint8)
     mask[30:55, 20:45] = 1

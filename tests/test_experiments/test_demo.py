@@ -56,7 +56,7 @@ def test_demo_leaves_summary_and_pictures_and_is_not_done_twice(repo_root, tmp_p
     assert '5 % + RPP' in done.stdout and 'best readout against best readout' in ' '.join(done.stdout.split())
     again = run_demo(repo_root, tmp_path)
     assert again.returncode == 0, again.stderr[-2000:]
-    assert again.stderr.count('done before') == 9
+    assert again.stderr.count('done before') == 10
     assert json.loads((demo / 'summary.json').read_text()) == summary
 
 

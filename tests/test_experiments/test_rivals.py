@@ -8,15 +8,9 @@ from mmengine.config import Config
 from PIL import Image
 
 from mmrefseg.experiments.few_masks import leaves_of
-from mmrefseg.experiments.rivals import (
-    BOXES,
-    CEILING,
-    METHODS,
-    SHARES,
-    RivalStudy,
-    rivals_table,
-    write_rivals,
-)
+from mmrefseg.experiments.rivals import BOXES, BY_NAME, CEILING, MASKS, METHODS, SHARES, RivalStudy, folder_of
+from mmrefseg.experiments.rivals_table import read_rivals, rivals_table, write_rivals
+from mmrefseg.utils import UserInputError
 
 
 @pytest.fixture
@@ -34,10 +28,10 @@ def test_whose_pseudo_masks_are_needed_comes_first(study):
     stages = list(study.stages())
     names = [stage.name for stage in stages]
     assert len(set(names)) == len(names)
-    assert names[0] == CEILING
-    rows = [(share, method) for share in SHARES for method in METHODS if share in method.shares]
-    trained = [f'm{share:02d}_{method.name}' for share, method in rows]
-    assert set(trained) | {CEILING} == {name for name in names if name.startswith('m') and ',' not in name}
+    assert names[0] == 'm100_ceiling'
+    rows = [(share, method) for share in (100, *SHARES) for method in METHODS if share in method.shares]
+    trained = [folder_of(method, share) for share, method in rows]
+    assert set(trained) == {name for name in names if name.startswith('m') and ',' not in name}
     for share, method in rows:
         teacher = method.teacher(share)
         if teacher is not None:
@@ -54,13 +48,24 @@ def test_whose_pseudo_masks_are_needed_comes_first(study):
 
 def test_with_no_masks_at_all_boxes_teach_first(study):
     names = [stage.name for stage in study.stages((0,), ('rpp',))]
-    assert [name for name in names if ',' not in name][1:] == [
+    assert [name for name in names if ',' not in name] == [
         'm00_boxes',
         'pseudo masks of m00_boxes',
         'select m00_rpp',
         'm00_rpp',
     ]
-    assert {method.teacher(0) for method in METHODS if method.start} == {BOXES}
+    for method in METHODS:
+        assert method.teacher(0) == (BOXES if method.start == MASKS else method.start)
+
+
+def test_a_second_round_predicts_again(study):
+    """Of the network that the first round has given."""
+    names = [stage.name for stage in study.stages((1,), ('ours',)) if ',' not in stage.name]
+    rounds = [
+        (f'm01_{name}', f'pseudo masks of m01_{name}', f'select m01_{after}')
+        for name, after in (('masks', 'rpp'), ('rpp', 'ours'))
+    ]
+    assert names == [*rounds[0], *rounds[1], 'm01_ours']
 
 
 def test_every_training_reads_its_own_file(study):
@@ -75,18 +80,16 @@ def test_every_training_reads_its_own_file(study):
         leaves = leaves_of(Path(command[2]))
         files = {_at(config, leaf)['ann_file'] for leaf in leaves}
         assert len(files) == 1
-        share, method = (
-            int(stage.name[1:3]) if stage.name != CEILING else 100,
-            stage.name.partition('_')[2],
-        )
-        pseudo = next((m.start for m in METHODS if m.name == method), None)
-        expected = f'{stage.name}.json' if pseudo else f'instances_sample_{share}.json'
+        share, method = stage.name[1:].split('_', 1)
+        share, method = int(share), BY_NAME[method]
+        assert Path(command[2]).stem.startswith(f'box-refiner_tiny_m{share:02d}')
+        expected = f'{stage.name}.json' if method.start else f'instances_sample_{share}.json'
         if share == 100:
             expected = 'instances.json'
         assert Path(files.pop()).name == expected
         assert all(_at(config, leaf)['data_prefix']['img_path'].endswith('_tiny') for leaf in leaves)
         seen += 1
-    assert seen == 1 + sum(len(method.shares) for method in METHODS)
+    assert seen == sum(len(method.shares) for method in METHODS)
 
 
 def _at(config: Config, key: str):
@@ -100,7 +103,7 @@ def test_the_table(study, tmp_path):
     """Means and spreads of the seeds that are done; shares of the ceiling over the seeds that both have."""
     studies = [study, RivalStudy(tmp_path / 'other', 1, 'tiny', rec='mmrefseg://rec_tiny_refshapes')]
     for place, each in enumerate(studies):
-        for name, value in ((CEILING, 80 + place), ('m01_ours', 60 + 2 * place)):
+        for name, value in ((f'm100_{CEILING}', 80 + place), ('m01_ours', 60 + 2 * place)):
             for split in ('val', 'testA'):
                 path = each.scores(name, 'mask', split)
                 if (place, name) != (1, 'm01_ours'):
@@ -109,16 +112,69 @@ def test_the_table(study, tmp_path):
     text = write_rivals(studies, tmp_path)
     lines = text.splitlines()
     assert len(lines) == 4
-    assert '| 100 % | all masks (ceiling) | 80.5 ± 0.7 | 40.2 ± 0.3 |' in lines[2] and lines[2].endswith(
-        '| - | 2 |'
-    )
-    assert lines[3].startswith('| 1 % | + BoxInst, then RPP (ours) | 60.0 | 30.0 |')
+    assert '| 100 % | all masks, until val is flat (ceiling) | 80.5 ± 0.7 | 40.2 ± 0.3 |' in lines[
+        2
+    ] and lines[2].endswith('| - | 2 |')
+    assert lines[3].startswith('| 1 % | + RPP, twice (ours) | 60.0 | 30.0 |')
     assert lines[3].endswith('| 75 / 75 | 1 |')
     assert json.loads((tmp_path / 'rivals.json').read_text())['rows'][1]['method'] == 'ours'
     assert (tmp_path / 'rivals.md').read_text() == text
     with Image.open(tmp_path / 'rivals.png') as plot:
         drawn = set(plot.convert('RGB').getdata())
     assert {(224, 108, 0), (34, 34, 34)} <= drawn  # ours and the ceiling
+
+
+def test_seeds_that_ran_elsewhere(study, tmp_path):
+    """They join the table; of a seed that both have, the study's own counts."""
+    for split, value in (('val', 60), ('testA', 58)):
+        path = study.scores('m01_masks', 'mask', split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({'miou': value, 'p90': value / 2}))
+    scores = {'miou': {'values': [10, 64]}, 'p90': {'values': [10, 32]}}
+    rows = [
+        {'masks': 1, 'method': 'masks', 'seeds': [0, 1], 'val': scores, 'testA': scores},
+        {'masks': 5, 'method': 'masks', 'seeds': [0, 1], 'val': scores, 'testA': scores},
+    ]
+    earlier = tmp_path / 'earlier.json'
+    earlier.write_text(json.dumps({'rows': rows}))
+    write_rivals([study], tmp_path, earlier)
+    first, second = read_rivals(tmp_path / 'rivals.json')
+    assert first['seeds'] == [0, 1] and first['val']['miou']['values'] == [60, 64]
+    assert first['testA']['p90'] == {'mean': 30.5, 'std': 2.12, 'values': [29, 32]}
+    assert (second['masks'], second['val']['miou']['values']) == (5, [10, 64])
+
+
+def test_a_row_of_which_only_the_mean_is_known(study, tmp_path):
+    """It stays until as many seeds have run again."""
+    for split in ('val', 'testA'):
+        path = study.scores('m05_boxes', 'mask', split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({'miou': 60, 'p90': 30}))
+    known = {'mean': 62.0, 'std': 0.5, 'values': None}
+    splits = {split: {'miou': known, 'p90': known} for split in ('val', 'testA')}
+    earlier = tmp_path / 'earlier.json'
+    for seeds, expected in (([0, 1], 62.0), ([1], 60.0)):
+        earlier.write_text(json.dumps({'rows': [{'masks': 5, 'method': 'boxes', 'seeds': seeds, **splits}]}))
+        write_rivals([study], tmp_path, earlier)
+        (row,) = read_rivals(tmp_path / 'rivals.json')
+        assert row['val']['miou']['mean'] == expected
+
+
+@pytest.mark.parametrize(
+    'content',
+    [
+        '[]',
+        '{}',
+        '{"rows": [{"method": "none", "masks": 1}]}',
+        '{"rows": [{"method": "masks", "masks": 1, "seeds": [0]}]}',
+        '{"rows": [{"method": "masks", "masks": 1, "seeds": [0], "val": {}}]}',
+        '{"rows": [{"method": "masks", "masks": 1, "seeds": [0], "val": {"miou": {}, "p90": {}}}]}',
+    ],
+)
+def test_what_is_no_table(tmp_path, content):
+    (tmp_path / 'rivals.json').write_text(content)
+    with pytest.raises(UserInputError, match=r'expected a rivals\.json'):
+        read_rivals(tmp_path / 'rivals.json')
 
 
 def test_nothing_is_done(study, tmp_path):

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 import mmrefseg.registration  # noqa: F401
-from mmrefseg.models.extended.refiner import BoxRefiner, Windows
+from mmrefseg.models.extended.refiner import BoxRefiner, Windows, _pasted
 from mmrefseg.utils import UserInputError
 
 SMALL = dict(size=16, channels=4, depth=2)
@@ -113,6 +113,51 @@ def test_objects_without_a_mask_are_left_out_by_default():
         return refiner.loss(images, boxes[rows], index[rows], masks, has_mask[rows])['loss_mask'].item()
 
     assert loss(other) == loss(1 - other) == loss(other, slice(1))
+
+
+def test_masks_weigh_by_their_scores():
+    """A mask of score 0 teaches nothing, one of 0.5 half as much; scores are not asked for by default."""
+    boxes, index = torch.tensor([[16.0, 16, 48, 48]]), torch.zeros(1, dtype=torch.long)
+    images, masks = torch.rand(1, 3, 64, 64), [torch.from_numpy(disc(64, 64, 32, 32, 16))[None]]
+
+    def loss(score: float, **options) -> float:
+        torch.manual_seed(1)
+        refiner = BoxRefiner(**SMALL, jitter=0.0, **options)
+        return refiner.loss(images, boxes, index, masks, torch.tensor([True]), torch.tensor([score]))[
+            'loss_mask'
+        ].item()
+
+    assert loss(0.0, score_power=1.0) == 0
+    assert loss(0.5, score_power=2.0) == pytest.approx(loss(1.0) / 4)
+    assert loss(0.5) == loss(1.0)
+
+
+def test_pasted_objects_stand_before_another_window():
+    """The object's pixels stay; around it is the other window, moved by half its side."""
+    shown = torch.stack([torch.full((3, 8, 8), 1.0), torch.arange(64.0).view(1, 8, 8).expand(3, -1, -1)])
+    masks = torch.zeros(2, 8, 8)
+    masks[:, 2:6, 2:6] = 1
+    for _ in range(20):  # until the two have changed places
+        pasted = _pasted(shown, masks, torch.tensor([True, False]))
+        assert torch.equal(pasted[1], shown[1]) and (pasted[0, :, 2:6, 2:6] == 1).all()
+        if not torch.equal(pasted[0], shown[0]):
+            break
+    moved = shown[1].roll((4, 4), (-2, -1))
+    around = masks[0] == 0
+    assert torch.equal(pasted[0][:, around], moved[:, around])
+
+
+def test_pasting_is_for_training_alone():
+    refiner = BoxRefiner(**SMALL, paste=1.0, jitter=0.0)
+    images, boxes = torch.rand(2, 3, 64, 64), torch.tensor([[16.0, 16, 48, 48]] * 2)
+    masks = [torch.from_numpy(disc(64, 64, 32, 32, 16))[None]] * 2
+    seen = []
+    refiner.strong_view = lambda shown: seen.append(shown) or shown
+    for training in (False, True):
+        torch.manual_seed(3)
+        refiner.train(training)
+        refiner.loss(images, boxes, torch.arange(2), masks, torch.tensor([True, True]))
+    assert not torch.allclose(seen[0], seen[1])
 
 
 def test_none_with_a_mask_keeps_the_graph():

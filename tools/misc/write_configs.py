@@ -63,6 +63,8 @@ KINDS = (
     Kind('lavt/lavt_swin-b-w12_480_{share}-pseudo', THREE),
     Kind('lavt/lavt_swin-b-w12_480_{share}-retrain', THREE),
     Kind('extended/box-refiner_darknet53_{share}-quality', THREE, (1, 5, 10)),
+    Kind('extended/box-refiner_darknet53_{share}-pseudo', THREE, (0, 1, 5, 10)),
+    Kind('extended/box-refiner_darknet53_{share}-retrain', THREE, (0, 1, 5, 10)),
     # a child of RefCOCO's, which is edited too
     Kind('lavt/lavt_swin-b-w12_480_released', FOUR[1:]),
     Kind('lavt/lavt-one_swin-b-w12_480', FOUR),

@@ -183,6 +183,7 @@ class LoadRefAnnotations(BaseTransform):
 
     - gt_bboxes (zeros for a record with no_target), gt_bboxes_labels
     - gt_masks (zeros where the mask is withheld), gt_has_mask, gt_multi_part, gt_points
+    - gt_mask_scores (how good a pseudo mask seemed to what selected it; 1 for others)
     - gt_ignore (in the frame of the original image, whatever is done to the sample later)
 
     Args:
@@ -242,6 +243,9 @@ class LoadRefAnnotations(BaseTransform):
             else to_rle(instance['ignore_mask'], height, width, f'{where_of(results, row)}, ignore_mask')
             for row, instance in enumerate(results['instances'])
         ]
+        results['gt_mask_scores'] = np.array(
+            [_mask_score(instance.get('mask_score')) for instance in results['instances']], np.float32
+        )
         results['gt_multi_part'] = np.array(
             [isinstance(mask, list) and len(mask) > 1 for mask in masks], bool
         )
@@ -251,6 +255,12 @@ class LoadRefAnnotations(BaseTransform):
             f'{type(self).__name__}(with_bbox={self.with_bbox}, with_mask={self.with_mask}, '
             f'overlap={self.overlap!r})'
         )
+
+
+def _mask_score(score: object) -> float:
+    """A record's ``mask_score``; 1 where it has none that is a number from 0 to 1."""
+    known = isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1
+    return float(score) if known else 1.0
 
 
 def read_box(bbox: list[float], height: int, width: int, where: str) -> np.ndarray:

@@ -98,7 +98,8 @@ class RefinedSegmentor(BaseDetector):
         Args:
             batch_inputs: (B, 3, H, W) preprocessed.
             batch_data_samples: With ``gt_instances``: bboxes (N, 4) xyxy and, if they are loaded, bitmap
-                masks, in the network's frame; a mask that covers nothing is none.
+                masks, in the network's frame; a mask that covers nothing is none. ``mask_scores`` (N,) of
+                pseudo masks may be there, see ``score_power`` of :class:`BoxRefiner`.
         """
         if self.quality is not None:
             return self._quality_losses(batch_inputs, batch_data_samples)
@@ -110,7 +111,8 @@ class RefinedSegmentor(BaseDetector):
         boxes, index = _all_boxes([get_box_tensor(item.bboxes) for item in objects], device)
         masks = [_bitmaps(item).to(device) for item in objects]
         known = torch.cat([rows.bool().flatten(1).any(1) for rows in masks])
-        return losses | self.refiner.loss(batch_inputs, boxes, index, masks, known)
+        scores = _mask_scores(objects).to(device)
+        return losses | self.refiner.loss(batch_inputs, boxes, index, masks, known, scores)
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
@@ -236,6 +238,12 @@ def _bitmaps(objects: InstanceData) -> Tensor:
     if 'masks' not in objects:
         return torch.zeros(len(objects), 1, 1, dtype=torch.uint8)
     return torch.from_numpy(objects.masks.masks)
+
+
+def _mask_scores(objects: list[InstanceData]) -> Tensor:
+    """How good the masks (M,) of all images seemed to what selected them; 1 where nothing says it."""
+    scores = [item.mask_scores if 'mask_scores' in item else torch.ones(len(item)) for item in objects]
+    return torch.cat(scores)
 
 
 def _known_boxes(sample, device: torch.device) -> InstanceData:

@@ -110,6 +110,10 @@ class BoxRefiner(BaseModule):
             image.
         warmup: Steps in which the weight of the affinity rises from 0: at first one side is as good as the
             other.
+        paste: Share of the objects with a mask that stand, in training, in front of what another window shows
+            (after Ghiasi et al., Simple Copy-Paste, CVPR 2021).
+        score_power: A mask weighs its score to this power; pseudo masks have one below 1. 0: all weigh the
+            same.
         init_cfg: mmengine's initialisation config.
 
     Raises:
@@ -128,6 +132,8 @@ class BoxRefiner(BaseModule):
         affinity: float = 1.0,
         same_colour: float = 0.5,
         warmup: int = 300,
+        paste: float = 0.0,
+        score_power: float = 0.0,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -145,6 +151,7 @@ class BoxRefiner(BaseModule):
             same_colour,
             warmup,
         )
+        self.paste, self.score_power = paste, score_power
         widths = [channels * min(2**level, 4) for level in range(depth + 1)]
         inputs = 3 + 2 + coarse
         self.down = nn.ModuleList(
@@ -186,7 +193,13 @@ class BoxRefiner(BaseModule):
         return Windows.around(boxes, index, self.margin, self.jitter if self.training else 0.0)
 
     def loss(
-        self, images: Tensor, boxes: Tensor, index: Tensor, masks: Sequence[Tensor], has_mask: Tensor
+        self,
+        images: Tensor,
+        boxes: Tensor,
+        index: Tensor,
+        masks: Sequence[Tensor],
+        has_mask: Tensor,
+        scores: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Losses of M objects.
 
@@ -196,6 +209,7 @@ class BoxRefiner(BaseModule):
             index: (M,) the image of each, ascending.
             masks: Of each image (N, h, w), 1 inside; h and w at most H and W.
             has_mask: (M,) bool; the masks of others do not count.
+            scores: (M,) of the masks, from 0 to 1; all 1 if they are left out.
 
         Returns:
             ``loss_mask`` and, with ``box_weight``, ``loss_projection``, ``loss_outside`` and
@@ -211,10 +225,12 @@ class BoxRefiner(BaseModule):
         inside = crossed[:, :, None] * columns[:, None]
         turn = _Turn.random()
         shown, target, inside = (turn(x) for x in (windows.crop(images, self.size), target, inside))
+        weights = torch.ones_like(boxes[:, 0]) if scores is None else scores[rows] ** self.score_power
+        if self.training and self.paste:
+            shown = _pasted(shown, target, has_mask & (torch.rand_like(weights) < self.paste))
         logits = self(self.strong_view(shown), self._coarse(target, has_mask) if self.coarse else None)
-        losses = {
-            'loss_mask': _mean(F.binary_cross_entropy_with_logits(logits, target, reduction='none'), has_mask)
-        }
+        each = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
+        losses = {'loss_mask': _mean(each * weights[:, None, None], has_mask)}
         if self.box_weight:
             losses |= self.box_losses(logits, shown, inside, ~has_mask)
         if self.training:
@@ -276,6 +292,23 @@ class _Turn:
 def _mean(losses: Tensor, rows: Tensor) -> Tensor:
     """Mean of the losses (M, ...) of some rows (M,) bool; a zero that keeps the graph if there are none."""
     return losses[rows].mean() if rows.any() else losses.sum() * 0
+
+
+def _pasted(shown: Tensor, masks: Tensor, rows: Tensor) -> Tensor:
+    """Some objects in front of what other windows (M, 3, R, R) show beside their objects.
+
+    The other window is moved by half its side, round and round: what was in its middle is in the corners.
+
+    Args:
+        shown: The windows.
+        masks: (M, R, R) shares of the pixels that are the object's.
+        rows: (M,) bool, which objects.
+    """
+    half = shown.shape[-1] // 2
+    others = torch.randperm(len(shown), device=shown.device)
+    background = shown[others].roll((half, half), (-2, -1))
+    pasted = background.lerp(shown, masks[:, None])
+    return torch.where(rows[:, None, None, None], pasted, shown)
 
 
 def _crop_masks(masks: Sequence[Tensor], rows: Tensor, windows: Windows, size: int) -> Tensor:

@@ -1,8 +1,0 @@
-# Few masks: 1 % of them, and no boxes. About as many steps as with boxes.
-_base_ = '../box-refiner_tiny_m100_refshapes.py'
-dataset = dict(
-    _base_.train_dataloader.dataset, ann_file='annotations/refshapes_small/instances_sample_1.json'
-)
-train_dataloader = dict(dataset=dict(_delete_=True, type='RepeatDataset', times=40, dataset=dataset))
-train_cfg = _base_.few_masks_loop
-param_scheduler = _base_.few_masks_rate

@@ -1,0 +1,16 @@
+# Stage 3a: pseudo masks for all training objects of RefCOCO without one, by what 5 % of the masks taught:
+#   python tools/test.py THIS_FILE work_dirs/box-refiner_darknet53_m05_refcoco-unc/best.pth
+_base_ = './box-refiner_darknet53_m100_refcoco-unc.py'
+load_from = 'work_dirs/box-refiner_darknet53_m05_refcoco-unc/best.pth'
+prefix = 'work_dirs/box-refiner_darknet53_m05-pseudo_refcoco-unc/pseudo'
+# The true boxes are known here: masks are drawn in them.
+model = dict(test_cfg=dict(confine_to_box=True))
+test_dataloader = dict(
+    dataset=dict(
+        ann_file='annotations/refcoco-unc/instances_sample_5.json',
+        split='train',
+        skip_predicted=prefix + '.rank*.jsonl',  # a run that was stopped goes on
+        pipeline=_base_.box_test_pipeline,
+    )
+)
+test_evaluator = dict(_delete_=True, type='PseudoLabelDump', outfile_prefix=prefix)

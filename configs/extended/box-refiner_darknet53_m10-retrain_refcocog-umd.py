@@ -1,0 +1,4 @@
+# Stage 3b: 10 % of the masks of RefCOCOg (UMD split) and the accepted pseudo masks; again from the boxes-only network.
+_base_ = './box-refiner_darknet53_m100_refcocog-umd.py'
+ann_file = 'annotations/refcocog-umd/instances_sample_10_box_pick.json'
+train_dataloader = dict(dataset=dict(ann_file=ann_file))
