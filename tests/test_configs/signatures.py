@@ -8,7 +8,7 @@ from mmcv import ops
 from mmdet import registry as mmdet_registry
 
 from mmrefseg.models.layers.language_gate import GATES
-from mmrefseg.runs.config import RUNNER_KEYS
+from mmrefseg.runs.overrides import RUNNER_KEYS
 
 # Which registry builds what lies under a key; deeper keys inherit it.
 REGISTRY_OF = {
