@@ -20,7 +20,7 @@ ARGS ?=
 APP_DATA := data/app_photos
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-all lint format app demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
+.PHONY: help install test test-all test-weights lint format docs app demo demo-lavt demo-instances experiment transfer shipped-weights check-pythons clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,16 +39,21 @@ $(STAMP): setup.py pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
 # torch by itself and first: what comes after finds it installed and does not look for another build of it
 	@$(INSTALL) torch
 	@$(INSTALL) --requirement $(REQUIREMENTS)/runtime.txt --requirement $(REQUIREMENTS)/mminstall.txt \
-	  --requirement $(REQUIREMENTS)/tests.txt
+	  --requirement $(REQUIREMENTS)/tests.txt --requirement $(REQUIREMENTS)/docs.txt
 	@$(INSTALL) --no-deps --editable .
 	@touch $@
 
 test: install ## lint and run the whole test suite (make test ARGS="-k codec")
 	@$(MAKE) --no-print-directory lint
+# without a network the tests that need them are skipped; CI wants them
+	@$(MAKE) --no-print-directory test-weights || [ -z "$$CI" ]
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
 test-all: install ## the same, with every encoder of docs/encoders.md instead of a sample
 	@MMREFSEG_TEST_ALL=1 $(MAKE) --no-print-directory test
+
+test-weights: install ## fetch published weights for tests and experiments, 110 MB, once, into data/test_weights
+	@$(BIN)/python tools/misc/fetch_test_weights.py
 
 lint: install ## ruff check and ruff format --check
 	@$(BIN)/ruff check --quiet .
@@ -57,6 +62,10 @@ lint: install ## ruff check and ruff format --check
 format: install ## mend what ruff can mend, and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: install ## the documents as a site, in work_dirs/site; a link that leads nowhere is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
+	@echo 'open work_dirs/site/index.html'
 
 demo: install ## the main job on RefShapes: few masks, pseudo masks, a table and pictures in work_dirs/demo
 	@$(BIN)/python tools/run_demo.py $(ARGS)
@@ -74,6 +83,9 @@ demo-instances: install ## Mask R-CNN on RefShapes: train, AP of boxes and masks
 
 experiment: install ## the paper's table in small, resumable, in work_dirs/experiment
 	@$(BIN)/python tools/run_experiment.py $(ARGS)
+
+transfer: install ## what published weights add, resumable (make transfer ARGS=words), in work_dirs/experiment/transfer
+	@$(BIN)/python tools/run_transfer.py $(ARGS)
 
 check-pythons: install ## ask the package index: do all pins install on every Python that is accepted?
 	@$(BIN)/python $(REQUIREMENTS)/check_pythons.py $(ARGS)

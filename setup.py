@@ -80,6 +80,7 @@ setup(
         'mim': read_requirements('mminstall'),
         'huggingface': read_requirements('huggingface'),
         'optional': read_requirements('optional'),
+        'docs': read_requirements('docs'),
         'tests': read_requirements('tests'),
     },
     entry_points={'console_scripts': ['mmrefseg = mmrefseg.cli.main:main']},

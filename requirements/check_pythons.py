@@ -24,7 +24,7 @@ from packaging.utils import canonicalize_name
 FOLDER = Path(__file__).resolve().parent
 PYTHONS = ('3.11', '3.12', '3.13', '3.14')
 # what `make install` and the tests install; together with all that these require, this is what must be pinned
-WANTED = ('build', 'runtime', 'mminstall', 'optional', 'tests')
+WANTED = ('build', 'runtime', 'mminstall', 'optional', 'tests', 'docs')
 # what torch brings for a GPU depends on the build of torch that pip finds
 UNPINNED_PARENT = 'torch'
 NO_WHEEL = 'No matching distribution found for '

@@ -174,11 +174,11 @@ def check_make(words: list[str]) -> None:
 
 
 def test_make_arguments(parse_only):
-    """ARGS of make demo and make experiment are options of the tools that these run."""
+    """ARGS of make demo, experiment and transfer are options of the tools that these run."""
     count = 0
     for command in COMMANDS:
         for word in command.words:
-            if word.startswith('ARGS=') and command.words[1] in ('demo', 'experiment'):
+            if word.startswith('ARGS=') and command.words[1] in ('demo', 'experiment', 'transfer'):
                 parse_only(f'tools/run_{command.words[1]}.py', shlex.split(word.removeprefix('ARGS=')))
                 count += 1
     assert count >= 2
@@ -252,13 +252,22 @@ def test_python_examples_were_found():
     assert sum('from mmrefseg' in block for block in blocks) >= 3
 
 
-def test_the_drawing():
-    drawing = ROOT / 'docs' / 'images' / 'refshapes.png'
-    assert drawing.name in text_of(ROOT / 'README.md')
-    assert drawing.stat().st_size < 300_000
-    with Image.open(drawing) as image:
+def test_the_first_picture():
+    """The README has one, and it is light and large enough."""
+    (name,) = re.findall(r'!\[[^\]]*\]\(([^)]+)\)', text_of(ROOT / 'README.md'))
+    picture = ROOT / name
+    assert picture.stat().st_size < 300_000
+    with Image.open(picture) as image:
         image.load()
         assert image.width >= 800
+
+
+def test_every_picture_is_shown():
+    shown = ' '.join(text_of(page) for page in PAGES)
+    pictures = list((ROOT / 'docs' / 'images').iterdir())
+    assert len(pictures) >= 9
+    for picture in pictures:
+        assert f'images/{picture.name})' in shown, picture.name
 
 
 def test_keys_of_the_demo_summary(tmp_path):

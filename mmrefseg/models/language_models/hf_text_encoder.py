@@ -3,17 +3,18 @@
 Letters: M expressions, T tokens, D channels of the encoder, C channels given.
 """
 
-from pathlib import Path
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...compat.carried import HERE
 from ...utils import UserInputError
-from ...utils.errors import short
 from ..hugging_face import (
     build_tower,
+    config_fields,
     find_model,
     freeze_encoder,
     freeze_unused,
@@ -22,12 +23,12 @@ from ..hugging_face import (
     read_config,
 )
 from ..layers.small_batch_norm import SmallBatchBN
+from .hf_tokenizer import carried_tokenizer, find_tokenizer
 from .token_batch import TextFeatures, TokenBatch, WordFeatures
 
 OUTPUTS = ('words', 'sentence')
 POOLINGS = ('auto', 'model', 'mean', 'max', 'first')
-TOKENIZER_FILES = ('tokenizer.json', 'vocab.txt', 'vocab.json', '*.model')
-TOKENIZER_ADVICE = "copy the model's whole folder, or name another with tokenizer="
+MOST_KEPT = 200_000  # sentences: 300 MB for 384 channels
 # Trained on sentences of one length, with the padding seen; the last state is the sentence's.
 PADDED = ('siglip_text_model', 'siglip2_text_model')
 # Trained on images and texts: their own sentence vector means what is in an image.
@@ -44,7 +45,7 @@ class HFTextEncoder(BaseModule):
             the text tower is taken.
         config: Fields of the encoder's config that replace the model's; without ``model``, with
             ``model_type``, those of a network with random weights, which needs a ``tokenizer``.
-        tokenizer: Folder or name, where it is not the model's.
+        tokenizer: Folder or name, where it is not the model's; or a checkpoint that carries one.
         output: What :meth:`forward` gives: ``'words'`` (LAVT) or ``'sentence'`` (SeqTR, Partial-RES).
         pooling: Sentence vectors: the model's own (``'model'``), mean or maximum over the tokens, or the
             first token's; ``'auto'`` is the model's own of CLIP and SigLIP, and the mean of others.
@@ -54,8 +55,14 @@ class HFTextEncoder(BaseModule):
         max_tokens: T; expressions are cut to so many tokens, special ones included.
         frozen: ``True`` keeps all of the encoder's weights; N keeps the embeddings and the first N layers.
         pad_token: For a tokenizer that has none: one of its tokens.
+        noise: With ``frozen=True`` and ``output='sentence'``: sentence vectors are normalised over the batch
+            before the linear layer, and in training Gaussian noise of so many standard deviations is added.
+            Linear layers learn then from what sentences have most in common (it acts as ridge regression
+            does; Bishop, Neural Computation 1995), and words that no training sentence has are read better.
         allow_pickle: See :func:`load_tower`.
         init_cfg: mmengine's initialisation config.
+
+    Sentence vectors of a frozen encoder are computed once for each sentence and kept in memory.
 
     Raises:
         UserInputError: If the model or tokenizer is not on this disk, or they do not fit.
@@ -73,12 +80,14 @@ class HFTextEncoder(BaseModule):
         max_tokens: int = 20,
         frozen: bool | int = False,
         pad_token: str | None = None,
+        noise: float = 0.0,
         allow_pickle: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.where = f'HFTextEncoder {model}' if model else 'HFTextEncoder'
         self._check_choices(model, config, tokenizer, output, pooling)
+        self._check_noise(noise, output, frozen)
         self.folder = None if model is None else find_model(model, 'HFTextEncoder')
         self.output, self.allow_pickle = output, allow_pickle
         settings = read_config(self.folder, config, 'text', self.where)
@@ -87,15 +96,20 @@ class HFTextEncoder(BaseModule):
         own = settings.model_type in OWN_SENTENCES
         self.pooling = ('model' if own else 'mean') if pooling == 'auto' else pooling
         self.max_tokens = self._positions() if self.padded else max_tokens
-        folder = self.folder if tokenizer is None else find_model_files(tokenizer)
-        self.tokenizer = load_tokenizer(folder, pad_token, self.where)
+        self.fields = config_fields(settings)
+        self.tokenizer_source = str(self.folder if tokenizer is None else tokenizer)
+        self.tokenizer = find_tokenizer(self.tokenizer_source, pad_token, self.where)
         self._check_sizes()
         width = self._width(settings)
         self.project = nn.Identity() if out_channels is None else nn.Linear(width, out_channels)
         self.out_channels = out_channels or width
         norm = batch_norm and output == 'sentence'
         self.norm = SmallBatchBN(self.out_channels) if norm else nn.Identity()
+        self.noise = noise
+        self.spread = SmallBatchBN(width, affine=False) if noise else None
         self.frozen = frozen is True
+        self._kept: dict[tuple[int, ...], Tensor] = {}
+        self.register_load_state_dict_pre_hook(lambda *_: self._kept.clear())
         self._freeze_unused()
         self.still = freeze_encoder(self.encoder, frozen, self.where)
 
@@ -111,6 +125,15 @@ class HFTextEncoder(BaseModule):
                 'no model, and not both config.model_type and tokenizer',
                 'one or the other',
                 'name the model',
+            )
+
+    def _check_noise(self, noise: float, output: str, frozen: bool | int) -> None:
+        if noise and not (noise > 0 and output == 'sentence' and frozen is True):
+            raise UserInputError.of(
+                self.where,
+                f'noise={noise} with output={output!r} and frozen={frozen}',
+                "a positive number, output='sentence' and frozen=True",
+                'correct the config',
             )
 
     def _width(self, settings) -> int:
@@ -145,7 +168,7 @@ class HFTextEncoder(BaseModule):
 
     def _freeze_unused(self) -> None:
         self.encoder.eval()
-        features = self.encode(self.tokenize(['a'])[:2])
+        features = self.encode(self.tokenize(['a']))
         freeze_unused(self.encoder, [features.words if self.output == 'words' else features.sentence])
 
     def init_weights(self) -> None:
@@ -158,6 +181,15 @@ class HFTextEncoder(BaseModule):
         super().init_weights()  # first: transformers' own initialisation is among it
         if first and self.folder is not None:
             load_tower(self.encoder, self.folder, self.where, self.allow_pickle)
+
+    def carried(self) -> dict[str, Any]:
+        """What the model's folder says of the network, and the tokenizer; the weights are among the model's.
+
+        A tokenizer that is not one of the library ``tokenizers`` stays where it is.
+        """
+        config = {'model': None, 'config': self.fields, 'tokenizer': self.tokenizer_source}
+        part = carried_tokenizer(self.tokenizer)
+        return {**part, 'config': config | ({'tokenizer': HERE} if part else {})}
 
     def layers_by_depth(self) -> list[list[str]]:
         """Names of the encoder's parameters, layer by layer, for layer-wise learning rates."""
@@ -189,11 +221,40 @@ class HFTextEncoder(BaseModule):
         Raises:
             UserInputError: If there are more tokens than the encoder has positions for.
         """
-        features = self.encode(tokens)
-        return self.norm(features.sentence) if self.output == 'sentence' else WordFeatures(*features[:2])
+        if self.output == 'words':
+            return WordFeatures(*self.encode(tokens)[:2])
+        return self.norm(self._project_sentence(self._sentences(tokens)))
+
+    def _sentences(self, tokens: TokenBatch) -> Tensor:
+        """Sentence vectors (M, D); those of a frozen encoder are computed once, with their own padding."""
+        if not self.frozen:
+            return self._run(tokens)[1]
+        ids, mask = tokens
+        keys = [tuple(row[real].tolist()) for row, real in zip(ids, mask, strict=True)]
+        new = {key: row for row, key in enumerate(keys) if key not in self._kept}
+        if new:
+            rows = [*new.values()]
+            if len(self._kept) + len(new) > MOST_KEPT:
+                self._kept = {key: self._kept[key] for key in keys if key in self._kept}
+            for key, vector in zip(new, self._run(TokenBatch(ids[rows], mask[rows]))[1], strict=True):
+                self._kept[key] = vector.clone()
+        return torch.stack([self._kept[key] for key in keys]).to(ids.device)
+
+    def _project_sentence(self, sentence: Tensor) -> Tensor:
+        """(M, D) -> (M, C)"""
+        if self.spread is not None:
+            sentence = self.spread(sentence)
+            if self.training:
+                sentence = sentence + self.noise * torch.randn_like(sentence)
+        return self.project(sentence)
 
     def encode(self, tokens: TokenBatch) -> TextFeatures:
         """Tokens (M, T) -> words (M, T, C), their mask and sentence vectors (M, C)."""
+        words, sentence = self._run(tokens)
+        return TextFeatures(self.project(words), tokens[1], self._project_sentence(sentence))
+
+    def _run(self, tokens: TokenBatch) -> tuple[Tensor, Tensor]:
+        """The encoder's own states (M, T, D) and sentence vectors (M, D)."""
         ids, mask = tokens
         positions = self._positions()
         if positions is not None and ids.shape[1] > positions:
@@ -202,8 +263,7 @@ class HFTextEncoder(BaseModule):
             )
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             output = self.encoder(input_ids=ids, attention_mask=None if self.padded else mask.long())
-            sentence = self._pool(output, mask)
-        return TextFeatures(self.project(output.last_hidden_state), mask, self.project(sentence))
+            return output.last_hidden_state, self._pool(output, mask)
 
     def _pool(self, output, mask: Tensor) -> Tensor:
         words = output.last_hidden_state
@@ -224,57 +284,3 @@ class HFTextEncoder(BaseModule):
         if self.pooling == 'max':
             return words.masked_fill(~mask, float('-inf')).amax(1)
         return (words * mask).sum(1) / mask.sum(1)
-
-
-def find_model_files(tokenizer: str) -> Path:
-    """The folder of a tokenizer, which may come without a model."""
-    folder = Path(tokenizer).expanduser()
-    return folder if folder.is_dir() else find_model(tokenizer, 'HFTextEncoder')
-
-
-def load_tokenizer(folder: Path, pad_token: str | None, where: str):
-    """A tokenizer from a folder.
-
-    Args:
-        folder: With ``tokenizer.json``, ``vocab.txt`` or the like.
-        pad_token: Used where the tokenizer names none; one of its tokens.
-        where: What asks for it, for errors.
-
-    Returns:
-        ``transformers.PreTrainedTokenizerBase`` that pads at the end.
-
-    Raises:
-        UserInputError: If there is none, or it cannot pad.
-    """
-    from transformers import AutoTokenizer
-
-    # transformers makes a tokenizer without words where there is no file
-    if not any(found for name in TOKENIZER_FILES for found in folder.glob(name)):
-        raise UserInputError.of(
-            f'{where}: folder {folder}', 'no tokenizer', 'tokenizer.json', TOKENIZER_ADVICE
-        )
-    # What goes wrong depends on the kind of tokenizer, its file and the packages that it needs.
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise UserInputError.of(
-            f'{where}: folder {folder}',
-            f'no tokenizer that can be read ({short(str(error))})',
-            'tokenizer.json',
-            TOKENIZER_ADVICE,
-        ) from error
-    tokenizer.padding_side = 'right'
-    if pad_token is not None and tokenizer.pad_token is None:
-        if tokenizer.convert_tokens_to_ids(pad_token) in (None, tokenizer.unk_token_id):
-            raise UserInputError.of(
-                where, f'pad_token={pad_token!r}', 'a token that the tokenizer knows', 'name another'
-            )
-        tokenizer.pad_token = pad_token
-    if tokenizer.pad_token is None:
-        raise UserInputError.of(
-            f'{where}: folder {folder}',
-            'a tokenizer without pad token',
-            'one, to put sentences of different lengths in a batch',
-            f'name one of its tokens, for example pad_token={tokenizer.eos_token or tokenizer.unk_token!r}',
-        )
-    return tokenizer
