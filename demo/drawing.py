@@ -19,7 +19,7 @@ from mmrefseg.apis.media import (
     write_image,
 )
 from mmrefseg.datasets.photo_sentences import find_photos
-from mmrefseg.runs.config import Config, load_config, merge_options
+from mmrefseg.runs.config import Config, load_config
 from mmrefseg.runs.options import parse_value
 from mmrefseg.runs.tool_errors import one_sentence
 from mmrefseg.utils import UserInputError, progress_bar
@@ -36,20 +36,23 @@ def draw_all(args: argparse.Namespace) -> None:
     Raises:
         UserInputError: For what the options name and is not there, or does not fit.
     """
-    config = load_config(args.config, args.cfg_options)
-    apply_pairs(args, config)
+    config = load_config(args.config, args.cfg_options | settings_of_pairs(args))
+    args.weights = args.weights or config.get('load_from')
+    if not args.weights:
+        raise UserInputError.of('--weights', 'none', 'a checkpoint of the config', 'give --weights FILE')
     images = [Path(file) for file in find_photos(args.input, '--input')] if args.input else []
     with one_sentence(args.config):
         draw = make_drawer(config, args)
         run_images(draw, images, args.output) if images else run_video(draw, args)
 
 
-def apply_pairs(args: argparse.Namespace, config: Config) -> None:
+def settings_of_pairs(args: argparse.Namespace) -> dict[str, object]:
     """``--opts KEY VALUE ...``: MODEL.WEIGHTS and MODEL.DEVICE as in detectron2, else our config's keys."""
     if len(args.opts) % 2:
         raise UserInputError.of(
             '--opts', f'{len(args.opts)} words', 'pairs of KEY VALUE', 'give each key a value'
         )
+    settings = {}
     for key, value in zip(args.opts[::2], args.opts[1::2], strict=True):
         if key == WEIGHTS:
             args.weights = value
@@ -63,10 +66,8 @@ def apply_pairs(args: argparse.Namespace, config: Config) -> None:
                 'see docs/instance_segmentation.md',
             )
         else:
-            merge_options(config, {key: parse_value(value)})
-    args.weights = args.weights or config.get('load_from')
-    if not args.weights:
-        raise UserInputError.of('--weights', 'none', 'a checkpoint of the config', 'give --weights FILE')
+            settings[key] = parse_value(value)
+    return settings
 
 
 class InstanceDrawer:

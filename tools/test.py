@@ -120,9 +120,11 @@ def test(args: argparse.Namespace, checkpoint: str) -> None:
         build_runner,
         close_processes,
         load_config,
+        set_terminal,
         set_work_dir,
         start_from,
     )
+    from mmrefseg.runs.config_values import check_data_files
     from mmrefseg.runs.testing import (
         build_test_metrics,
         change_for_testing,
@@ -134,9 +136,11 @@ def test(args: argparse.Namespace, checkpoint: str) -> None:
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher
     config.resume = False
+    set_terminal(config, args.full_log)
     set_work_dir(config, args.config, args.work_dir)
     start_from(config, checkpoint)
     change_for_testing(config, args, instance_options(args))
+    check_data_files(config, ('test_dataloader',))
     with one_sentence(args.config):
         runner = build_runner(config)
         begin_metrics(build_test_metrics(runner), config.load_from)

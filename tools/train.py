@@ -1,7 +1,9 @@
 """Train a model: ``python tools/train.py CONFIG [options]``."""
 
 import argparse
+from pathlib import Path
 
+from mmrefseg.runs.loggers import add_loggers, logger_names
 from mmrefseg.runs.options import add_run_options, check_checkpoint, check_config, parse_args
 from mmrefseg.runs.tool_errors import one_sentence, tool
 from mmrefseg.utils import check_output
@@ -32,6 +34,11 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument('--seed', type=int, help='of the run and of what is drawn from its training data')
     parser.add_argument('--deterministic', action='store_true', help='deterministic GPU kernels')
+    parser.add_argument(
+        '--log-to',
+        metavar='NAME,...',
+        help='also write curves and images to tensorboard, wandb or mlflow, where it is installed',
+    )
     add_run_options(parser)
     return parser
 
@@ -41,6 +48,7 @@ def main(argv: list[str] | None = None) -> None:
     """Train."""
     args = parse_args(build_parser(), argv)
     check_config(args.config)
+    args.log_to = logger_names(args.log_to)
     check_output(args.work_dir, '--work-dir', folder=True)
     if args.load_from:
         check_checkpoint(args.load_from)
@@ -59,13 +67,19 @@ def train(args: argparse.Namespace) -> None:
         set_amp,
         set_auto_scale_lr,
         set_seed,
+        set_terminal,
         set_work_dir,
         start_from,
     )
+    from mmrefseg.runs.config_values import check_data_files
+    from mmrefseg.runs.terminal import told_how_it_ended
 
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher
+    set_terminal(config, args.full_log)
     set_work_dir(config, args.config, args.work_dir)
+    check_data_files(config, ('train_dataloader', *(['val_dataloader'] if config.get('val_cfg') else [])))
+    add_loggers(config, args.log_to, Path(config.work_dir).name)
     set_seed(config, args.seed, args.deterministic)
     if args.amp:
         set_amp(config)
@@ -74,7 +88,9 @@ def train(args: argparse.Namespace) -> None:
     if not resume_from(config, args.resume):
         start_from(config, args.load_from, training=True)
     with one_sentence(args.config):
-        build_runner(config).train()
+        runner = build_runner(config)
+    with told_how_it_ended(runner), one_sentence(args.config):
+        runner.train()
     close_processes()
 
 

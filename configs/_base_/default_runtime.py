@@ -1,13 +1,14 @@
 # What every run has in common. A child config changes one entry by its key, for example
 # default_hooks = dict(checkpoint=dict(save_best='miou')).
 
-# Checkpoints: the last two are kept, `latest.pth` and `best.pth` beside them are links of fixed names, so that the
-# next stage can say load_from = 'work_dirs/<this config>/best.pth'. `save_best` is named where the metric is chosen.
+# Checkpoints: the last (with the optimizer's state, to resume) and the best (weights alone) are kept. `latest.pth` and
+# `best.pth` are links to them, so that the next stage can say load_from = 'work_dirs/<this config>/best.pth'.
+# `save_best` is named where the metric is chosen.
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, rule='greater'),
+    checkpoint=dict(type='WriteFirstCheckpointHook', interval=1, max_keep_ckpts=1, rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='RefVisualizationHook'),
     dataset_epoch=dict(type='DatasetEpochHook'),
@@ -22,6 +23,7 @@ default_hooks = dict(
 )
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=True)
 log_level = 'INFO'
+terminal_log = 'short'  # a line an interval; 'full': all that the file has
 
 visualizer = dict(type='RefVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
 

@@ -10,5 +10,9 @@ val_dataloader = dict(dataset=dict(type='CocoInstanceDataset', data_root=data_ro
 test_dataloader = dict(dataset=dict(type='CocoInstanceDataset', data_root=data_root))
 val_evaluator = dict(type='InstanceMetric', ann_file=data_root + 'annotations/instances_val2017.json')
 test_evaluator = dict(type='InstanceMetric', ann_file=data_root + 'annotations/instances_val2017.json')
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best='coco/segm_mAP', rule='greater'))
+default_hooks = dict(
+    checkpoint=dict(
+        type='WriteFirstCheckpointHook', max_keep_ckpts=1, save_best='coco/segm_mAP', rule='greater'
+    )
+)
 model = dict(roi_head=dict(mask_head=dict(type='PartialMaskHead')))

@@ -74,7 +74,11 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=500),
     dict(type='MultiStepLR', by_epoch=True, begin=0, end=max_epochs, milestones=[16, 22], gamma=0.1),
 ]
-default_hooks = dict(checkpoint=dict(max_keep_ckpts=2, save_best='coco/segm_mAP', rule='greater'))
+default_hooks = dict(
+    checkpoint=dict(
+        type='WriteFirstCheckpointHook', max_keep_ckpts=1, save_best='coco/segm_mAP', rule='greater'
+    )
+)
 
 # tools/train.py and tools/test.py put BN in place of SyncBN on one process and where there is no GPU.
 norm_cfg = dict(type='SyncBN', requires_grad=True)

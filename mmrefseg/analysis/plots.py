@@ -57,7 +57,8 @@ MOST_BARS = 20
 LONGEST_LABEL = 40
 
 
-def _pyplot():
+def open_pyplot():
+    """matplotlib's pyplot, without a window."""
     import matplotlib
 
     matplotlib.use('Agg')
@@ -66,14 +67,16 @@ def _pyplot():
     return pyplot
 
 
-def _png(figure) -> bytes:
+def as_png(figure) -> bytes:
+    """A figure as a PNG file; it is closed."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=110)
-    _pyplot().close(figure)
+    open_pyplot().close(figure)
     return buffer.getvalue()
 
 
-def _tidy(axes) -> None:
+def tidy(axes) -> None:
+    """Axes with two edges, and faint lines behind what is drawn."""
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='y', alpha=0.25)
     axes.set_axisbelow(True)
@@ -90,7 +93,7 @@ def plot_density(ious: Sequence[float], title: str, threshold: float | None = No
     Returns:
         A PNG file.
     """
-    figure, axes = _pyplot().subplots(figsize=(6.2, 3.4), layout='constrained')
+    figure, axes = open_pyplot().subplots(figsize=(6.2, 3.4), layout='constrained')
     heights, edges = histogram(ious)
     axes.stairs(heights, edges, fill=True, color=BLUE, alpha=0.35, label=f'{len(ious)} cases')
     curve = density(ious)
@@ -103,13 +106,13 @@ def plot_density(ious: Sequence[float], title: str, threshold: float | None = No
     axes.set_ylabel('density')
     axes.set_title(title, loc='left', color=INK, fontsize=11, parse_math=False)
     axes.legend(frameon=False, fontsize=8)
-    _tidy(axes)
-    return _png(figure)
+    tidy(axes)
+    return as_png(figure)
 
 
 def plot_cumulative(ious: Sequence[float]) -> bytes:
     """For each threshold, the share of cases that reach it: P@0.5 and its neighbours as one curve."""
-    figure, axes = _pyplot().subplots(figsize=(6.2, 3.4), layout='constrained')
+    figure, axes = open_pyplot().subplots(figsize=(6.2, 3.4), layout='constrained')
     ordered = sorted(ious)
     shares = [100 * (len(ordered) - index) / len(ordered) for index in range(len(ordered))]
     axes.step([0, *ordered, 1], [100, *shares, 0], where='pre', color=BLUE, linewidth=2)
@@ -125,8 +128,8 @@ def plot_cumulative(ious: Sequence[float]) -> bytes:
     axes.set_xlabel('IoU threshold')
     axes.set_ylabel('cases that reach it (%)')
     axes.set_title('how many are good enough', loc='left', color=INK, fontsize=11)
-    _tidy(axes)
-    return _png(figure)
+    tidy(axes)
+    return as_png(figure)
 
 
 def plot_reliability(found: Reliability, title: str) -> bytes:
@@ -139,7 +142,7 @@ def plot_reliability(found: Reliability, title: str) -> bytes:
     Returns:
         A PNG file.
     """
-    figure, (axes, below) = _pyplot().subplots(
+    figure, (axes, below) = open_pyplot().subplots(
         2, figsize=(4.6, 4.8), sharex=True, height_ratios=(3, 1), layout='constrained'
     )
     width = 1 / len(found.counts)
@@ -156,8 +159,8 @@ def plot_reliability(found: Reliability, title: str) -> bytes:
     below.set_xlabel('score')
     below.set_ylabel('share (%)')
     for each in (axes, below):
-        _tidy(each)
-    return _png(figure)
+        tidy(each)
+    return as_png(figure)
 
 
 def shortened(label: str) -> str:
@@ -177,7 +180,7 @@ def plot_grouping(grouping: Grouping, overall_miou: float) -> bytes:
         A PNG file.
     """
     groups = grouping.groups[:MOST_BARS]
-    figure, axes = _pyplot().subplots(figsize=(6.2, 1.2 + 0.34 * len(groups)), layout='constrained')
+    figure, axes = open_pyplot().subplots(figsize=(6.2, 1.2 + 0.34 * len(groups)), layout='constrained')
     places = range(len(groups))
     axes.barh(
         [place - 0.19 for place in places], [group.miou for group in groups], 0.36, color=BLUE,
@@ -199,4 +202,4 @@ def plot_grouping(grouping: Grouping, overall_miou: float) -> bytes:
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(axis='x', alpha=0.25)
     axes.set_axisbelow(True)
-    return _png(figure)
+    return as_png(figure)

@@ -165,12 +165,13 @@ def _options(
 
 
 def _add_verbs() -> None:
-    from . import checkup, predict  # the verbs that are no tool's
+    from . import checkup, predict, report  # the verbs that are no tool's
 
     app.command('predict', help=predict.HELP, short_help=predict.DOES)(predict.predict)
     for verb in TOOL_VERBS:
         if shipped(verb.path).is_file():
             front(verb)
+    app.command('report', help=report.HELP, short_help=report.DOES)(report.report)
     app.command('info', help=checkup.INFO_HELP, short_help=checkup.INFO_DOES)(checkup.info)
     app.command('doctor', help=checkup.DOCTOR_HELP, short_help=checkup.DOCTOR_DOES)(checkup.doctor)
 

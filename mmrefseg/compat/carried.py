@@ -23,6 +23,9 @@ KEY = 'mmrefseg'
 HERE = '{checkpoint}'
 """In the settings that a checkpoint carries: the path of the checkpoint itself."""
 MOST_WORDS = 10_000_000
+MOST_TOKENIZER = 60_000_000
+"""Letters of a tokenizer; one of 256,000 tokens has about half of that."""
+SPECIAL_TOKENS = ('bos_token', 'cls_token', 'eos_token', 'mask_token', 'pad_token', 'sep_token', 'unk_token')
 
 
 def carried_by(checkpoint: Mapping[str, Any], where: str) -> dict[str, dict[str, Any]]:
@@ -35,7 +38,8 @@ def carried_by(checkpoint: Mapping[str, Any], where: str) -> dict[str, dict[str,
     Returns:
         Dotted place in the model -> what its ``carried()`` returned: ``config`` (arguments that stand in for
         those which name files; :data:`HERE` is the checkpoint), and of a language model ``words`` (list of
-        text, in the order of the embedding's rows), ``tokenizer`` (its name) and ``max_tokens``.
+        text, in the order of the embedding's rows), ``tokenizer`` (its name) and ``max_tokens``, or
+        ``tokenizer_json`` (what the library ``tokenizers`` writes) and ``special_tokens``.
 
     Raises:
         UserInputError: If it is there and of another kind.
@@ -70,14 +74,30 @@ def _is_sound(item: tuple[Any, Any]) -> bool:
     if not isinstance(place, str) or not isinstance(part, Mapping):
         return False
     words = part.get('words', ['a'])
+    tokenizer, special = part.get('tokenizer_json', ''), part.get('special_tokens', {})
     return (
         isinstance(words, list)
         and 0 < len(words) <= MOST_WORDS
         and all(isinstance(word, str) for word in words)
         and isinstance(part.get('config'), Mapping)
+        and not _builds({name: value for name, value in part['config'].items() if name != 'config'})
         and isinstance(part.get('tokenizer', ''), str)
         and type(part.get('max_tokens', 1)) is int
+        and isinstance(tokenizer, str)
+        and len(tokenizer) <= MOST_TOKENIZER
+        and isinstance(special, Mapping)
+        and all(name in SPECIAL_TOKENS and isinstance(token, str) for name, token in special.items())
     )
+
+
+def _builds(node: Any) -> bool:
+    """Whether arguments would build something: what may be built is looked at in the config alone.
+
+    ``config``, the fields of an encoder's own config, is left out: these build nothing.
+    """
+    if isinstance(node, Mapping):
+        return bool({'type', '_scope_'} & node.keys()) or any(map(_builds, node.values()))
+    return isinstance(node, list | tuple) and any(map(_builds, node))
 
 
 def vocabulary_in(carried: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

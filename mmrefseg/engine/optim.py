@@ -38,8 +38,9 @@ class LayerDecayConstructor(MergedGroupsConstructor):
     constructor knows ConvNeXt only. Encoders are modules with ``layers_by_depth()``: ``HFBackbone``,
     ``HFTextEncoder``.
 
-    ``paramwise_cfg`` takes ``layer_decay``, above 0 and at most 1, beside what mmengine's has; an ``lr_mult``
-    for the name of an encoder (``custom_keys``) is the rate of its last layer.
+    ``paramwise_cfg`` takes ``layer_decay``, above 0 and at most 1, beside what mmengine's has: one number for
+    all encoders, or a dict with the names of those that it is for (``{'backbone.encoder': 0.7}``). An
+    ``lr_mult`` for the name of an encoder (``custom_keys``) is the rate of its last layer.
     """
 
     def add_params(self, params: list[dict], module: nn.Module, prefix: str = '', **kwargs) -> None:
@@ -48,18 +49,28 @@ class LayerDecayConstructor(MergedGroupsConstructor):
             self.paramwise_cfg = {**self.paramwise_cfg, 'custom_keys': self._keys(module)}
         super().add_params(params, module, prefix=prefix, **kwargs)
 
-    def _keys(self, model: nn.Module) -> dict[str, dict]:
-        decay = self.paramwise_cfg.get('layer_decay', 1.0)
-        if not 0 < decay <= 1:
+    def _decays(self, encoders: list[str]) -> dict[str, float]:
+        """Decay of each encoder that has one."""
+        given = self.paramwise_cfg.get('layer_decay', 1.0)
+        decays = dict(given) if isinstance(given, dict) else dict.fromkeys(encoders, given)
+        unknown = [name for name in decays if name not in encoders]
+        wrong = [d for d in decays.values() if not isinstance(d, int | float) or not 0 < d <= 1]
+        if unknown or wrong:
             raise UserInputError.of(
-                'paramwise_cfg', f'layer_decay={decay!r}', 'a number above 0, at most 1', 'correct the config'
+                'paramwise_cfg',
+                f'layer_decay={given!r}',
+                f'a number above 0, at most 1, for all encoders or by name ({", ".join(encoders) or "none"})',
+                'correct the config',
             )
+        return decays
+
+    def _keys(self, model: nn.Module) -> dict[str, dict]:
+        encoders = {n: part for n, part in model.named_modules() if hasattr(part, 'layers_by_depth')}
+        decays = self._decays(list(encoders))
         given = dict(self.paramwise_cfg.get('custom_keys') or {})
         keys = dict(given)
-        for name, part in model.named_modules():
-            if not hasattr(part, 'layers_by_depth'):
-                continue
-            layers = part.layers_by_depth()
+        for name, decay in decays.items():
+            layers = encoders[name].layers_by_depth()
             for depth, names in enumerate(layers):
                 for parameter in (f'{name}.{item}' for item in names):
                     known = [given[key] for key in sorted(given, key=len) if key in parameter]

@@ -12,8 +12,9 @@ from ..compat.carried import as_metadata
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.annotations import load_annotation_file
 from ..datasets.vocabulary import build_vocabulary
-from ..runs.config import build_runner, innermost_datasets, load_config, reading_part
+from ..runs.config import build_runner, innermost_datasets, load_config
 from ..runs.testing import set_split
+from ..runs.words import language_models
 from ..utils import UserInputError, file_sha256
 from ..utils.places import PACKAGE, SCHEME, shipped, shipped_weights
 from .few_masks import BOX_REFINER, PartialStudy, Variant
@@ -123,7 +124,8 @@ def export_weights(args: argparse.Namespace) -> Provenance:
     set_split(config, args.split)
     dataset = innermost_datasets(config.test_dataloader)[0]
     splits = load_annotation_file(Path(dataset.get('data_root') or '') / dataset.ann_file)
-    words = build_vocabulary(**reading_part(config.model).language_model.vocabulary)
+    ((_, reader),) = language_models(config.model)
+    words = build_vocabulary(**reader['vocabulary'])
     provenance = Provenance(
         network=args.network,
         config=str(args.config),

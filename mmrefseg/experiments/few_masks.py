@@ -160,7 +160,12 @@ class PartialStudy:
         """
         if self.size == 'small':
             return []
-        vocabulary = f'{_sentence_reader(config)}.vocabulary'
+        from mmengine.config import Config
+
+        from ..runs.words import language_models  # brings torch
+
+        ((reader, _),) = language_models(Config.fromfile(config).model, 'model')
+        vocabulary = f'{reader}.vocabulary'
         options = [f'{vocabulary}.ann_file={self.full_annotations.resolve()}']
         if is_shipped(self.rec_checkpoint):
             options = [f'{vocabulary}.ann_file=None', f'{vocabulary}.file={self.rec_checkpoint}']
@@ -377,14 +382,6 @@ def refshapes_options(size: str) -> list[str]:
         options.append(f'{dataset}.ann_file={ann_file}')
         options.append(f'{dataset}.data_prefix.img_path=images/refshapes_{size}')
     return options
-
-
-def _sentence_reader(config: Path) -> str:
-    """What a config calls the part that reads sentences."""
-    from mmengine.config import Config
-
-    refined = 'segmentor' in Config.fromfile(config).model
-    return 'model.segmentor.language_model' if refined else 'model.language_model'
 
 
 def leaves_of(config: Path) -> list[str]:

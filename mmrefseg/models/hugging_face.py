@@ -7,6 +7,7 @@ otherwise.
 import contextlib
 import importlib
 import inspect
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ WEIGHT_FILES = ('*.safetensors', '*.bin')
 TOWERS = dict(vision='vision_config', text='text_config')
 # What a stranger's config must not decide here: where code comes from, and how weights are packed.
 NOT_FROM_CONFIG = ('auto_map', 'attn_implementation', '_attn_implementation', 'quantization_config')
+# What a config says of files, precision and classes; an encoder is made without it.
+NOT_OF_ENCODERS = ('architectures', 'dtype', 'id2label', 'label2id', 'torch_dtype', 'transformers_version')
 
 
 @contextlib.contextmanager
@@ -189,6 +192,13 @@ def _check_fields(fields: dict, config, where: str) -> None:
         )
 
 
+def config_fields(config) -> dict[str, Any]:
+    """The fields of a tower's config as json, for :func:`read_config` to make it again without a folder."""
+    known = type(config)().to_dict().keys() - {*NOT_OF_ENCODERS}
+    fields = {key: value for key, value in config.to_diff_dict().items() if key in known}
+    return json.loads(json.dumps({**fields, 'model_type': config.model_type}))
+
+
 def build_tower(config, where: str) -> nn.Module:
     """The encoder of a config, with random weights.
 
@@ -324,16 +334,19 @@ def pixel_statistics(folder: Path | None) -> tuple[tuple[float, ...], tuple[floa
         content: Any = load_json(folder / name)
         content = content if isinstance(content, dict) else {}
         content = content.get('image_processor', content)
-        mean, std = (content.get(key) for key in ('image_mean', 'image_std'))
-        if _three_numbers(mean) and _three_numbers(std) and min(std) > 0:
-            return tuple(mean), tuple(std)
+        rows = [content.get(key) for key in ('image_mean', 'image_std')]
+        if are_statistics(rows):
+            return tuple(map(tuple, rows))
     return None
 
 
-def _three_numbers(value: Any) -> bool:
-    return (
-        isinstance(value, list) and len(value) == 3 and all(isinstance(item, int | float) for item in value)
-    )
+def are_statistics(rows: list) -> bool:
+    """Whether these are a mean and a standard deviation, lists of three numbers each."""
+    numbers = [
+        isinstance(row, list) and len(row) == 3 and all(isinstance(item, int | float) for item in row)
+        for row in rows
+    ]
+    return len(rows) == 2 and all(numbers) and min(rows[1]) > 0
 
 
 def encoder_blocks(encoder: nn.Module) -> tuple[str, nn.ModuleList]:

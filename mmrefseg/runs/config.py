@@ -1,7 +1,6 @@
 """From a config file and options to a runner that can start."""
 
 from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
-import inspect
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import torch
 from mmdet.utils import setup_cache_size_limit_of_dynamo
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dist import is_distributed
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
@@ -18,21 +17,17 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from ..compat.checkpoint import load_checkpoint_file
 from ..compat.downloads import read_downloads_safely
 from ..models.acceleration import accelerate
-from ..utils.errors import UserInputError, did_you_mean
+from ..utils.errors import UserInputError
 from ..utils.files import is_zip
 from ..utils.outputs import check_output, make_folder
 from ..utils.places import is_shipped, shipped_weights
 from .batch_norm import replace_sync_batch_norm
 from .config_values import check_values
+from .loggers import check_packages
 from .options import check_config
+from .overrides import read_config
+from .terminal import TerminalRunner
 from .words import take_words
-
-# Names at the top of a config that mmengine's Runner, mmdet and the tools read.
-RUNNER_KEYS = {
-    *inspect.signature(Runner.__init__).parameters,
-    *('find_unused_parameters', 'sync_bn', 'compile', 'activation_checkpointing', 'efficient_conv_bn_eval'),
-    *('custom_imports', 'runner_type', 'tta_model', 'tta_pipeline', 'backend_args', 'accelerate'),
-} - {'self', 'cfg'}
 
 
 def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
@@ -46,40 +41,9 @@ def load_config(path: str, options: dict[str, Any] | None = None) -> Config:
         UserInputError: If the file is missing or wrong, or an option fits nothing in it.
     """
     check_config(path)
-    try:
-        config = Config.fromfile(path)
-    except Exception as error:  # a config is a program of the user's: any error in it is one of the input
-        reason = ' '.join(str(error).split()) or 'no reason given'
-        raise UserInputError(
-            f'{path}: the config cannot be read ({type(error).__name__}: {reason}); correct it'
-        ) from error
-    merge_options(config, options or {})
+    config = read_config(path, options or {})
     _drop_absent_hooks(config)
     return config
-
-
-def merge_options(config: Config, options: dict[str, Any]) -> None:
-    """Replace settings, refusing a misspelt name at the top, which would silently do nothing.
-
-    A new name at the top (``name=value``) is a variable of the user's; a setting of something that is not
-    there (``name.key=value``) is not.
-
-    Raises:
-        UserInputError: If an option cannot be merged.
-    """
-    for key, value in options.items():
-        top = key.split('.')[0]
-        if top not in config and top not in RUNNER_KEYS:
-            near = did_you_mean(top, [*config, *RUNNER_KEYS])
-            if near or top != key:
-                raise UserInputError(f'--cfg-options {key}: the config has no {top!r}{near}; correct the key')
-        try:
-            config.merge_from_dict({key: value})
-        except Exception as error:  # KeyError, TypeError, IndexError, AssertionError by mmengine
-            reason = ' '.join(str(error).split())
-            raise UserInputError(
-                f'--cfg-options {key}={value}: does not fit the config ({reason}); check the key'
-            ) from error
 
 
 def set_work_dir(config: Config, path: str, work_dir: str | None = None) -> None:
@@ -93,6 +57,12 @@ def set_work_dir(config: Config, path: str, work_dir: str | None = None) -> None
     elif config.get('work_dir') is None:
         config.work_dir = os.path.join('work_dirs', Path(path).stem)
     check_output(config.work_dir, 'work_dir', folder=True)
+
+
+def set_terminal(config: Config, full_log: bool) -> None:
+    """Print all of the log if a flag says so; else what the config says."""
+    if full_log:
+        config.terminal_log = 'full'
 
 
 def set_seed(config: Config, seed: int | None, deterministic: bool = False) -> None:
@@ -115,11 +85,6 @@ def set_seed(config: Config, seed: int | None, deterministic: bool = False) -> N
         raise UserInputError.of(where, repr(chosen), expected, 'choose another')
     if randomness:
         config.randomness = randomness
-
-
-def reading_part(model: ConfigDict) -> ConfigDict:
-    """Of a model's config, the part that reads sentences: the model, or the segmentor that is refined."""
-    return model.get('segmentor', model)
 
 
 def innermost_datasets(dataloader: dict | None) -> list[dict]:
@@ -240,6 +205,8 @@ def newest_checkpoint(work_dir: str | os.PathLike) -> Path | None:
         reverse=True,
     )
     noted = folder / 'last_checkpoint'
+    if (folder / 'latest.pth').is_file():  # the last was removed, and the next not written yet
+        candidates.append(folder / 'latest.pth')
     if noted.is_file():
         # The note holds a path as seen from where training was started; the file lies beside the note.
         last = folder / Path(noted.read_text(encoding='utf-8').strip()).name
@@ -296,13 +263,15 @@ def build_runner(config: Config) -> Runner:
             str(config.filename), 'no model', 'the config of a run', 'choose one that is not a _base_ part'
         )
     check_values(config)
+    backends = (config.get('visualizer') or {}).get('vis_backends') or []
+    check_packages((backend.get('type') for backend in backends), 'visualizer.vis_backends')
     setup_cache_size_limit_of_dynamo()
     CheckpointLoader.register_scheme('', load_from_local, force=True)
     read_downloads_safely()
     choose_backend(config)
     replaced = replace_sync_batch_norm(config)
     make_folder(config.work_dir)  # mmengine takes a link to a folder that is yet to be made for a file
-    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    runner = RUNNERS.build(config) if 'runner_type' in config else TerminalRunner.from_cfg(config)
     if replaced:
         runner.logger.info(
             f'SyncBN -> BN in {replaced} places of the config: there is nothing to synchronise.'

@@ -2,7 +2,8 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
@@ -76,6 +77,39 @@ def check_values(config: Config) -> None:
             raise UserInputError.of(rule.key, repr(value), rule.expected, 'correct the config')
     for loader in LOADERS:
         _check_pipelines(_get(config, f'{loader}.dataset'), f'{loader}.dataset')
+
+
+def check_data_files(config: Config, loaders: Sequence[str]) -> None:
+    """See that the annotation files of a run's data sets are there, before its log begins.
+
+    Args:
+        config: Of the run.
+        loaders: Which it reads, of :data:`LOADERS`.
+
+    Raises:
+        UserInputError: For the first that is not.
+    """
+    for loader in loaders:
+        for dataset in _innermost(_get(config, f'{loader}.dataset')):
+            name, root = dataset.get('ann_file'), dataset.get('data_root')
+            if not isinstance(name, str) or not name or '://' in name or not isinstance(root or '', str):
+                continue
+            path = os.path.join(root or '', name)
+            if '://' not in path and not os.path.exists(path):
+                kind = 'a json file' if name.endswith('.json') else 'an annotation file'
+                raise UserInputError.of(path, 'no such file', kind, 'check the path')
+
+
+def _innermost(dataset: Any) -> Iterator[Mapping]:
+    """The data sets inside wrappers and unions."""
+    if not isinstance(dataset, Mapping):
+        return
+    inner = [dataset['dataset']] if 'dataset' in dataset else dataset.get('datasets')
+    if not isinstance(inner, list | tuple):
+        yield dataset
+        return
+    for one in inner:
+        yield from _innermost(one)
 
 
 def _get(config: Any, key: str) -> Any:

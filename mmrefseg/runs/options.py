@@ -1,6 +1,7 @@
 """What the tools' command lines share, and what can be told of them before anything heavy is imported."""
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 
@@ -28,16 +29,48 @@ class KeyValueAction(argparse.Action):
                 )
             try:
                 given[key] = text if key in TEXT_KEYS else parse_value(text)
-            except (AssertionError, ValueError) as error:
+            except ValueError as error:
                 parser.error(f'{option_string}: {pair!r} cannot be read ({error}); check brackets and quotes')
         setattr(namespace, self.dest, given)
 
 
 def parse_value(text: str) -> object:
-    """A value as mmengine's ``DictAction`` reads it: a number, boolean, None, list or tuple."""
-    from mmengine.config import DictAction  # brings torch
+    """A value as mmengine's ``DictAction`` reads it: a number, boolean, None, list or tuple, else a text.
 
-    return DictAction._parse_iterable(text)
+    A text may have white space inside, which mmengine takes away.
+
+    Raises:
+        ValueError: If brackets do not match.
+    """
+    text = text.strip('\'"').strip()
+    enclosed = text[:1] + text[-1:] in ('()', '[]')
+    parts = _split(text) if enclosed or ',' in text else [text]
+    for kind, brackets in ((tuple, '()'), (list, '[]')):
+        if len(parts) == 1 and text[:1] == brackets[0] and text[-1:] == brackets[1]:
+            return kind(parse_value(part) for part in _split(text[1:-1].strip()) if text[1:-1].strip())
+    if len(parts) > 1 or text.endswith(','):
+        return [parse_value(part) for part in parts]
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return {'true': True, 'false': False}.get(text.lower(), None if text == 'None' else text)
+
+
+def _split(text: str) -> list[str]:
+    """The parts between commas that are in no bracket; a comma at the end ends the last."""
+    parts, depth = [''], []
+    for letter in text:
+        if letter in '([':
+            depth.append(letter)
+        elif letter in ')]' and (not depth or depth.pop() + letter not in ('()', '[]')):
+            raise ValueError(f'Imbalanced brackets exist in {text}')
+        if letter == ',' and not depth:
+            parts.append('')
+        else:
+            parts[-1] += letter
+    if depth:
+        raise ValueError(f'Imbalanced brackets exist in {text}')
+    return parts[:-1] if len(parts) > 1 and not parts[-1] else parts
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +87,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='replace settings of the config, e.g. train_cfg.max_epochs=3 model.head.num_points=12; '
         'lists are written key="[a,b]" or key=a,b, without white space',
+    )
+    parser.add_argument(
+        '--full-log',
+        action='store_true',
+        help='print all of the log, which its file has anyway (default: a line an interval)',
     )
     parser.add_argument(
         '--launcher',

@@ -17,16 +17,19 @@ def take_words(config: dict[str, Any], checkpoint: str, how: Literal['extend', '
         checkpoint: A file or the address of weights inside the package.
         how: ``'extend'`` adds the words of the config's own vocabulary behind them (to train on other data),
             ``'keep'`` adds none (to resume), ``'replace'`` also takes the checkpoint's vectors in place of
-            those that the config names (to test).
+            those that the config names (to test). Both take encoders' configs and tokenizers from it.
     """
     model = config.get('model')
-    if not isinstance(model, dict) or (how != 'replace' and not any(_language_models(model))):
+    if not isinstance(model, dict) or (how == 'extend' and not any(language_models(model))):
         return
     carried = carried_by({'meta': read_meta(checkpoint)}, checkpoint)
     if how == 'replace':
         apply_carried(model, carried, checkpoint)
         return
-    for node in _language_models(model) if vocabulary_in(carried) else ():
+    if how == 'keep':  # an encoder and its tokenizer are those that are being trained
+        encoders = {place: part for place, part in carried.items() if 'words' not in part}
+        apply_carried(model, encoders, checkpoint)
+    for _, node in language_models(model) if vocabulary_in(carried) else ():
         size = vocabulary_in(carried)['config'].get('embed_dims')
         if how == 'keep' and size and node.get('vectors') is not None:
             # the checkpoint brings the vectors; any of their size may stand here, frozen or not
@@ -36,11 +39,20 @@ def take_words(config: dict[str, Any], checkpoint: str, how: Literal['extend', '
             node['vocabulary'] = vocabulary | ({'extends': str(checkpoint)} if how == 'extend' else {})
 
 
-def _language_models(node: Any) -> Iterator[dict[str, Any]]:
-    """The configs in a config that name words."""
+def language_models(node: Any, place: str = '') -> Iterator[tuple[str, dict[str, Any]]]:
+    """The parts of a model that read sentences.
+
+    Args:
+        node: Config of the model, which may have others within (a refiner's ``segmentor``).
+        place: What stands before the names.
+
+    Yields:
+        Dotted place in the model, and the config that stands there.
+    """
     if isinstance(node, dict):
-        if 'language_model' in node and isinstance(node['language_model'], dict):
-            yield node['language_model']
         for key, value in node.items():
-            if key != 'language_model':
-                yield from _language_models(value)
+            name = f'{place}.{key}' if place else key
+            if key == 'language_model' and isinstance(value, dict):
+                yield name, value
+            else:
+                yield from language_models(value, name)

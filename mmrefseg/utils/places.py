@@ -11,6 +11,9 @@ SCHEME = 'mmrefseg://'
 DEFAULT = f'{SCHEME}box-refiner_tiny_m05_refshapes'
 """The weights that predict where nobody names any."""
 
+VAL_FOLDER = 'val_images'
+"""Where a training keeps small pictures of its validations, in the folder of its log."""
+
 
 def shipped(path: str | os.PathLike) -> Path:
     """A config, tool or demo of this package: in the installed package, else in the checkout.

@@ -9,6 +9,9 @@ if TYPE_CHECKING:  # rich takes a tenth of a second to import, and most imports 
     from rich.progress import Progress
 
 T = TypeVar('T')
+# `extra` of a log record: shown on the terminal although it is no line of an interval, or never shown there
+ON_TERMINAL = {'terminal': True}
+FILE_ONLY = {'terminal': False}
 
 
 def plain_console(stderr: bool = False) -> 'Console':

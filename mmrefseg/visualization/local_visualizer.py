@@ -12,7 +12,8 @@ from PIL import Image
 
 from mmrefseg.utils import atomic_write
 
-from .drawing import draw_case, make_grid
+from .drawing import draw_case, draw_overlay, make_grid
+from .instance_drawing import draw_instances
 
 
 @VISUALIZERS.register_module()
@@ -77,6 +78,35 @@ class RefVisualizer(DetLocalVisualizer):
             _write_image(drawn, out_file)
         elif not show:
             self.add_image(name, drawn, step)
+
+    def small_panel(
+        self, image: np.ndarray, data_sample: DetDataSample, width: int, score_thr: float
+    ) -> np.ndarray:
+        """One small picture of a data sample: of its first expression, or of all objects that were found.
+
+        Args:
+            image: (H, W, 3) uint8, RGB, in the original frame.
+            data_sample: As of :meth:`add_datasample`, with ``pred_instances``.
+            width: Of the picture in pixels.
+            score_thr: Least score of an object, for data samples without expressions.
+
+        Returns:
+            (h, ``width``, 3) uint8, RGB.
+        """
+        if data_sample.metainfo.get('expressions'):
+            case = cases_of(data_sample.cpu(), image)[0]
+            return draw_case(**case | {'points': None}, width=width)  # their numbers would cover all
+        found = data_sample.cpu().pred_instances
+        found = found[found.scores >= score_thr]
+        rows = range(len(found))
+        names = (self.dataset_meta or {}).get('classes') or ()
+        labels = [
+            f'{names[label] if label < len(names) else label} {score:.0%}'
+            for label, score in zip(found.labels.tolist(), found.scores.tolist(), strict=True)
+        ]
+        boxes = np.array([_row(found, 'bboxes', row) for row in rows]).reshape(-1, 4)
+        masks = np.array([_mask_at(found, row) for row in rows]) if 'masks' in found else None
+        return draw_overlay(draw_instances(image, boxes, labels, masks), width=width)
 
 
 def cases_of(

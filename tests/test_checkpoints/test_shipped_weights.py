@@ -19,7 +19,8 @@ from mmrefseg.checkpoints.shipped import (
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.datasets.refshapes import PRESETS, Preset, generate
 from mmrefseg.datasets.vocabulary import Vocabulary
-from mmrefseg.runs.config import build_runner, load_config, reading_part, start_from
+from mmrefseg.runs.config import build_runner, load_config, start_from
+from mmrefseg.runs.words import language_models
 from mmrefseg.utils import UserInputError, file_sha256, load_json
 from mmrefseg.utils.places import DEFAULT, WEIGHTS, shipped, shipped_weights
 
@@ -50,7 +51,8 @@ def score(address, made, folder):
         'default_hooks.progress': None,
     }
     config = load_config(shipped(provenance.config), options)
-    reading_part(config.model).language_model.vocabulary = dict(file=address)
+    ((_, reader),) = language_models(config.model)
+    reader['vocabulary'] = dict(file=address)
     start_from(config, address)
     return build_runner(config).test()
 

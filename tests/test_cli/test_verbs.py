@@ -56,6 +56,8 @@ WRONG = [
     (['train', 'empty'], 'empty: found no annotations'),
     (['test', 'partial-res_tiny_m05_refshapes', 'no.pth'], 'no.pth: found no such file'),
     (['info', 'no.pth'], 'no.pth: found no such file'),
+    (['report', 'nowhere'], 'nowhere: found no such folder'),
+    (['report', 'empty'], 'empty: found a folder without logs'),
 ]
 FILES = {
     'a.png': '',
@@ -88,7 +90,8 @@ def verbs():
 
 
 def test_every_verb_has_help_with_two_examples(repo_root, tmp_path):
-    assert {'predict', 'import', 'train', 'test', 'pseudo', 'choose', 'info', 'doctor'} <= set(verbs())
+    expected = {'predict', 'import', 'train', 'test', 'pseudo', 'choose', 'report', 'info', 'doctor'}
+    assert expected <= set(verbs())
     for verb, (code, out, err, heavy) in zip(
         verbs(), probe(repo_root, tmp_path, [[verb, '--help'] for verb in verbs()]), strict=True
     ):

@@ -8,7 +8,7 @@ from mmcv import ops
 from mmdet import registry as mmdet_registry
 
 from mmrefseg.models.layers.language_gate import GATES
-from mmrefseg.runs.config import RUNNER_KEYS
+from mmrefseg.runs.overrides import RUNNER_KEYS
 
 # Which registry builds what lies under a key; deeper keys inherit it.
 REGISTRY_OF = {
@@ -40,7 +40,7 @@ DETECTOR_PARTS = {
     **dict.fromkeys(('roi_layer', 'nms'), 'ops'),
 }
 # Transforms that hand what they do not know on to another one.
-HAND_ON = {'RandomChoiceResize': 'resize_type', 'ResizeShortestEdge': 'resize_type'}
+HAND_ON = dict.fromkeys(('RandomChoiceResize', 'RandomResize', 'ResizeShortestEdge'), 'resize_type')
 # Filled in by the code that builds.
 GIVEN = {
     'self',

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from shipped import DATASETS, PATHS, load
+from small_encoders import in_small
 
 from mmrefseg.experiments import encoder_trials
 
@@ -28,9 +29,10 @@ def trial(tmp_path_factory):
 
 
 def test_the_matrix():
-    names = {f'encoder-res_{e}_{m}_{d}' for e in ENCODERS for m in ('m01', 'm05', 'm100') for d in DATASETS}
+    few = [f'm{share}{stage}' for share in ('01', '05') for stage in ('', '-pseudo', '-retrain')]
+    names = {f'encoder-res_{e}_{m}_{d}' for e in ENCODERS for m in ('rec', 'm100', *few) for d in DATASETS}
     names |= {f'encoder-res_dinov3-b-frozen_{m}_{d}' for m in ('m01', 'm05') for d in DATASETS}
-    assert len(names) == 42
+    assert len(names) == 4 * 8 * 3 + 6
     assert {name for name in PATHS if name.startswith('encoder-res_')} == names
 
 
@@ -78,20 +80,8 @@ def test_their_encoders_were_tried(encoder):
 def test_they_train(encoder, trial):
     """The config's network with small encoders of the same types; encoders learn at a tenth of the rate."""
     config = load(f'encoder-res_{encoder}_m100_refcoco-unc')
-    model = config.model.to_dict()
-    image, text = SMALL[encoder]
-    del model['backbone']['model'], model['language_model']['model']
-    model['backbone']['config'] = dict(model_type=image, **encoder_trials.IMAGE_ENCODERS[image][1])
-    words = dict(
-        config=dict(model_type=text, **encoder_trials.TEXT_ENCODERS[text][1]), tokenizer=str(trial.tokenizer)
-    )
-    model['language_model'] |= words
+    model = in_small(config.model.to_dict(), str(trial.tokenizer))
     model['head'] |= dict(codec=trial.codec, num_encoder_layers=1, num_decoder_layers=1)
-    # The same relations between channels, a sixteenth of each.
-    for part in ('backbone', 'language_model', 'neck', 'head'):
-        for key in model[part].keys() & {'in_channels', 'out_channels'}:
-            channels = model[part][key]
-            model[part][key] = channels // 16 if isinstance(channels, int) else [c // 16 for c in channels]
     built = MODELS.build(model)
     trial.run(built)
     wrapper = build_optim_wrapper(built, config.optim_wrapper.copy())
@@ -110,22 +100,6 @@ SNIPPETS = (
 )
 
 
-def in_small(node, tokenizer):
-    """A config of a model with small encoders in place of the published ones."""
-    if isinstance(node, list | tuple):
-        return [in_small(item, tokenizer) for item in node]
-    if not isinstance(node, dict):
-        return node
-    node = {key: in_small(value, tokenizer) for key, value in node.items()}
-    if 'ModernBERT' in str(node.get('model')):
-        small = dict(encoder_trials.TEXT_ENCODERS['modernbert'][1], hidden_size=768, num_attention_heads=12)
-        node |= dict(model=None, config=dict(model_type='modernbert', **small), tokenizer=tokenizer)
-    elif 'dinov3' in str(node.get('model')):
-        small = encoder_trials.IMAGE_ENCODERS['dinov3_vit'][1]
-        node |= dict(model=None, config=dict(model_type='dinov3_vit', **small))
-    return node
-
-
 def test_lines_of_the_page(repo_root, tmp_path):
     """Each example of docs/encoders.md fits the config that it is for; README has the first."""
     page, readme = ((repo_root / name).read_text() for name in ('docs/encoders.md', 'README.md'))
@@ -135,8 +109,11 @@ def test_lines_of_the_page(repo_root, tmp_path):
     for name, block in zip(SNIPPETS, blocks, strict=True):
         file = tmp_path / 'config.py'
         file.write_text(f"_base_ = '{PATHS[name]}'\n{block}")
-        model = in_small(Config.fromfile(str(file)).model.to_dict(), tokenizer)
+        model = Config.fromfile(str(file)).model.to_dict()
+        model = in_small(model, tokenizer, share=1)
         backbone, words, neck = (model.get(part, {}) for part in ('backbone', 'language_model', 'neck'))
+        if 'config' in words:
+            words['config'] |= dict(hidden_size=768, num_attention_heads=12)  # as the published one has
         reads = neck.get('in_channels') or model['decode_head']['in_channels']
         if backbone['type'].startswith('HF'):
             assert tuple(MODELS.build(backbone).out_channels) == tuple(reads), name

@@ -29,7 +29,7 @@ def test_how_many():
     assert len(seqtr) == 18
     assert tiny <= PATHS.keys()
     assert len([name for name in PATHS if PATHS[name].parent == ROOT / 'extended/ablation']) == 13
-    assert len([name for name in PATHS if 'rcnn' in name]) == 11
+    assert len([name for name in PATHS if 'rcnn' in name]) == 11 + 16 + 2
     assert len(PATHS) == len([p for p in ROOT.rglob('*.py') if '_base_' not in p.parts]), (
         'two files of one name'
     )
@@ -116,7 +116,9 @@ def test_tests_are_in_the_original_frame(name):
         assert dataset.test_mode and dataset.group_by == 'image'
 
 
-FEW_INSTANCES = [name for name in PATHS if re.search(r'rcnn.*_m\d+', name)]
+FEW_INSTANCES = [
+    name for name in PATHS if re.search(r'rcnn.*_m\d+', name) and not name.startswith('box-refiner')
+]
 
 
 @pytest.mark.parametrize('name', FEW_INSTANCES)
@@ -134,12 +136,17 @@ def test_ratio_of_instances(name):
 
 
 def test_how_many_of_instances():
-    """COCO and a small one for each of Mask R-CNN and the cascade, and an ablation."""
-    assert len(FEW_INSTANCES) == 5
+    """COCO and a small one for each of Mask R-CNN and the cascade, an ablation, and both on four encoders."""
+    assert len(FEW_INSTANCES) == 5 + 2 * 4
 
 
 @pytest.mark.parametrize(
-    'name', [name for name in PATHS if re.search(r'_m\d+', name) and name not in FEW_INSTANCES]
+    'name',
+    [
+        name
+        for name in PATHS
+        if re.search(r'_m\d+', name) and name not in FEW_INSTANCES and not name.endswith('_coco')
+    ],
 )
 def test_ratio(name):
     """The ratio of the name is that of the annotation file, in one line of the config."""
@@ -165,14 +172,14 @@ def parts_of(dataset):
     return parts_of(dataset.dataset) if dataset.type == 'RepeatDataset' else [dataset]
 
 
-REFINERS = [name for name in PATHS if name.startswith('box-refiner_')]
+REFINERS = [name for name in PATHS if name.startswith('box-refiner_') and not name.endswith('_coco')]
 
 
 def test_how_many_refiners():
     """Of RefShapes and three data sets: five shares of masks; of four of them pseudo masks, retraining and a
     teacher. Of RefShapes a long training, BoxInst's losses beside three, scores of five; of the others scores
-    of three."""
-    assert len(REFINERS) == (5 + 4 * 3) * 4 + 1 + 3 + 5 + 3 * 3
+    of three; behind LAVT two shares of masks."""
+    assert len(REFINERS) == (5 + 4 * 3) * 4 + 1 + 3 + 5 + 3 * 3 + 2 * 3
 
 
 @pytest.mark.parametrize('name', [name for name in REFINERS if re.search(r'_m\d+(-teacher|-boxes)?_', name)])
@@ -208,7 +215,7 @@ def test_scores_of_refiners(name):
     assert part.ann_file.endswith(sample)
 
 
-@pytest.mark.parametrize('name', [name for name in REFINERS if '_m100_' in name])
+@pytest.mark.parametrize('name', [name for name in REFINERS if '_m100_' in name and 'lavt' not in name])
 def test_boxes_of_refiners(name):
     """The network of boxes is that of the stage whose weights it starts from."""
     network = 'box-frame_tiny' if 'tiny' in name else 'partial-res_darknet53'
@@ -230,9 +237,9 @@ def test_load_from():
     for network in ('partial-res', 'box-frame'):
         assert {f'{network}_tiny_{name}_refshapes' for name in trained} <= shipped.keys()
     for name, start in starts.items():
-        before = re.fullmatch(r'work_dirs/(.+)/best\.pth', start)[1]
+        before, kept = re.fullmatch(r'work_dirs/(.+)/(best|latest)\.pth', start).groups()
         assert before in PATHS and before != name
-        assert load(before).default_hooks.checkpoint.save_best
+        assert kept == 'latest' or load(before).default_hooks.checkpoint.save_best
         assert name.rpartition('_')[2] == before.rpartition('_')[2] or before.endswith('_mixed')
     for dataset in DATASETS:
         for ratio in ('01', '05', '10'):

@@ -8,7 +8,7 @@ import pytest
 from shipped import PATHS, ROOT
 
 TOOL = ROOT.parent / 'tools' / 'misc' / 'write_configs.py'
-COPIES = 117
+COPIES = 213
 
 
 def run(*arguments) -> subprocess.CompletedProcess:
@@ -53,8 +53,9 @@ def test_names_are_exchanged():
     """Data set, title and share, and nothing else."""
     renamed = runpy.run_path(str(TOOL))['renamed']
     text = "# 5 % of RefCOCO\nload = 'work_dirs/x_m05_refcoco-unc/a.pth'\nfile = 'sample_5.json'\nsize = 5\n"
+    text += '# choose --ratio 5\n'
     assert renamed(text, 'refcoco-unc', 'refcocog-umd', 10) == (
         "# 10 % of RefCOCOg (UMD split)\nload = 'work_dirs/x_m10_refcocog-umd/a.pth'\n"
-        "file = 'sample_10.json'\nsize = 5\n"
+        "file = 'sample_10.json'\nsize = 5\n# choose --ratio 10\n"
     )
     assert renamed(text, 'refcoco-unc', 'refcoco-unc', 5) == text

@@ -38,7 +38,7 @@ class Log:
     def __init__(self):
         self.lines, self.handlers = [], []
 
-    def info(self, text):
+    def info(self, text, extra=None):
         self.lines.append(text)
 
 
@@ -334,6 +334,23 @@ def test_drawn_images_are_read_as_the_data_sets_read_them(tmp_path):
     (tmp_path / 'turned.png').write_bytes(png_that_claims(65000, 65000))
     with pytest.raises(UserInputError, match=r'turned\.png.*claims 65000 x 65000 pixels'):
         hook.after_val_iter(runner, 0, outputs=[sample_of(tmp_path / 'turned.png')])
+
+
+@pytest.mark.parametrize('found', [2, 0])
+def test_small_panels_of_objects_without_expressions(found):
+    """Of instance segmentation: what was found with a score that is high enough, or just the image."""
+    sample = DetDataSample(metainfo=dict(ori_shape=(40, 60)))
+    masks = torch.zeros(3, 40, 60, dtype=torch.bool)
+    masks[:, 10:30, 20:50] = True
+    scores, boxes = torch.tensor([0.9, 0.8, 0.1]), torch.tensor([[20.0, 10, 50, 30]] * 3)
+    sample.pred_instances = InstanceData(
+        bboxes=boxes, masks=masks, scores=scores * (found > 0), labels=torch.tensor([0, 7, 0])
+    )
+    visualizer = RefVisualizer.get_instance(f'small_{found}')
+    visualizer.dataset_meta = dict(classes=('cat',))
+    image = np.full((40, 60, 3), 128, np.uint8)
+    drawn = visualizer.small_panel(image, sample, 300, 0.3)
+    assert drawn.shape == (200, 300, 3) and (np.abs(drawn.astype(int) - 128).max() > 20) == (found > 0)
 
 
 class Asker:

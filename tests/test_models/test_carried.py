@@ -16,7 +16,7 @@ from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.datasets.word_vectors import save_word_vectors
 from mmrefseg.engine.hooks import move_word_rows
-from mmrefseg.runs.words import take_words
+from mmrefseg.runs.words import language_models, take_words
 
 SMALL = dict(
     vocab_size=30522, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
@@ -109,3 +109,12 @@ def test_rows_move_to_their_words():
     same = dict(new.state_dict())
     assert move_word_rows(new, same, new.vocabulary.words) == ([], [])
     assert torch.equal(same['table.weight'], new.table.weight)
+
+
+def test_what_reads_sentences():
+    """By its place in the config, alone or within a refiner; a detector has none."""
+    reader = {'type': 'GRUEncoder'}
+    assert [*language_models({'backbone': {}, 'language_model': reader})] == [('language_model', reader)]
+    refined = {'segmentor': {'language_model': reader}, 'refiner': {'size': 4}}
+    assert [*language_models(refined, 'model')] == [('model.segmentor.language_model', reader)]
+    assert not [*language_models({'roi_head': {'bbox_head': [{'type': 'a'}]}, 'language_model': None})]

@@ -171,9 +171,19 @@ def test_layer_wise_rates():
         learn = [p for p in model.backbone.encoder.get_submodule(part).parameters() if p.requires_grad]
         assert learn and {round(rates[id(p)], 9) for p in learn} == {rate}, part
     assert {rates[id(p)] for p in (*model.head.parameters(), *model.backbone.pyramid.parameters())} == {1.0}
-    config['paramwise_cfg']['layer_decay'] = 2
-    with pytest.raises(UserInputError, match='layer_decay=2, expected a number above 0, at most 1'):
-        build_optim_wrapper(model, config)
+    model.other = build(config=DINO)
+    config['paramwise_cfg']['layer_decay'] = {'other': 0.5}
+    wrapper = build_optim_wrapper(model, copy.deepcopy(config))
+    rates = {id(p): group['lr'] for group in wrapper.param_groups for p in group['params']}
+    norms = [{rates[id(p)] for p in part.encoder.norm.parameters()} for part in (model.backbone, model.other)]
+    first = [part.encoder.get_parameter('embeddings.cls_token') for part in (model.backbone, model.other)]
+    assert norms == [{0.1}, {1.0}] and [rates[id(p)] for p in first] == [0.1, 0.125]
+    for wrong in (2, {'other': 2}, {'language_model': 0.5}, {'other': 'a'}):
+        config['paramwise_cfg']['layer_decay'] = wrong
+        with pytest.raises(
+            UserInputError, match=r'layer_decay=.*, expected a number above 0, at most 1, for al'
+        ):
+            build_optim_wrapper(model, config)
 
 
 def test_one_size_of_image():

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 
 import mmrefseg.registration  # noqa: F401
-from mmrefseg.models.extended.refiner import BoxRefiner, Windows, _pasted
+from mmrefseg.models.extended.refiner import BoxRefiner, Windows, _pasted, to_image
 from mmrefseg.utils import UserInputError
 
 SMALL = dict(size=16, channels=4, depth=2)
@@ -53,6 +53,23 @@ def samples_of(images: int, side: int = 64, known: bool = True, scale: float = 1
 
 
 # ------------------------------------------------------------------------ windows
+
+
+def test_pasting_is_mmdets():
+    """To the last bit, wherever the window lies; beside the image there is nothing to paste."""
+    from mmdet.models.roi_heads.mask_heads import fcn_mask_head
+
+    for _ in range(50):
+        height, width = torch.randint(8, 200, (2,)).tolist()
+        centre, half = (torch.rand(2) * torch.tensor([width, height]) for _ in range(2))
+        window = torch.cat([centre - half - 1, centre + half + 1])
+        values = torch.rand(16, 16)
+        theirs, part = fcn_mask_head._do_paste_mask(values[None, None], window[None], height, width)
+        ours, own = to_image(values, window, height, width)
+        assert torch.equal(ours, theirs[0]) and own == tuple(slice(int(s.start), int(s.stop)) for s in part)
+    for x, y in ((-40.0, 5.0), (5.0, -40.0), (70.0, 5.0), (5.0, 70.0)):
+        pasted, part = to_image(torch.ones(16, 16), torch.tensor([x, y, x + 20, y + 20]), 40, 50)
+        assert pasted.numel() == 0 and torch.zeros(40, 50)[part].numel() == 0
 
 
 def test_a_window_of_the_whole_image_is_the_image():

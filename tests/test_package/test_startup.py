@@ -89,6 +89,8 @@ def test_help_loads_nothing_heavy(repo_root):
         (['demo/image_demo.py', '--config', 'none.py', '--input', 'a.jpg'], 'none.py'),
         (['demo/image_demo.py', 'a.jpg', 'config.py'], 'write --input IMAGE --config CONFIG'),
         (['demo/image_demo.py', '--input', 'a.jpg', '--out-dir', 'b'], 'write --output PATH'),
+        (['tools/train.py', 'none.py', '--cfg-options', 'a=1,2'], 'none.py: found no such file'),
+        (['tools/train.py', 'tests/conftest.py', '--log-to', 'wandbb'], 'did you mean wandb'),
         (['tools/train.py', 'a.py', '--resume-from', 'a.pth'], 'write --resume CHECKPOINT'),
         (['tools/train.py', 'a.py', '--options', 'a=1'], 'write --cfg-options KEY=VALUE'),
         (['tools/test.py', 'a.py', 'a.pth', '--eval', 'bbox'], 'a test computes the metrics of the config'),

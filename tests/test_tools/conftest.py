@@ -26,6 +26,7 @@ ENVIRONMENT = {
     'PYTHONWARNINGS': 'ignore',
     'OMP_NUM_THREADS': '1',
     'COLUMNS': '100',
+    'MMREFSEG_FULL_LOG': '1',  # what tests look for is in the log; what a user sees: test_runs_watched.py
 }
 NUM_VAL = 7  # expressions; odd, so that two processes must pad
 

@@ -32,8 +32,9 @@ def test_train_writes_fixed_names(tools, trained):
     assert len(best) == 1
     assert_same_weights(weights(trained / 'best.pth')[0], weights(best[0])[0])
     assert (trained / 'toy_config.py').is_file()
-    assert sorted(path.name for path in trained.glob('epoch_*.pth')) == ['epoch_2.pth', 'epoch_3.pth']
+    assert sorted(path.name for path in trained.glob('epoch_*.pth')) == ['epoch_3.pth']
     assert weights(trained / 'latest.pth')[1]['state'], 'the optimizer is kept for resuming'
+    assert weights(trained / 'best.pth')[1] is None, 'and only there'
 
 
 def test_resume_is_exact(tools, trained):

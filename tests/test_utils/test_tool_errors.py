@@ -167,14 +167,13 @@ def test_config_options(tmp_path):
     path.write_text(
         f"shapes = 3\ntrain_dataloader = dict(dataset=dict(type='RepeatDataset', dataset={union}))\n"
     )
-    config = load_config(str(path), {'shapes': 4, 'randomness.seed': 1, 'something_new': 5})
-    assert (config.shapes, config.something_new) == (4, 5)
+    config = load_config(str(path), {'randomness.seed': 1})
     set_seed(config, 9, deterministic=True)
     assert config.randomness == {'seed': 9, 'deterministic': True}
     assert [dataset.get('seed') for dataset in config.train_dataloader.dataset.dataset.datasets] == [9, None]
     with pytest.raises(UserInputError, match='did you mean shapes'):
         load_config(str(path), {'shape': 4})
-    with pytest.raises(UserInputError, match="the config has no 'something'; correct the key"):
+    with pytest.raises(UserInputError, match="no 'something', and nothing would read it; correct"):
         load_config(str(path), {'something.new': 5})
 
 

@@ -69,8 +69,22 @@ KINDS = (
     Kind('lavt/lavt_swin-b-w12_480_released', FOUR[1:]),
     Kind('lavt/lavt-one_swin-b-w12_480', FOUR),
     *(Kind(f'encoders/encoder-res_{name}_m100', THREE) for name in ENCODERS),
-    *(Kind(f'encoders/encoder-res_{name}_{{share}}', THREE, (1, 5)) for name in ENCODERS),
+    *(
+        Kind(f'encoders/encoder-res_{name}_{{share}}{stage}', THREE, (1, 5))
+        for name in ENCODERS
+        for stage in ('', '-pseudo', '-retrain')
+    ),
+    *(Kind(f'encoders/encoder-res_{name}_rec', THREE) for name in ENCODERS),
     Kind('encoders/encoder-res_dinov3-b-frozen_{share}', THREE, (1, 5)),
+    *(Kind(f'encoders/encoder-lavt_{name}_m100', THREE) for name in ENCODERS),
+    *(Kind(f'encoders/encoder-lavt_{name}_{{share}}', THREE, (1, 5)) for name in ENCODERS),
+    *(
+        Kind(f'encoders/encoder-lavt_{name}_{{share}}{stage}', THREE)
+        for name in ENCODERS
+        for stage in ('-pseudo', '-retrain')
+    ),
+    Kind('extended/box-refiner_lavt-swin-b_m100', THREE),
+    Kind('extended/box-refiner_lavt-swin-b_{share}', THREE),
 )
 
 
@@ -84,7 +98,8 @@ def renamed(text: str, source: str, dataset: str, share: int) -> str:
         share: Percent of the masks.
     """
     text = text.replace(source, dataset).replace(TITLES[source], TITLES[dataset])
-    for old, new in (('m05', f'm{share:02d}'), ('sample_5', f'sample_{share}'), ('5 %', f'{share} %')):
+    shares = (('m05', 'm{:02d}'), ('sample_5', 'sample_{}'), ('5 %', '{} %'), ('--ratio 5', '--ratio {}'))
+    for old, new in ((old, new.format(share)) for old, new in shares):
         text = text.replace(old, new)
     return text
 

@@ -1,7 +1,7 @@
 # Pretrained encoders, 20 epochs: the recipe of InstanceVG-B (https://github.com/Dmmm1997/InstanceVG,
 # configs/refcoco/InstanceVG-B-refcoco): Adam, 5e-4, a tenth of it for the image encoder, three epochs of warm-up, a
 # tenth from the 16th epoch on. For the text encoder a tenth too, as DeRIS-B has it
-# (https://github.com/Dmmm1997/DeRIS, configs/refcoco/DERIS-B-refcoco.py).
+# (https://github.com/Dmmm1997/DeRIS, configs/refcoco/DERIS-B-refcoco.py). All sources: configs/encoders/README.md.
 max_epochs = 20
 lr = 5e-4
 encoder_lr_mult = 0.1

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from ...compat.carried import carried_by, vocabulary_in
 from ...compat.checkpoint import without_number
 from ...utils import UserInputError, file_sha256
 from ...utils.places import is_shipped, shipped_weights
+from ...utils.progress import ON_TERMINAL
 from .resume_checks import resume_problem
 from .word_hooks import describe_words, move_word_rows
 
@@ -153,7 +155,7 @@ class CheckpointCheckHook(Hook):
         refuse_broken_weights(model, state, where)
         if runner.rank == 0:
             details = report.details()
-            runner.logger.info(f'{where}: {report}' + (f'\n{details}' if details else ''))
+            runner.logger.info(f'{where}: {report}' + (f'\n{details}' if details else ''), extra=ON_TERMINAL)
             broken = broken_conventions(model, (checkpoint.get('meta') or {}).get('conventions') or {})
             if broken:
                 runner.logger.warning(
@@ -167,7 +169,7 @@ def _take_words(runner: Runner, model: torch.nn.Module, checkpoint: dict, state:
     words = vocabulary_in(carried_by(checkpoint, where)).get('words', [])
     new, gone = move_word_rows(model, state, words) if words else ([], [])
     if (new or gone) and runner.rank == 0:
-        runner.logger.info(f'{where}: {describe_words(new, gone, words)}')
+        runner.logger.info(f'{where}: {describe_words(new, gone, words)}', extra=ON_TERMINAL)
 
 
 def refuse_broken_weights(model: torch.nn.Module, state: Mapping, where: str) -> None:
@@ -218,6 +220,34 @@ def _first_misfit(report: KeyReport) -> str:
         if names:
             return f'first {title}: {names[0]}'
     return 'the checkpoint holds no tensor'
+
+
+@HOOKS.register_module()
+class WriteFirstCheckpointHook(CheckpointHook):
+    """mmengine's, which removes an old checkpoint only when the new one is on the disk.
+
+    So ``max_keep_ckpts=1`` is enough: at no moment is a run without a checkpoint to resume from. Its
+    arguments are those of :class:`mmengine.hooks.CheckpointHook`.
+    """
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        most = self.max_keep_ckpts
+        if most <= 0:
+            super()._save_checkpoint_with_step(runner, step, meta)
+            return
+        self.keep_ckpt_ids = deque(self.keep_ckpt_ids)
+        self.max_keep_ckpts = len(self.keep_ckpt_ids) + 1
+        try:
+            super()._save_checkpoint_with_step(runner, step, meta)
+        finally:
+            self.max_keep_ckpts = most
+        while len(self.keep_ckpt_ids) > most:
+            old = self.file_backend.join_path(
+                self.out_dir, self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
+            )
+            if runner.rank == 0 and self.file_backend.isfile(old):
+                self.file_backend.remove(old)
+        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
 
 @HOOKS.register_module()

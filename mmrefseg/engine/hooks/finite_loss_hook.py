@@ -32,7 +32,7 @@ class FiniteLossHook(Hook):
         broken = {
             name: value
             for name, value in (outputs or {}).items()
-            if 'loss' in name and not math.isfinite(float(value))
+            if 'loss' in name and not math.isfinite(_number(value))
         }
         if not broken:
             return
@@ -41,8 +41,12 @@ class FiniteLossHook(Hook):
         rates = [rate for values in runner.optim_wrapper.get_lr().values() for rate in values]
         raise UserInputError.of(
             f'epoch {runner.epoch + 1}, step {runner.iter + 1}',
-            f'{name} = {float(broken[name])}',
+            f'{name} = {_number(broken[name])}',
             'a finite number',
             f'lower the learning rate (optim_wrapper.optimizer.lr, now up to {max(rates):g}), clip gradients '
             '(optim_wrapper.clip_grad), or look for NaN in the data; --resume goes on from the last epoch',
         )
+
+
+def _number(value: Any) -> float:
+    return float(value.detach() if hasattr(value, 'detach') else value)

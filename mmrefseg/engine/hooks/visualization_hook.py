@@ -1,5 +1,6 @@
 """Images of predictions during validation and testing."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,8 +8,12 @@ import numpy as np
 from mmdet.registry import HOOKS, TRANSFORMS
 from mmdet.structures import DetDataSample
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
-from mmengine.visualization import Visualizer
+from mmengine.runner import BaseLoop, Runner
+from mmengine.visualization import LocalVisBackend, Visualizer
+from PIL import Image
+
+from ...utils import atomic_write
+from ...utils.places import VAL_FOLDER
 
 
 @HOOKS.register_module()
@@ -32,6 +37,10 @@ class RefVisualizationHook(Hook):
         test_out_dir: Folder for the images of a test; a relative one lies
             below ``<work_dir>/<time stamp>``.
         max_images: Stop writing after that many in one process.
+        val_images: Samples of the validation set that are drawn small at each validation in a training, the
+            same each time, into ``<work_dir>/<time stamp>/val_images`` (about 15 kB each) and to the
+            visualizer's other backends; 0 for none.
+        val_width: Of these, in pixels.
     """
 
     def __init__(
@@ -43,6 +52,8 @@ class RefVisualizationHook(Hook):
         wait_time: float = 0.0,
         test_out_dir: str | None = None,
         max_images: int | None = None,
+        val_images: int = 4,
+        val_width: int = 300,
     ) -> None:
         self._visualizer: Visualizer = Visualizer.get_current_instance()
         self.draw = draw
@@ -52,19 +63,49 @@ class RefVisualizationHook(Hook):
         self.wait_time = wait_time
         self.test_out_dir = test_out_dir
         self.max_images = max_images
+        self.val_images = val_images
+        self.val_width = val_width
         self._count = 0
+        self._chosen: dict[int, list[int]] = {}
         # By name: the pipeline's steps are of a room that this one does not import.
         self._steps = [
             TRANSFORMS.build(dict(type=name)) for name in ('LoadCheckedImage', 'MatchRecordedSize')
         ]
 
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Choose batches that are spread evenly over the validation set."""
+        training = isinstance(runner._train_loop, BaseLoop) and hasattr(self._visualizer, 'small_panel')
+        batches, last = len(runner.val_dataloader), max(self.val_images - 1, 1)
+        self._chosen = {}
+        for number in range(self.val_images if training and runner.rank == 0 else 0):
+            self._chosen.setdefault(round(number * (batches - 1) / last), []).append(number)
+
     def after_val_iter(
         self, runner: Runner, batch_idx: int, data_batch=None, outputs: Sequence[DetDataSample] | None = None
     ) -> None:
-        """Hand one sample of the batch to the visualizer's backends."""
+        """Draw the chosen samples small, and hand one to the visualizer's backends."""
+        numbers = self._chosen.get(batch_idx, [])[: len(outputs or ())]
+        for place, number in enumerate(numbers):
+            self._keep_small(runner, number, outputs[place * len(outputs) // len(numbers)])
         step = runner.iter + batch_idx
         if self.draw and step % self.interval == 0:
             self._draw(outputs[0], 'val', step)
+
+    def _keep_small(self, runner: Runner, number: int, sample: DetDataSample) -> None:
+        try:
+            drawn = self._visualizer.small_panel(self._read(sample), sample, self.val_width, self.score_thr)
+        except Exception as error:  # a picture is no reason to end a training
+            runner.logger.warning(f'no validation images: {type(error).__name__}: {error}')
+            self.val_images, self._chosen = 0, {}
+            return
+        buffer = io.BytesIO()
+        Image.fromarray(drawn).save(buffer, format='JPEG', quality=80)
+        folder = Path(runner.work_dir) / runner.timestamp / VAL_FOLDER
+        with atomic_write(folder / f'iter_{runner.iter:08d}_{number}.jpg', 'wb') as file:
+            file.write(buffer.getvalue())
+        for backend in self._visualizer._vis_backends.values():
+            if not isinstance(backend, LocalVisBackend):
+                backend.add_image(f'val/{number}', drawn, runner.iter)
 
     def before_test(self, runner: Runner) -> None:
         """Begin to count anew."""

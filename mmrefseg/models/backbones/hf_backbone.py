@@ -6,7 +6,7 @@ Letters: B images, H W pixels, C channels, h w cells, p pixels a side of a patch
 import inspect
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from ...utils import UserInputError
 from ...utils.errors import short
 from ..hugging_face import (
+    are_statistics,
     build_tower,
+    config_fields,
     find_model,
     freeze_encoder,
     freeze_unused,
@@ -69,6 +71,8 @@ class HFBackbone(BaseModule):
         resize: For an encoder with position codes for one size of image only: resize images to it, and the
             maps back. Otherwise another size is an error.
         normalize: ``False`` leaves images as the data preprocessor gives them.
+        statistics: Mean and standard deviation of pixels in 0..1, three numbers each, in place of those of
+            the model's folder: a checkpoint carries them.
         allow_pickle: See :func:`load_tower`.
         init_cfg: mmengine's initialisation config.
 
@@ -88,6 +92,7 @@ class HFBackbone(BaseModule):
         frozen: bool | int = False,
         resize: bool = False,
         normalize: bool = True,
+        statistics: Sequence[Sequence[float]] | None = None,
         allow_pickle: bool = False,
         init_cfg: dict | None = None,
     ) -> None:
@@ -101,19 +106,39 @@ class HFBackbone(BaseModule):
         self.resize, self.allow_pickle = resize, allow_pickle
         self.strides = tuple(strides)
         settings = read_config(self.folder, config, 'vision', self.where)
+        self.fields = config_fields(settings)
+        self.statistics = self._find_statistics(statistics) if normalize else None
         self.fixed_size: tuple[int, int] | None = None
         self._build(settings)
         self.pyramid = SimpleFeaturePyramid(self.maps.channels, self.maps.strides, strides, out_channels)
         self.out_channels = tuple(self.pyramid.out_channels)
         self.frozen = frozen is True
         self.still = freeze_encoder(self.encoder, frozen, self.where)
-        mean, std = pixel_statistics(self.folder) or IMAGENET if normalize else ((0.0,) * 3, (1 / 255,) * 3)
+        mean, std = self.statistics or ((0.0,) * 3, (1 / 255,) * 3)
         self.register_buffer('mean', 255 * torch.tensor(mean)[:, None, None], persistent=False)
         self.register_buffer('std', 255 * torch.tensor(std)[:, None, None], persistent=False)
         # What encode() depends on beside its weights: features kept on disk are told apart by it.
         layout = [*self.maps.indices, *self.maps.strides, int(resize)]
         self.register_buffer('layout', torch.tensor(layout), persistent=False)
         self._unseen = normalize  # no batch has been looked at
+
+    def _find_statistics(self, given: Sequence[Sequence[float]] | None) -> Sequence[Sequence[float]]:
+        if given is None:
+            return pixel_statistics(self.folder) or IMAGENET
+        rows = [[*row] for row in given if isinstance(row, Sequence)] if isinstance(given, Sequence) else []
+        if not are_statistics(rows):
+            raise UserInputError.of(
+                self.where,
+                f'statistics={short(given)}',
+                'mean and deviation of pixels in 0..1, three numbers each',
+                'correct the config',
+            )
+        return rows
+
+    def carried(self) -> dict[str, Any]:
+        """What the model's folder says of the network and of pixels; the weights are among the model's."""
+        statistics = None if self.statistics is None else [[*row] for row in self.statistics]
+        return {'config': {'model': None, 'config': self.fields, 'statistics': statistics}}
 
     def _build(self, settings) -> None:
         """The encoder, and what a trial image tells of its maps."""

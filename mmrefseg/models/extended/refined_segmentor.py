@@ -2,7 +2,6 @@
 
 import torch
 from mmdet.models.detectors.base import BaseDetector
-from mmdet.models.roi_heads.mask_heads.fcn_mask_head import _do_paste_mask
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.structures.bbox import get_box_tensor
@@ -13,7 +12,7 @@ from torch import Tensor
 from ...utils import UserInputError
 from ..segmentors.seqtr import SeqTR
 from .quality import box_evidence
-from .refiner import Windows
+from .refiner import Windows, to_image
 
 
 @MODELS.register_module()
@@ -275,10 +274,10 @@ def _instances(
     for row, (box, probability) in enumerate(zip(windows / scale, probabilities, strict=True)):
         if empty[row]:
             continue
-        pasted, part = _do_paste_mask(probability[None, None], box[None], height, width)
-        inside = pasted[0] > 0.5
+        pasted, part = to_image(probability, box, height, width)
+        inside = pasted > 0.5
         masks[row][part] = inside.cpu()
-        scores[row] = pasted[0][inside].mean() if inside.any() else 0.0
+        scores[row] = pasted[inside].mean() if inside.any() else 0.0
     if not known:
         scores = found.scores.cpu()
     return InstanceData(

@@ -84,6 +84,31 @@ class Windows:
         return points[:, 0], points[:, 1]
 
 
+def to_image(values: Tensor, window: Tensor, height: int, width: int) -> tuple[Tensor, tuple[slice, slice]]:
+    """What a window's pixels are in an image: the way back of :meth:`Windows.crop`.
+
+    Args:
+        values: (R, R) of the window's pixels.
+        window: (4,) xyxy in pixels of the image; it may reach beyond it.
+        height: Of the image.
+        width: Of the image.
+
+    Returns:
+        (h, w) bilinear at the centres of the image's pixels in and next to the window, 0 outside of it, and
+        which rows and columns of the image these are; none where the window is beside the image.
+    """
+    sizes = window.new_tensor([width, height])
+    first = (window[:2].floor() - 1).clamp(min=0).minimum(sizes)
+    last = (window[2:].ceil() + 1).clamp(min=0).minimum(sizes).maximum(first)
+    left, top, right, bottom = (int(side) for side in torch.cat([first, last]).tolist())
+    low, side = window[:2], window[2:] - window[:2]
+    x = (torch.arange(left, right, device=window.device) + 0.5 - low[0]) / side[0] * 2 - 1
+    y = (torch.arange(top, bottom, device=window.device) + 0.5 - low[1]) / side[1] * 2 - 1
+    grid = torch.stack([x.expand(len(y), -1), y[:, None].expand(-1, len(x))], -1)[None]
+    pasted = F.grid_sample(values[None, None].float(), grid, align_corners=False)[0, 0]
+    return pasted, (slice(top, bottom), slice(left, right))
+
+
 @MODELS.register_module()
 class BoxRefiner(BaseModule):
     """The mask of the object that a box is around, from the image in a window around it.

@@ -3,17 +3,18 @@
 Letters: M expressions, T tokens, D channels of the encoder, C channels given.
 """
 
-from pathlib import Path
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...compat.carried import HERE
 from ...utils import UserInputError
-from ...utils.errors import short
 from ..hugging_face import (
     build_tower,
+    config_fields,
     find_model,
     freeze_encoder,
     freeze_unused,
@@ -22,12 +23,11 @@ from ..hugging_face import (
     read_config,
 )
 from ..layers.small_batch_norm import SmallBatchBN
+from .hf_tokenizer import carried_tokenizer, find_tokenizer
 from .token_batch import TextFeatures, TokenBatch, WordFeatures
 
 OUTPUTS = ('words', 'sentence')
 POOLINGS = ('auto', 'model', 'mean', 'max', 'first')
-TOKENIZER_FILES = ('tokenizer.json', 'vocab.txt', 'vocab.json', '*.model')
-TOKENIZER_ADVICE = "copy the model's whole folder, or name another with tokenizer="
 # Trained on sentences of one length, with the padding seen; the last state is the sentence's.
 PADDED = ('siglip_text_model', 'siglip2_text_model')
 # Trained on images and texts: their own sentence vector means what is in an image.
@@ -44,7 +44,7 @@ class HFTextEncoder(BaseModule):
             the text tower is taken.
         config: Fields of the encoder's config that replace the model's; without ``model``, with
             ``model_type``, those of a network with random weights, which needs a ``tokenizer``.
-        tokenizer: Folder or name, where it is not the model's.
+        tokenizer: Folder or name, where it is not the model's; or a checkpoint that carries one.
         output: What :meth:`forward` gives: ``'words'`` (LAVT) or ``'sentence'`` (SeqTR, Partial-RES).
         pooling: Sentence vectors: the model's own (``'model'``), mean or maximum over the tokens, or the
             first token's; ``'auto'`` is the model's own of CLIP and SigLIP, and the mean of others.
@@ -87,8 +87,9 @@ class HFTextEncoder(BaseModule):
         own = settings.model_type in OWN_SENTENCES
         self.pooling = ('model' if own else 'mean') if pooling == 'auto' else pooling
         self.max_tokens = self._positions() if self.padded else max_tokens
-        folder = self.folder if tokenizer is None else find_model_files(tokenizer)
-        self.tokenizer = load_tokenizer(folder, pad_token, self.where)
+        self.fields = config_fields(settings)
+        self.tokenizer_source = str(self.folder if tokenizer is None else tokenizer)
+        self.tokenizer = find_tokenizer(self.tokenizer_source, pad_token, self.where)
         self._check_sizes()
         width = self._width(settings)
         self.project = nn.Identity() if out_channels is None else nn.Linear(width, out_channels)
@@ -159,6 +160,15 @@ class HFTextEncoder(BaseModule):
         if first and self.folder is not None:
             load_tower(self.encoder, self.folder, self.where, self.allow_pickle)
 
+    def carried(self) -> dict[str, Any]:
+        """What the model's folder says of the network, and the tokenizer; the weights are among the model's.
+
+        A tokenizer that is not one of the library ``tokenizers`` stays where it is.
+        """
+        config = {'model': None, 'config': self.fields, 'tokenizer': self.tokenizer_source}
+        part = carried_tokenizer(self.tokenizer)
+        return {**part, 'config': config | ({'tokenizer': HERE} if part else {})}
+
     def layers_by_depth(self) -> list[list[str]]:
         """Names of the encoder's parameters, layer by layer, for layer-wise learning rates."""
         return [[f'encoder.{name}' for name in names] for names in layers_by_depth(self.encoder)]
@@ -224,57 +234,3 @@ class HFTextEncoder(BaseModule):
         if self.pooling == 'max':
             return words.masked_fill(~mask, float('-inf')).amax(1)
         return (words * mask).sum(1) / mask.sum(1)
-
-
-def find_model_files(tokenizer: str) -> Path:
-    """The folder of a tokenizer, which may come without a model."""
-    folder = Path(tokenizer).expanduser()
-    return folder if folder.is_dir() else find_model(tokenizer, 'HFTextEncoder')
-
-
-def load_tokenizer(folder: Path, pad_token: str | None, where: str):
-    """A tokenizer from a folder.
-
-    Args:
-        folder: With ``tokenizer.json``, ``vocab.txt`` or the like.
-        pad_token: Used where the tokenizer names none; one of its tokens.
-        where: What asks for it, for errors.
-
-    Returns:
-        ``transformers.PreTrainedTokenizerBase`` that pads at the end.
-
-    Raises:
-        UserInputError: If there is none, or it cannot pad.
-    """
-    from transformers import AutoTokenizer
-
-    # transformers makes a tokenizer without words where there is no file
-    if not any(found for name in TOKENIZER_FILES for found in folder.glob(name)):
-        raise UserInputError.of(
-            f'{where}: folder {folder}', 'no tokenizer', 'tokenizer.json', TOKENIZER_ADVICE
-        )
-    # What goes wrong depends on the kind of tokenizer, its file and the packages that it needs.
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:
-        raise UserInputError.of(
-            f'{where}: folder {folder}',
-            f'no tokenizer that can be read ({short(str(error))})',
-            'tokenizer.json',
-            TOKENIZER_ADVICE,
-        ) from error
-    tokenizer.padding_side = 'right'
-    if pad_token is not None and tokenizer.pad_token is None:
-        if tokenizer.convert_tokens_to_ids(pad_token) in (None, tokenizer.unk_token_id):
-            raise UserInputError.of(
-                where, f'pad_token={pad_token!r}', 'a token that the tokenizer knows', 'name another'
-            )
-        tokenizer.pad_token = pad_token
-    if tokenizer.pad_token is None:
-        raise UserInputError.of(
-            f'{where}: folder {folder}',
-            'a tokenizer without pad token',
-            'one, to put sentences of different lengths in a batch',
-            f'name one of its tokens, for example pad_token={tokenizer.eos_token or tokenizer.unk_token!r}',
-        )
-    return tokenizer

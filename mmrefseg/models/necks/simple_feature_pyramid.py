@@ -14,8 +14,17 @@ from torch import Tensor, nn
 from ...utils import UserInputError
 
 
+@MODELS.register_module()
 class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of a map."""
+    """Layer norm over the channels of a map; as a ``norm_cfg``, what detectron2 calls LN.
+
+    Args:
+        num_features: C.
+        eps: See ``torch.nn.LayerNorm``.
+    """
+
+    def __init__(self, num_features: int, eps: float = 1e-5) -> None:
+        super().__init__(num_features, eps)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""

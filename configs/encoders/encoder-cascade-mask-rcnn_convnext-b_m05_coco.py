@@ -1,0 +1,3 @@
+# Cascade Mask R-CNN on ConvNeXt-B: the boxes of all objects of COCO and 5 % of the masks.
+_base_ = './encoder-cascade-mask-rcnn_convnext-b_coco.py'
+train_dataloader = dict(dataset=dict(ann_file='annotations/instances_train2017_sample_5.json'))

@@ -1,0 +1,4 @@
+# LAVT on Swin-B and BERT: 5 % of the masks of RefCOCO and the accepted pseudo masks.
+_base_ = './encoder-lavt_swin-b_m100_refcoco-unc.py'
+ann_file = 'annotations/refcoco-unc/instances_sample_5_box_pick.json'
+train_dataloader = dict(dataset=dict(ann_file=ann_file))

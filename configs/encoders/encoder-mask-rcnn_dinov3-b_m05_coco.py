@@ -1,0 +1,3 @@
+# Mask R-CNN on DINOv3 ViT-B: the boxes of all objects of COCO and 5 % of the masks.
+_base_ = './encoder-mask-rcnn_dinov3-b_coco.py'
+train_dataloader = dict(dataset=dict(ann_file='annotations/instances_train2017_sample_5.json'))

@@ -1,0 +1,4 @@
+# Swin-B and BERT: 1 % of the masks of RefCOCO, the accepted pseudo masks, and all boxes.
+_base_ = './encoder-res_swin-b_m100_refcoco-unc.py'
+ann_file = 'annotations/refcoco-unc/instances_sample_1_box_pick.json'
+train_dataloader = dict(dataset=dict(ann_file=ann_file))
