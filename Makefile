@@ -16,9 +16,11 @@ INSTALL := $(PIP) install --quiet --no-build-isolation --constraint $(REQUIREMEN
 # two test processes, each with one thread: on two cores that is faster than one process with two threads
 TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
+# photos, boxes and sentences without a mask, for `make app`
+APP_DATA := data/app_photos
 
 .DEFAULT_GOAL := help
-.PHONY: help install test test-all lint format docs demo demo-lavt demo-instances experiment shipped-weights check-pythons clean
+.PHONY: help install test test-all test-weights lint format docs app demo demo-lavt demo-instances experiment transfer shipped-weights check-pythons clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,10 +45,15 @@ $(STAMP): setup.py pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
 
 test: install ## lint and run the whole test suite (make test ARGS="-k codec")
 	@$(MAKE) --no-print-directory lint
+# without a network the tests that need them are skipped; CI wants them
+	@$(MAKE) --no-print-directory test-weights || [ -z "$$CI" ]
 	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
 
 test-all: install ## the same, with every encoder of docs/encoders.md instead of a sample
 	@MMREFSEG_TEST_ALL=1 $(MAKE) --no-print-directory test
+
+test-weights: install ## fetch published weights for tests and experiments, 110 MB, once, into data/test_weights
+	@$(BIN)/python tools/misc/fetch_test_weights.py
 
 lint: install ## ruff check and ruff format --check
 	@$(BIN)/ruff check --quiet .
@@ -63,6 +70,11 @@ docs: install ## the documents as a site, in work_dirs/site; a link that leads n
 demo: install ## the main job on RefShapes: few masks, pseudo masks, a table and pictures in work_dirs/demo
 	@$(BIN)/python tools/run_demo.py $(ARGS)
 
+app: install ## the app in a browser, on the photos of the demo (make app ARGS="--data my_photos")
+	@test -n '$(findstring --data,$(ARGS))' || test -d $(APP_DATA) || \
+	  $(BIN)/python demo/app_photos.py $(APP_DATA)
+	@$(BIN)/mmrefseg app $(if $(findstring --data,$(ARGS)),,--data $(APP_DATA)) $(ARGS)
+
 demo-lavt: install ## late LAVT on RefShapes: train, four protocols, failures, in work_dirs/demo-lavt
 	@$(BIN)/python tools/run_lavt_demo.py $(ARGS)
 
@@ -71,6 +83,9 @@ demo-instances: install ## Mask R-CNN on RefShapes: train, AP of boxes and masks
 
 experiment: install ## the paper's table in small, resumable, in work_dirs/experiment
 	@$(BIN)/python tools/run_experiment.py $(ARGS)
+
+transfer: install ## what published weights add, resumable (make transfer ARGS=words), in work_dirs/experiment/transfer
+	@$(BIN)/python tools/run_transfer.py $(ARGS)
 
 check-pythons: install ## ask the package index: do all pins install on every Python that is accepted?
 	@$(BIN)/python $(REQUIREMENTS)/check_pythons.py $(ARGS)

@@ -76,6 +76,7 @@ setup(
     python_requires='>=3.11,<3.15',
     install_requires=read_requirements('runtime') + HOST_PACKAGES,
     extras_require={
+        'app': read_requirements('app'),
         'mim': read_requirements('mminstall'),
         'huggingface': read_requirements('huggingface'),
         'optional': read_requirements('optional'),

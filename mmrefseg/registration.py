@@ -8,7 +8,13 @@ from .codecs.contour_codec import ContourCodec
 from .datasets import coco_instance_dataset, ref_seg_dataset, transforms  # noqa: F401
 from .evaluation import metrics  # noqa: F401
 from .models import detectron2, necks, segmentors  # noqa: F401
-from .models.backbones import darknet53, hf_backbone, hf_language_backbone, language_swin  # noqa: F401
+from .models.backbones import (  # noqa: F401
+    darknet53,
+    efficientnet_lite,
+    hf_backbone,
+    hf_language_backbone,
+    language_swin,
+)
 from .models.extended import (  # noqa: F401
     auxiliary_heads,
     box_frame,

@@ -46,8 +46,8 @@ class Browser:
         return path
 
     @contextlib.contextmanager
-    def open(self, page: Path) -> Iterator['Tab']:
-        """Open a page to press keys on."""
+    def open(self, page: Path | str) -> Iterator['Tab']:
+        """Open a page, a file or an address, to press keys and click on."""
         to_browser, to_us = os.pipe(), os.pipe()
         # The browser listens on its file 3 and answers on its file 4; a shell puts the pipes there.
         shell = f'exec 3<&{to_browser[0]} 4>&{to_us[1]}; exec "$@"'
@@ -78,6 +78,8 @@ class Tab:
         target = self.ask('Target.createTarget', url='about:blank')['targetId']
         self._session = self.ask('Target.attachToTarget', targetId=target, flatten=True)['sessionId']
         self.log: list[str] = []
+        self.requests: list[str] = []
+        self.ask('Network.enable')
         self.ask('Runtime.enable')
         self.ask('Log.enable')
         self.ask('Page.enable')
@@ -102,12 +104,15 @@ class Tab:
         answer = json.loads(text)
         if answer.get('method') in ('Runtime.exceptionThrown', 'Log.entryAdded'):
             self.log.append(json.dumps(answer['params']))
+        if answer.get('method') == 'Network.requestWillBeSent':
+            self.requests.append(answer['params']['request']['url'])
         return answer
 
-    def go(self, page: Path) -> None:
+    def go(self, page: Path | str) -> None:
         """Open another page, or the same one again, and wait until it is loaded."""
-        self.ask('Page.navigate', url=page.as_uri())
-        self.wait_for(f'document.readyState === "complete" && location.href === {page.as_uri()!r}')
+        address = page if isinstance(page, str) else page.as_uri()
+        self.ask('Page.navigate', url=address)
+        self.wait_for(f'document.readyState === "complete" && location.href === {address!r}')
 
     def evaluate(self, script: str) -> Any:
         """The value of an expression of JavaScript."""
@@ -115,7 +120,7 @@ class Tab:
         assert 'exceptionDetails' not in answer, answer
         return answer['result'].get('value')
 
-    def wait_for(self, script: str, seconds: float = 30) -> None:
+    def wait_for(self, script: str, seconds: float = 60) -> None:
         """Wait until an expression is true."""
         until = time.monotonic() + seconds
         while not self.evaluate(script):
@@ -128,6 +133,42 @@ class Tab:
             text = {'text': key} if len(key) == 1 else {'text': '\r'} if key == 'Enter' else {}
             self.ask('Input.dispatchKeyEvent', type='keyDown', key=key, **text)
             self.ask('Input.dispatchKeyEvent', type='keyUp', key=key)
+
+    def click(self, selector: str) -> None:
+        """Click on the middle of the first element that a selector finds."""
+        middle = (
+            'e.scrollIntoView({block: "center"}), [b = e.getBoundingClientRect(), b.x + b.width / 2, '
+            'b.y + b.height / 2].slice(1)'
+        )
+        script = f'((e, b) => ({middle}))(document.querySelector({json.dumps(selector)}))'
+        self.click_at(*self.evaluate(script))
+
+    def click_at(self, x: float, y: float, button: str = 'left') -> None:
+        """Click on a place of the window."""
+        self.drag((x, y), (x, y), button)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float], button: str = 'left') -> None:
+        """Press the mouse at one place of the window and let go at another."""
+        kinds = (
+            ('mouseMoved', start, 0),
+            ('mousePressed', start, 1),
+            ('mouseMoved', end, 1),
+            ('mouseReleased', end, 0),
+        )
+        for kind, (x, y), buttons in kinds:
+            self.ask(
+                'Input.dispatchMouseEvent', type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=1
+            )
+
+    def write(self, text: str) -> None:
+        """Type a text into what has the focus."""
+        self.ask('Input.insertText', text=text)
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Give a file to an input of a form."""
+        root = self.ask('DOM.getDocument')['root']['nodeId']
+        node = self.ask('DOM.querySelector', nodeId=root, selector=selector)['nodeId']
+        self.ask('DOM.setFileInputFiles', nodeId=node, files=[str(path)])
 
     def download_to(self, folder: Path) -> None:
         """Where what the page saves goes."""

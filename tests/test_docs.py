@@ -174,11 +174,11 @@ def check_make(words: list[str]) -> None:
 
 
 def test_make_arguments(parse_only):
-    """ARGS of make demo and make experiment are options of the tools that these run."""
+    """ARGS of make demo, experiment and transfer are options of the tools that these run."""
     count = 0
     for command in COMMANDS:
         for word in command.words:
-            if word.startswith('ARGS=') and command.words[1] in ('demo', 'experiment'):
+            if word.startswith('ARGS=') and command.words[1] in ('demo', 'experiment', 'transfer'):
                 parse_only(f'tools/run_{command.words[1]}.py', shlex.split(word.removeprefix('ARGS=')))
                 count += 1
     assert count >= 2

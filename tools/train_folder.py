@@ -5,7 +5,8 @@
 
 The folder holds photos and annotations: boxes, sentences, masks of some objects, in any format of
 docs/formats.md. What was found, chosen and made lies in the folder of the run: instances.json, boxes.py,
-masks.py, the logs, the checkpoints (masks/best.pth) and val.json. What is done is not done again.
+masks.py, the logs, the checkpoints (masks/best.pth) and val.json. What is done is not done again:
+after a stop the same command goes on from the last checkpoint.
 """
 
 import argparse
@@ -27,6 +28,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--folder', type=named_folder, help='where results go (default: work_dirs/<name of the folder>)'
     )
+    parser.add_argument(
+        '--annotations', metavar='JSON', help='of the working format, instead of those in the folder'
+    )
     parser.add_argument('--dry-run', action='store_true', help='write and print the configs, train nothing')
     parser.add_argument(
         '--image-size', type=positive, metavar='PIXELS', help="the side of the network's image"
@@ -47,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_args(argv)
     folder = args.folder or Path('work_dirs') / (Path(args.data).resolve().name or 'folder')
     check_output(folder, '--folder', folder=True)
-    data = read_own_folder(args.data)
+    data = read_own_folder(args.data, args.annotations)
     print(data.summary())
     for remark in data.remarks:
         print(f'note: {remark}')

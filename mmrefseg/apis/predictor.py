@@ -116,6 +116,12 @@ class Predictor:
         usage = getattr(self._vocabulary(), 'usage', None)
         return str(usage) if usage is not None and usage.unknown else ''
 
+    def forget_words(self) -> None:
+        """Let :meth:`unknown_words` count anew."""
+        usage = getattr(self._vocabulary(), 'usage', None)
+        if usage is not None:
+            usage.clear()
+
     def _prepare(self, asked: Iterable[Asked], waiting: list[tuple[Asked, int]]) -> Iterator[dict[str, Any]]:
         """What goes through the network, image by image; ``waiting`` gets each with its number of parts."""
         for each in asked:

@@ -37,7 +37,7 @@ Examples:
   mmrefseg doctor --json
 """
 NEEDED = ('torch', 'mmengine', 'mmdet', 'transformers', 'numpy', 'opencv-python', 'pillow', 'pycocotools')
-OPTIONAL = ('spacy', 'supervision', 'tensorboard', 'wandb', 'mlflow')
+OPTIONAL = ('spacy', 'gradio', 'supervision', 'tensorboard', 'wandb', 'mlflow')
 FREE_GB = 5
 AS_JSON = Annotated[bool, typer.Option('--json', help='For machines.')]
 

@@ -165,13 +165,16 @@ def _options(
 
 
 def _add_verbs() -> None:
-    from . import checkup, predict, report  # the verbs that are no tool's
+    from . import app as pages  # the verbs that are no tool's
+    from . import checkup, predict, report
 
     app.command('predict', help=predict.HELP, short_help=predict.DOES)(predict.predict)
     for verb in TOOL_VERBS:
         if shipped(verb.path).is_file():
             front(verb)
     app.command('report', help=report.HELP, short_help=report.DOES)(report.report)
+    app.command('label', help=pages.LABEL_HELP, short_help=pages.LABEL_DOES)(pages.label)
+    app.command('app', help=pages.APP_HELP, short_help=pages.APP_DOES)(pages.app)
     app.command('info', help=checkup.INFO_HELP, short_help=checkup.INFO_DOES)(checkup.info)
     app.command('doctor', help=checkup.DOCTOR_HELP, short_help=checkup.DOCTOR_DOES)(checkup.doctor)
 

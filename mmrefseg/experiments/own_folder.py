@@ -5,6 +5,7 @@ starts from the package's own weights, then the refiner that draws the masks in 
 there are, and from the boxes and colours of the other objects.
 """
 
+import json
 import math
 import os
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..datasets.converters.own_folder import OwnData
-from ..utils import UserInputError, atomic_write, dump_json
+from ..utils import UserInputError, atomic_write, read_text
 from ..utils.errors import printable
 from .stages import Stage, python
 
@@ -30,8 +31,12 @@ MEMORY_SHARE = 0.6
 # Steps of the two stages; what is shown once an epoch is counted in epochs.
 BOX_STEPS, MASK_STEPS = 1000, 600
 MOST_EPOCHS = 300
+# In the course of a stage, to go on from; the last two are kept.
+CHECKPOINTS = 10
 MOST_WORDS = 40
 SHIPPED = 'mmrefseg://rec_tiny_refshapes'
+STAGES = (('boxes', 'boxes and sentences'), ('masks', 'masks in the boxes'), ('scores', 'scores on val'))
+"""Name of the config and the folder, and title, of each stage in their order."""
 
 
 # The texts of the configs.
@@ -99,7 +104,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
 ]
-default_hooks = dict(checkpoint=dict(interval=max_epochs, save_best='rec/acc50'))
+default_hooks = dict(checkpoint=dict(interval={kept_every}, save_best='rec/acc50'))
 """
 _MASKS = """# Masks in the boxes of boxes.py, {learns}.
 _base_ = './boxes.py'
@@ -153,7 +158,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
     dict(type='CosineAnnealingLR', T_max=max_epochs, eta_min_ratio=0.02, convert_to_iter_based=True),
 ]
-default_hooks = dict(checkpoint=dict(interval=max_epochs, save_best={best!r}))
+default_hooks = dict(checkpoint=dict(interval={kept_every}, save_best={best!r}))
 """
 _BOTH = """masks = dict(dataset, split='train', require_masks=True, pipeline=mask_pipeline)
 boxes = dict(dataset, split='train', require_masks=False, pipeline=box_pipeline)
@@ -227,6 +232,11 @@ def choose(data: OwnData, memory: float, image_size: int | None = None, steps: f
     )
 
 
+def _kept_every(epochs: int) -> int:
+    """Epochs between checkpoints, from which a training that was stopped goes on."""
+    return max(1, epochs // CHECKPOINTS)
+
+
 def _epochs(steps: float, per_epoch: int) -> int:
     return max(1, min(MOST_EPOCHS, round(steps / per_epoch)))
 
@@ -255,15 +265,34 @@ def write_own_run(data: OwnData, choices: Choices, folder: Path) -> tuple[Path, 
 
     Returns:
         The two configs, in the order in which they are trained.
+
+    Raises:
+        UserInputError: If the folder has a training that began with something else.
     """
-    dump_json(data.splits, folder / 'instances.json')
-    paths = folder / 'boxes.py', folder / 'masks.py'
-    for path, text in zip(
-        paths, (box_config(data, choices, folder), mask_config(data, choices, folder)), strict=True
-    ):
-        with atomic_write(path) as file:
+    texts = {
+        'instances.json': f'{json.dumps(data.splits)}\n',
+        'boxes.py': box_config(data, choices, folder),
+        'masks.py': mask_config(data, choices, folder),
+    }
+    if (folder / 'boxes').is_dir():
+        _check_same(texts, folder)
+    for name, text in texts.items():
+        with atomic_write(folder / name) as file:
             file.write(text)
-    return paths
+    return folder / 'boxes.py', folder / 'masks.py'
+
+
+def _check_same(texts: dict[str, str], folder: Path) -> None:
+    """See that a training that has begun goes on with what it began with: what is done is not done again."""
+    for name, text in texts.items():
+        path = folder / name
+        if path.is_file() and read_text(path) != text:
+            raise UserInputError.of(
+                f'--folder {folder}',
+                f'a training with another {name}',
+                'the same photos, annotations, masks and options, to go on',
+                'name a new folder, or remove this one',
+            )
 
 
 def box_config(data: OwnData, choices: Choices, folder: Path) -> str:
@@ -280,6 +309,7 @@ def box_config(data: OwnData, choices: Choices, folder: Path) -> str:
         image_size=choices.image_size,
         batch_size=choices.batch_size,
         epochs=choices.box_epochs,
+        kept_every=_kept_every(choices.box_epochs),
         weights=SHIPPED,
         ann_file=str(folder.resolve() / 'instances.json'),
         image_folder=os.path.abspath(data.images),
@@ -306,6 +336,7 @@ def mask_config(data: OwnData, choices: Choices, folder: Path) -> str:
     return _MASKS.format(
         learns=learns,
         epochs=choices.mask_epochs,
+        kept_every=_kept_every(choices.mask_epochs),
         boxes=str(folder.resolve() / 'boxes' / 'best.pth'),
         teach='dict(box_weight=1.0, same_colour=0.5)' if choices.repeats is not None else 'dict()',
         train_set=train_set,
@@ -325,13 +356,10 @@ def own_stages(folder: Path, choices: Choices, seed: int, options: Sequence[str]
         options: ``key=value`` config options of both trainings.
     """
     stages, more = [], ['--cfg-options', *options] if options else []
-    for name, title, epochs in (
-        ('boxes', 'boxes and sentences', choices.box_epochs),
-        ('masks', 'masks in the boxes', choices.mask_epochs),
-    ):
+    for (name, title), epochs in zip(STAGES[:2], (choices.box_epochs, choices.mask_epochs), strict=True):
         work_dir = folder / name
         command = python(
-            'tools/train.py', folder / f'{name}.py', '--work-dir', work_dir, '--seed', seed, *more
+            'tools/train.py', folder / f'{name}.py', '--work-dir', work_dir, '--seed', seed, '--resume', *more
         )
         stages.append(Stage(title, command, work_dir / 'best.pth', epochs=epochs))
     scores = folder / 'val.json'
@@ -339,4 +367,4 @@ def own_stages(folder: Path, choices: Choices, seed: int, options: Sequence[str]
         'tools/test.py', folder / 'masks.py', folder / 'masks' / 'best.pth',
         '--json', scores, '--work-dir', folder / 'masks',
     )  # fmt: skip
-    return [*stages, Stage('scores on val', command, scores)]
+    return [*stages, Stage(STAGES[2][1], command, scores)]

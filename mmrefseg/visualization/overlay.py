@@ -17,7 +17,7 @@ PAPER = (255, 255, 255)
 
 def draw_referent(
     image: np.ndarray,
-    text: str,
+    text: str | None,
     mask: np.ndarray | None = None,
     box: Sequence[float] | None = None,
 ) -> np.ndarray:
@@ -25,7 +25,7 @@ def draw_referent(
 
     Args:
         image: (H, W, 3) uint8, RGB.
-        text: For a strip along the upper or lower edge, whichever hides less of the object.
+        text: For a strip along the upper or lower edge, whichever hides less of the object; None for none.
         mask: (H, W) bool; None for a network of boxes alone, or where nothing was found.
         box: ``[x1, y1, x2, y2]`` in pixels, drawn where there is no mask.
 
@@ -47,7 +47,7 @@ def draw_referent(
         corners = np.clip(np.round(box), 0, [*image.shape[1::-1]] * 2).astype(int).tolist()
         cv2.rectangle(canvas, corners[:2], corners[2:], EDGE, line + 2)
         cv2.rectangle(canvas, corners[:2], corners[2:], LINE, line)
-    return _with_strip(canvas, text, mask)
+    return canvas if text is None else _with_strip(canvas, text, mask)
 
 
 def _dimmed(image: np.ndarray) -> np.ndarray:

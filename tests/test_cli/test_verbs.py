@@ -58,6 +58,12 @@ WRONG = [
     (['info', 'no.pth'], 'no.pth: found no such file'),
     (['report', 'nowhere'], 'nowhere: found no such folder'),
     (['report', 'empty'], 'empty: found a folder without logs'),
+    (['app', '--weights', 'no.pth'], 'no.pth: found no such file'),
+    (['app', '--data', 'none'], 'none: found no folder'),
+    (['app', '--port', '0'], '--port: found 0'),
+    (['app', '--image-size', '65'], '--image-size: found 65'),
+    (['app', '--runs', 'a.png/x'], '--runs a.png/x: found a file within the path'),
+    (['label', 'none'], 'none: found no folder'),
 ]
 FILES = {
     'a.png': '',

@@ -16,6 +16,7 @@ from torch import nn
 from mmrefseg.engine.feature_store import FeatureStore
 from mmrefseg.engine.hooks import FeatureCacheHook, TrainOnlyHook
 from mmrefseg.engine.hooks.feature_cache_hook import CachedForward, fingerprint
+from mmrefseg.models.necks.multiscale_fusion import MultiscaleFusion
 from mmrefseg.utils import UserInputError
 
 
@@ -314,3 +315,24 @@ def test_the_limit_of_disk(network, images, tmp_path, cached):
     network.backbone(images)
     network.backbone(images)
     assert cache.store.size < 2500 and cache.read == len(cache.store) == 1 and 'limit_gb=1e-06' in said[0]
+
+
+def test_what_a_frozen_neck_makes_of_maps(tmp_path, cached):
+    """One map of three, by the content of all three; a change in the finest alone is another image."""
+    neck = MultiscaleFusion(in_channels=(2, 3, 4), out_channels=5, with_coordinates=True).requires_grad_(
+        False
+    )
+    maps = [torch.rand(3, c, side, side) for c, side in ((2, 16), (3, 8), (4, 4))]
+    plain = neck.eval().forward_vision(maps)
+    cache = cached(SimpleNamespace(backbone=neck), tmp_path)
+    first, again = neck.forward_vision(maps), neck.forward_vision([x[[2, 0]] for x in maps])
+    assert (cache.computed, cache.read) == (3, 2)
+    torch.testing.assert_close(first, plain, atol=1e-3, rtol=1e-3)
+    assert torch.equal(again, first[[2, 0]])
+    changed = [maps[0] + 1, *maps[1:]]
+    assert not torch.allclose(neck.forward_vision(changed), first, atol=1e-3)
+    assert cache.computed == 6
+    index = torch.tensor([0, 0, 2])
+    assert neck.fuse(first, torch.rand(3, 5), index)[0].shape == (3, 5, 4, 4)
+    cache.remove()
+    assert torch.equal(neck.forward_vision(maps), plain)

@@ -194,3 +194,49 @@ def test_a_pickle_runs_no_code(tmp_path, tokenizer, capsys):
     with pytest.raises(UserInputError, match='files that cannot be read'):
         build(tmp_path, allow_pickle=True).init_weights()
     assert 'must not' not in capsys.readouterr().out
+
+
+def test_sentences_of_a_frozen_encoder_are_computed_once(tokenizer):
+    """The same vectors as the encoder's own; new weights make them anew."""
+    config = dict(model_type='bert', **TEXT)
+    encoder = build(config=config, tokenizer=tokenizer, output='sentence', frozen=True).eval()
+    calls = []
+    encoder.encoder.register_forward_hook(lambda *_: calls.append(1))
+    expected = encoder.encode(encoder.tokenize(SENTENCES)).sentence
+    first = encoder(encoder.tokenize(SENTENCES))
+    again = encoder(encoder.tokenize([*reversed(SENTENCES), SENTENCES[0]]))
+    assert len(calls) == 2
+    torch.testing.assert_close(first, expected)
+    assert torch.equal(again, first[[1, 0, 0]])
+    other = build(config=config, tokenizer=tokenizer, output='sentence', frozen=True)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.mul_(1.5)
+    encoder.load_state_dict(other.state_dict())
+    changed = encoder(encoder.tokenize(SENTENCES))
+    assert len(calls) == 3 and not torch.allclose(changed, first)
+
+
+def test_sentences_that_learn_are_not_kept(tokenizer):
+    encoder = build(config=dict(model_type='bert', **TEXT), tokenizer=tokenizer, output='sentence').eval()
+    tokens = encoder.tokenize(SENTENCES)
+    before = encoder(tokens).detach()
+    with torch.no_grad():
+        encoder.encoder.embeddings.word_embeddings.weight.mul_(3)
+    assert not torch.allclose(encoder(tokens), before)
+
+
+def test_noise(tokenizer):
+    """Of the wanted size on normalised vectors, in training only."""
+    config = dict(model_type='bert', **TEXT)
+    encoder = build(config=config, tokenizer=tokenizer, output='sentence', frozen=True, noise=0.5).train()
+    sentences = [f'{a} {b} {c}' for a in WORDS for b in WORDS for c in WORDS]
+    tokens = encoder.tokenize(sentences)
+    found = encoder(tokens) - encoder.spread(encoder._sentences(tokens))
+    assert abs(float(found.std()) - 0.5) < 0.01 and abs(float(found.mean())) < 0.01
+    encoder.eval()
+    assert torch.equal(encoder(tokens), encoder(tokens))
+    for wrong in (dict(output='words'), dict(frozen=False), dict(noise=-1)):
+        options = dict(output='sentence', frozen=True, noise=0.5) | wrong
+        with pytest.raises(UserInputError, match='expected a positive number'):
+            build(config=config, tokenizer=tokenizer, **options)

@@ -123,7 +123,7 @@ def test_every_requirement_is_pinned_once_for_every_python(repo_root, python):
             pins[canonical(pin.name)] = specifier.version
     wanted = [
         requirement
-        for name in ('build', 'runtime', 'mminstall', 'tests', 'optional', 'huggingface')
+        for name in ('build', 'runtime', 'mminstall', 'tests', 'optional', 'huggingface', 'app')
         for requirement in requirements(repo_root, name)
     ]
     assert len(wanted) >= 20

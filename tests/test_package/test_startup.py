@@ -12,7 +12,7 @@ HEAVY = (
 )  # fmt: skip
 TOOLS = [
     'train', 'test', 'choose_pseudo_data', 'run_demo', 'run_experiment', 'run_lavt_demo',
-    'run_instances_demo',
+    'run_instances_demo', 'run_transfer',
 ]  # fmt: skip
 # Tools that need a network from their first line on: torchrun's front, which nobody calls by hand.
 OTHERS = {'dist_run.py'}

@@ -84,6 +84,9 @@ OUTPUTS = {
     'run_lavt_demo.py': ('--folder FOLDER',),
     'run_instances_demo.py': ('--folder FOLDER',),
     'run_experiment.py': ('--folder FOLDER',),
+    'run_transfer.py words': ('--folder FOLDER',),
+    'misc/fetch_test_weights.py': ('--folder FOLDER',),
+    'model_converters/efficientnet_lite.py x.json': ('DST',),
 }  # fmt: skip
 NEEDED = {
     '--report': ['--out', 'o'],

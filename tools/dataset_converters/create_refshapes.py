@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from mmrefseg.datasets.refshapes import PRESETS, generate
+from mmrefseg.datasets.refshapes.synonyms import write_synonyms
 from mmrefseg.utils import UserInputError, check_output, cli
 
 EPILOG = """
@@ -14,6 +15,9 @@ what is written (DIR is --out, S is --size)
     refer/refs(synth).p        the same in the format of the refer API, with refer/instances.json
     coco/instances_<split>.json  COCO instances of all objects, categories are the shape classes
     meta.json                  seed, parameters, counts, vocabulary
+    instances_synonyms.json    with --synonyms: the same objects, said with one word for each thing ("purple",
+                               never "violet"), and the splits val_synonyms and testA_synonyms, which say the
+                               same with words that no other split has
 
 splits
   train, val and testA are alike; testB is harder: more objects of the same class and
@@ -49,6 +53,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--workers', type=int, metavar='N', help='processes (default: one for each CPU)')
     parser.add_argument('--overwrite', action='store_true', help='replace a set with other parameters')
     parser.add_argument(
+        '--synonyms',
+        action='store_true',
+        help='also write instances_synonyms.json: one word for each thing in training, others in testing',
+    )
+    parser.add_argument(
         '--preview', metavar='FILE', help='also draw a sheet of images with masks and sentences'
     )
     return parser.parse_args()
@@ -69,6 +78,9 @@ def main() -> None:
         numbers = ', '.join(f'{counts[key]} {key}' for key in ('images', 'objects', 'refs', 'sentences'))
         print(f'{split}: {numbers}')
     print(f'annotations: {result.annotations}\nimages: {result.images}')
+    if args.synonyms:
+        file, numbers = write_synonyms(result.annotations)
+        print(f'{file}: ' + ', '.join(f'{count} sentences in {split}' for split, count in numbers.items()))
     if args.preview:
         # matplotlib takes a second to import and only the preview needs it
         from mmrefseg.datasets.refshapes.render import draw_preview

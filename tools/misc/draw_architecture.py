@@ -19,6 +19,7 @@ from mmrefseg.utils import atomic_write, check_output, cli
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
     ('tools', 'cli'),
+    ('app',),
     ('experiments',),
     ('apis',),
     ('runs', 'analysis', 'checkpoints', 'pseudo_labels'),

@@ -13,6 +13,7 @@ from ...utils import UserInputError, load_json
 from .coco_sentences import read_coco_sentences
 from .conversion import Conversion, count_objects, read_instances
 from .cvat import read_cvat
+from .drawn_masks import DrawnMasks
 from .hugging_face import read_hugging_face
 from .image_finder import image_files
 from .json_lines import read_json_lines
@@ -91,7 +92,7 @@ class OwnData:
         return f'{self.source}: {said}'
 
 
-def read_own_folder(folder: str | os.PathLike) -> OwnData:
+def read_own_folder(folder: str | os.PathLike, annotations: str | os.PathLike | None = None) -> OwnData:
     """Find and read the annotations of a folder.
 
     Tried in this order: the working format (``instances.json``), json lines, COCO, Label Studio, CVAT's xml,
@@ -101,10 +102,26 @@ def read_own_folder(folder: str | os.PathLike) -> OwnData:
 
     Args:
         folder: Of the photos and what is known of them.
+        annotations: A file of the working format to read instead; drawn masks are left out then.
 
     Raises:
         UserInputError: If there is no such folder, nothing is found, something is wrong, or an image is
             missing.
+    """
+    if annotations is None:
+        data = find_annotations(folder)
+    else:
+        conversion = read_instances(annotations)
+        images = _image_folder(Path(folder), conversion.splits)
+        data = OwnData(conversion.splits, images, f'{annotations} (working format)')
+    _hold_out(data)
+    return data
+
+
+def find_annotations(folder: str | os.PathLike) -> OwnData:
+    """:func:`read_own_folder`, with the splits as they are in the files.
+
+    Masks that were drawn with the app (:class:`DrawnMasks`) are those of their objects.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -123,7 +140,12 @@ def read_own_folder(folder: str | os.PathLike) -> OwnData:
     splits = conversion.splits
     images = _image_folder(root, splits)
     data = OwnData(splits, images, source, list(conversion.remarks))
-    _hold_out(data)
+    drawn = DrawnMasks(root)
+    remark = drawn.apply(splits)
+    if len(drawn):
+        data.source = f'{source}, {len(drawn)} masks drawn in {drawn.path.name}'
+    if remark:
+        data.remarks.append(remark)
     return data
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,8 @@ class FeatureCacheHook(Hook):
     """Keep what a frozen backbone computes, in half precision, by the image's content and the weights.
 
     Of a backbone with an ``encode`` (:class:`HFBackbone`), what that computes: the frozen ``encoder``'s own
-    maps, before a pyramid that learns.
+    maps, before a pyramid that learns. Of a frozen neck with a ``forward_vision``
+    (:class:`MultiscaleFusion`, ``module='neck'``), what it makes of a frozen backbone's maps.
 
     One line in a config makes training on a frozen encoder as fast as what comes behind it::
 
@@ -103,7 +104,7 @@ class CachedForward:
     """What stands in for the ``forward`` of a frozen backbone, or for its ``encode`` if it has one.
 
     Args:
-        backbone: Takes images (B, 3, H, W) and gives maps (B, C, h, w).
+        backbone: Takes images (B, 3, H, W) and gives maps (B, C, h, w); or a neck, which takes maps.
         folder: See :class:`FeatureCacheHook`.
         limit_gb: See :class:`FeatureCacheHook`.
         warn: Told once that nothing more is kept.
@@ -116,30 +117,35 @@ class CachedForward:
         self.store: FeatureStore | None = None
         self.read = self.computed = 0
         self.full = False
-        self._name = 'encode' if hasattr(backbone, 'encode') else 'forward'
+        names = [name for name in ('encode', 'forward_vision') if hasattr(backbone, name)]
+        self._name = names[0] if names else 'forward'
         self._plain = getattr(backbone, self._name)
         setattr(backbone, self._name, self)
 
-    def __call__(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Images (B, 3, H, W) -> the backbone's maps, rounded to half precision."""
+    def __call__(self, images: Tensor | Sequence[Tensor]) -> tuple[Tensor, ...] | Tensor:
+        """Images (B, 3, H, W) -> maps, rounded to half precision; of a neck, maps -> its map."""
         if self.store is None:  # weights are loaded after the hooks have run
             self.store = FeatureStore(self.folder / fingerprint(self.backbone))
-        keys = [_key(image) for image in images]
+        given = (images,) if isinstance(images, Tensor) else images
+        keys = [_key(*rows) for rows in zip(*given, strict=True)]
         absent = [row for row, key in enumerate(keys) if key not in self.store]
         fresh: dict[int, list[np.ndarray]] = {}
         if absent:
             with torch.no_grad():
-                maps = self._plain(images[absent])
+                some = [level[absent] for level in given]
+                maps = self._plain(some[0] if isinstance(images, Tensor) else some)
             for place, row in enumerate(absent):
-                fresh[row] = [level[place].half().cpu().numpy() for level in maps]
+                levels = (maps,) if isinstance(maps, Tensor) else maps
+                fresh[row] = [level[place].half().cpu().numpy() for level in levels]
                 self._keep(keys[row], fresh[row])
         self.computed += len(absent)
         self.read += len(keys) - len(absent)
         found = [fresh[row] if row in fresh else self.store.get(key) for row, key in enumerate(keys)]
-        return tuple(
-            torch.from_numpy(np.stack(level)).to(images.device, images.dtype)
+        result = tuple(
+            torch.from_numpy(np.stack(level)).to(given[0].device, given[0].dtype)
             for level in zip(*found, strict=True)
         )
+        return result[0] if self._name == 'forward_vision' else result
 
     def _keep(self, key: str, maps: list[np.ndarray]) -> None:
         if self.full:
@@ -189,10 +195,12 @@ def fingerprint(backbone: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _key(image: Tensor) -> str:
-    """Of a preprocessed image (3, H, W)."""
-    digest = hashlib.blake2b(str((tuple(image.shape), image.dtype)).encode(), digest_size=16)
-    digest.update(_content(image))
+def _key(*arrays: Tensor) -> str:
+    """Of a preprocessed image (3, H, W), or of the maps of one."""
+    digest = hashlib.blake2b(digest_size=16)
+    for array in arrays:
+        digest.update(str((tuple(array.shape), array.dtype)).encode())
+        digest.update(_content(array))
     return digest.hexdigest()
 
 
