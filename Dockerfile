@@ -7,7 +7,7 @@
 #
 # BASE is any image of Debian or Ubuntu; one without Python gets its own (3.11 to 3.14 is needed), for example
 # --build-arg BASE=nvidia/cuda:12.8.1-base-ubuntu24.04. Nothing is fetched but by apt and pip.
-ARG BASE=python:3.12-slim-bookworm
+ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
 
 # OpenCV's libraries, and what `make install` needs

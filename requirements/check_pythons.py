@@ -41,6 +41,15 @@ def read_requirements(name: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line.strip() and not line.startswith('#')]
 
 
+def pins_for(python: str) -> list[str]:
+    """The pins that hold on a Python, without their markers, which pip would read for its own Python."""
+    here = default_environment() | {'python_version': python, 'python_full_version': f'{python}.0'}
+    pins = [
+        pin for pin in read_requirements('constraints') if pin.marker is None or pin.marker.evaluate(here)
+    ]
+    return [f'{pin.name}{pin.specifier}' for pin in pins]
+
+
 def resolve(pins: list[str], python: str) -> list[dict] | None:
     """What pip would install of ``name==version`` lines on a Python: wheels only, without their requirements.
 
@@ -107,7 +116,7 @@ def find_gaps(wanted: list[Requirement], metadata: dict[str, dict], python: str)
 def check(python: str) -> tuple[str, list[str]]:
     """A row of the table, and what fails on this Python, a line each."""
     start = time.monotonic()
-    pins = [str(pin) for pin in read_requirements('constraints')]
+    pins = pins_for(python)
     found = resolve(pins, python)
     if found is None:  # pip names the first pin only: ask for each
         problems = [f'{pin} has no wheel' for pin in pins if resolve([pin], python) is None]

@@ -16,14 +16,13 @@ VAL_FOLDER = 'val_images'
 
 
 def shipped(path: str | os.PathLike) -> Path:
-    """A config or tool of this package: in the installed package, else in the checkout.
+    """A config, tool or demo of this package: in the installed package, else in the checkout.
 
     Args:
         path: Relative to the root of the checkout, as ``tools/train.py``; an absolute one stays what it is.
 
     Returns:
-        The path, relative to the current folder if it is below it. It may not exist: ``demo/``, for one,
-        is not installed.
+        The path, relative to the current folder if it is below it. It may not exist.
     """
     places = (PACKAGE / '.mim' / path, PACKAGE.parent / path)
     place = next((place for place in places if place.exists()), places[-1]).resolve()
