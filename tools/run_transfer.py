@@ -78,8 +78,13 @@ def run_imagenet(args: argparse.Namespace) -> str:
 
 def run_few_images(args: argparse.Namespace) -> str:
     """All in closed form; returns the table."""
-    import mmrefseg.registration  # noqa: F401  (brings torch, registers the models)
+    from mmengine.logging import MMLogger
+    from mmengine.registry import init_default_scope
 
+    import mmrefseg.registration  # noqa: F401  (registers the models)
+
+    init_default_scope('mmdet')
+    MMLogger.get_current_instance().setLevel('WARNING')  # else every parameter has three lines
     return write_few_images(Path(args.data), args.folder)
 
 

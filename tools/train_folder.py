@@ -14,7 +14,14 @@ from pathlib import Path
 
 from mmrefseg.datasets.converters.own_folder import read_own_folder
 from mmrefseg.experiments.arguments import key_value, named_folder, positive, seed
-from mmrefseg.experiments.own_folder import choose, free_memory, own_stages, write_own_run
+from mmrefseg.experiments.own_folder import (
+    choose,
+    free_memory,
+    keep_choices,
+    kept_choices,
+    own_stages,
+    write_own_run,
+)
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import check_output, cli, load_json
 
@@ -55,8 +62,10 @@ def main(argv: list[str] | None = None) -> int:
     print(data.summary())
     for remark in data.remarks:
         print(f'note: {remark}')
-    choices = choose(data, free_memory(), args.image_size, args.steps)
+    asked = {'image_size': args.image_size, 'steps': args.steps}
+    choices = kept_choices(folder, asked) or choose(data, free_memory(), args.image_size, args.steps)
     configs = write_own_run(data, choices, folder)
+    keep_choices(choices, folder, asked)
     if args.dry_run:
         print(*(path.read_text(encoding='utf-8') for path in configs), sep='\n')
     print(

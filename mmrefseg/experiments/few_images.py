@@ -19,7 +19,7 @@ RIDGE = 1.0  # times the kernel's mean diagonal
 BIAS = 0.2  # what a sentence's kernel has in common with every other: some boxes are said more often
 SIDE = 384  # pixels of an image's longer side
 IMAGES = {'imagenet': 'ImageNet', 'random': 'random weights', 'none': 'place and size alone'}
-TEXTS = {'minilm': 'all-MiniLM-L6-v2', 'words': 'bag of words'}
+TEXTS = {'minilm': 'all-MiniLM-L6-v2', 'words': 'bag of words', 'both': 'both'}
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,12 @@ def text_features(sentences: Sequence[str], kind: str, weights: Path | None = No
 
     Args:
         sentences: M of them.
-        kind: A key of :data:`TEXTS`.
+        kind: A key of :data:`TEXTS`; of both, one beside the other.
         weights: See :func:`find_weights`.
     """
+    if kind == 'both':
+        parts = [text_features(sentences, each, weights) for each in ('minilm', 'words')]
+        return np.concatenate(parts, 1) / np.sqrt(2)
     if kind == 'words':
         from ..datasets.vocabulary import clean_expression
 
@@ -267,5 +270,6 @@ def few_images_table(rows: Sequence[Mapping]) -> str:
         values = [cells[image, text] for text in TEXTS]
         found = [f'{np.mean(folds):.1f} ± {np.std(folds, ddof=1):.1f}' for folds in values]
         lines.append(f'| {label} | {" | ".join(found)} |')
-    lines.append(f'| chance ({rows[0]["sentences"]} sentences) | {rows[0]["chance"]} | {rows[0]["chance"]} |')
+    chance = ' | '.join([f'{rows[0]["chance"]}'] * len(TEXTS))
+    lines.append(f'| chance ({rows[0]["sentences"]} sentences) | {chance} |')
     return '\n'.join(lines) + '\n'

@@ -9,11 +9,12 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ..datasets.converters.own_folder import OwnData
-from ..utils import UserInputError, atomic_write, read_text
+from ..utils import UserInputError, atomic_write, dump_json, load_json, read_text
 from ..utils.errors import printable
 from .stages import Stage, python
 
@@ -33,6 +34,7 @@ BOX_STEPS, MASK_STEPS = 1000, 600
 MOST_EPOCHS = 300
 # In the course of a stage, to go on from; the last two are kept.
 CHECKPOINTS = 10
+CHOICES = 'choices.json'
 MOST_WORDS = 40
 SHIPPED = 'mmrefseg://rec_tiny_refshapes'
 STAGES = (('boxes', 'boxes and sentences'), ('masks', 'masks in the boxes'), ('scores', 'scores on val'))
@@ -253,6 +255,31 @@ def free_memory() -> float:
         return float(lines['MemAvailable'].split()[0]) * 1024
     except (OSError, KeyError, ValueError):
         return float(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')) / 2
+
+
+def kept_choices(folder: Path, asked: dict[str, Any]) -> Choices | None:
+    """The choices of a training that has begun: another amount of free memory must not change them.
+
+    Args:
+        folder: Of the run.
+        asked: The options that they were made with, as :func:`keep_choices` got them.
+
+    Returns:
+        None if none has begun, or with other options.
+    """
+    path = folder / CHOICES
+    if not (folder / 'boxes').is_dir() or not path.is_file():
+        return None
+    content = load_json(path)
+    try:
+        return Choices(**content['choices']) if content['asked'] == asked else None
+    except (KeyError, TypeError):
+        return None
+
+
+def keep_choices(choices: Choices, folder: Path, asked: dict[str, Any]) -> None:
+    """Write them for :func:`kept_choices`."""
+    dump_json({'asked': asked, 'choices': asdict(choices)}, folder / CHOICES)
 
 
 def write_own_run(data: OwnData, choices: Choices, folder: Path) -> tuple[Path, Path]:

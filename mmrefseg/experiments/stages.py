@@ -181,7 +181,7 @@ def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], No
     try:
         code = _follow(stage, log, bar, task, report)
     except KeyboardInterrupt:
-        said = 'stopped; the same command begins this stage again and keeps those before it'
+        said = 'stopped; the same command goes on with this stage and keeps those before it'
         bar.console.print(f'{stage.name}: {said}', soft_wrap=True, markup=False)
         raise
     if code or not stage.output.exists():

@@ -44,10 +44,12 @@ def tab(served, browser):
 
 def turn_to(tab, page):
     """Click on a page's tab."""
-    tab.evaluate(
+    found = (
         "[...document.querySelectorAll('#pages [role=tab]')]"
-        f'.find((each) => each.textContent.trim() === {page!r}).click()'
+        f'.find((each) => each.textContent.trim() === {page!r})'
     )
+    tab.wait_for(f'!!{found}')
+    tab.evaluate(f'{found}.click()')
 
 
 def until(true):
@@ -80,7 +82,8 @@ def answered(tab, page, do):
     tab.wait_for(f'{count} > {before}')
 
 
-def test_label(tab, served, tmp_path):
+def label(tab, served, tmp_path):
+    """The first object drawn anew, five contours accepted."""
     desk, _ = served
     tab.wait_for(LABEL, 120)
     first, parts = desk._session.current, desk._session.outline.parts
@@ -111,7 +114,8 @@ def test_label(tab, served, tmp_path):
     seen(tab, tmp_path, 'label')
 
 
-def test_try(tab, served, tmp_path):
+def try_out(tab, served, tmp_path):
+    """A photo, two sentences, and the archive."""
     desk, _ = served
     turn_to(tab, 'Try')
     photo = sorted((desk.project.folder / 'images').iterdir())[0]
@@ -131,7 +135,8 @@ def test_try(tab, served, tmp_path):
         assert 'predictions.json' in archive.namelist()
 
 
-def test_an_upload_that_is_none_is_a_sentence(tab, tmp_path):
+def upload_none(tab, served, tmp_path):
+    """What is no image is a sentence."""
     (tmp_path / 'bad.png').write_bytes(b'\x89PNG, or so')
     tab.evaluate("document.querySelector('#photo button[aria-label*=emove], #photo button')?.click()")
     tab.wait_for("!!document.querySelector('#photo input[type=file]')")
@@ -141,7 +146,8 @@ def test_an_upload_that_is_none_is_a_sentence(tab, tmp_path):
     tab.wait_for("document.body.textContent.includes('bad.png: found a truncated image')")
 
 
-def test_train(tab, served, tmp_path):
+def train(tab, served, tmp_path):
+    """Start, stop, resume, until it has scored itself."""
     desk, _ = served
     turn_to(tab, 'Train')
     tab.wait_for("document.querySelector('#progress')?.textContent.includes('No training yet')")
@@ -162,7 +168,8 @@ def test_train(tab, served, tmp_path):
     assert sum('mask' in record for record in records) >= 6
 
 
-def test_review(tab, served, tmp_path):
+def review(tab, served, tmp_path):
+    """One mask rejected, another threshold."""
     desk, _ = served
     turn_to(tab, 'Review')
     tab.click('#predict')
@@ -183,12 +190,22 @@ def test_review(tab, served, tmp_path):
     assert Path(desk.review().write_picked()).is_file()
 
 
-def test_nothing_is_asked_of_another_machine(tab, served):
+def ask_nobody(tab, served, tmp_path):
+    """All that the browser loaded was of the app."""
     own = served[1]
     assert own.startswith(f'http://{HOST}:') and len(tab.requests) > 50
     foreign = [url for url in tab.requests if not url.startswith((own, 'data:', f'blob:{own}'))]
     assert foreign == []
     assert [line for line in tab.log if 'Exception' in line or 'Content Security' in line] == []
+
+
+STEPS = (label, try_out, upload_none, train, review, ask_nobody)
+
+
+def test_a_person_goes_through_all_pages(tab, served, tmp_path):
+    # one test: the steps build on one another, and need one server and one window
+    for step in STEPS:
+        step(tab, served, tmp_path)
 
 
 @pytest.mark.parametrize('header', [{'Host': 'elsewhere.org'}, {'Origin': 'http://elsewhere.org'}])

@@ -193,3 +193,12 @@ def test_what_is_missing_is_told(photos):
     shutil.copy(photos / 'annotations' / 'instances_train.json', other)
     with pytest.raises(UserInputError, match="the split 'train', which another file has"):
         read_own_folder(photos)
+
+
+def test_another_file_of_annotations(photos):
+    in_working_format(photos)
+    chosen = photos / 'chosen.json'
+    dump_json({'train': records(1)[:8], 'val': records(1)[8:]}, chosen)
+    data = read_own_folder(photos, chosen)
+    assert (data.num_objects, data.num_masks, data.images) == (8, 1, photos / 'images')
+    assert not data.remarks

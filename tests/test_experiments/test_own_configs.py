@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from mmrefseg.datasets.converters.own_folder import OwnData
-from mmrefseg.experiments.own_folder import choose, free_memory, own_stages, write_own_run
+from mmrefseg.experiments.own_folder import (
+    choose,
+    free_memory,
+    keep_choices,
+    kept_choices,
+    own_stages,
+    write_own_run,
+)
 from mmrefseg.runs.config import load_config
 from mmrefseg.utils import UserInputError
 
@@ -92,3 +99,23 @@ def test_stages_lead_from_one_to_the_next(tmp_path):
     ]  # fmt: skip
     assert all(stage.command[-2:] == ('--cfg-options', 'a.b=1') for stage in stages[:2])
     assert str(stages[1].output) in stages[2].command
+
+
+def test_a_training_goes_on_with_what_it_began_with(tmp_path):
+    own, asked = data(2), {'image_size': None, 'steps': 1.0}
+    choices = choose(own, 16 * GB)
+    write_own_run(own, choices, tmp_path)
+    keep_choices(choices, tmp_path, asked)
+    write_own_run(data(3), choices, tmp_path)  # nothing has begun
+    assert kept_choices(tmp_path, asked) is None
+    write_own_run(own, choices, tmp_path)
+    (tmp_path / 'boxes').mkdir()
+    assert kept_choices(tmp_path, asked) == choices and kept_choices(tmp_path, {'steps': 2}) is None
+    write_own_run(own, choices, tmp_path)
+    for other, others in ((data(3), choices), (own, dataclasses.replace(choices, batch_size=1))):
+        with pytest.raises(
+            UserInputError, match=r'found a training with another (instances\.json|boxes\.py)'
+        ):
+            write_own_run(other, others, tmp_path)
+    commands = [stage.command for stage in own_stages(tmp_path, choices, 0)]
+    assert [('--resume' in command) for command in commands] == [True, True, False]

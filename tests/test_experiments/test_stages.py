@@ -150,7 +150,7 @@ def test_what_is_interrupted_leaves_no_process_behind(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert 'slow one: stopped; the same command begins this stage again' in said
+    assert 'slow one: stopped; the same command goes on with this stage' in said
     assert said.endswith('interrupted\n') and 'Traceback' not in said
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
