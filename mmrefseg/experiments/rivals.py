@@ -49,7 +49,7 @@ class Method:
         return shipped(f'configs/extended/{name}')
 
 
-MASKS, BOXES, CEILING, OURS = 'masks', 'boxes', 'ceiling', 'ours'
+MASKS, BOXES, CEILING, RPP = 'masks', 'boxes', 'ceiling', 'rpp'
 _M00 = 'box-refiner_tiny_m00_refshapes.py'
 _RETRAIN = 'box-refiner_tiny_m{}-retrain_refshapes.py'
 _FEW = (1, 5, 10)
@@ -67,13 +67,13 @@ METHODS = (
         strategy=('score', '--threshold', '0.95'),
         start=MASKS,
     ),
-    Method('rpp', '+ RPP (Partial-RES)', _RETRAIN, strategy=('rpp',), start=MASKS),
+    Method(RPP, '+ RPP (Partial-RES)', _RETRAIN, strategy=('rpp',), start=MASKS),
     Method(
         'teacher', '+ EMA teacher, box filter (after Omni-RES)', 'box-refiner_tiny_m{}-teacher_refshapes.py'
     ),
     Method(BOXES, '+ projection and colour (BoxInst)', 'ablation/box-refiner_tiny_m{}-boxes_refshapes.py'),
     Method('boxes_rpp', '+ BoxInst, then RPP', _RETRAIN, _FEW, ('rpp',), BOXES),
-    Method(OURS, '+ RPP, twice (ours)', _RETRAIN, strategy=('rpp',), start='rpp'),
+    Method('rounds', '+ RPP, twice', _RETRAIN, strategy=('rpp',), start=RPP),
 )
 """In the order of the table."""
 BY_NAME = {method.name: method for method in METHODS}

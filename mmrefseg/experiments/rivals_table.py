@@ -7,7 +7,7 @@ from pathlib import Path
 from ..utils import UserInputError, atomic_write, dump_json, load_json
 from .experiment_tables import mean_and_spread, spread
 from .few_masks import CHOOSING_SPLIT
-from .rivals import BY_NAME, CEILING, METHODS, OURS, SHARES, Method, RivalStudy, folder_of
+from .rivals import BY_NAME, CEILING, METHODS, RPP, SHARES, Method, RivalStudy, folder_of
 
 KEYS = ('miou', 'p90')
 
@@ -165,7 +165,7 @@ def plot_rivals(rows: Sequence[Mapping], split: str, path: Path) -> None:
                 x = [SHARES.index(row['masks']) + 0.05 * (place - len(_LOOKS) / 2) for row in own]
                 y = [row[split][key]['mean'] for row in own]
                 error = [row[split][key]['std'] or 0 for row in own]
-                width = 2.2 if method == OURS else 1.1
+                width = 2.2 if method == RPP else 1.1
                 axis.errorbar(
                     x,
                     y,
@@ -195,10 +195,10 @@ _LOOKS = {
     'masks': ('#888888', 'o'),
     'unselected': ('#b07aa1', 's'),
     'score': ('#59a14f', 'D'),
-    'rpp': ('#2a78c2', '^'),
+    RPP: ('#2a78c2', '^'),
     'teacher': ('#c9a400', 'v'),
     'boxes': ('#009a80', 'P'),
     'boxes_rpp': ('#7fc8b8', 'X'),
-    OURS: ('#e06c00', 'o'),
+    'rounds': ('#e06c00', 'o'),
 }
 """Colour and mark of each of :data:`METHODS` that learns from few masks."""

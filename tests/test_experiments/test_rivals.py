@@ -60,12 +60,12 @@ def test_with_no_masks_at_all_boxes_teach_first(study):
 
 def test_a_second_round_predicts_again(study):
     """Of the network that the first round has given."""
-    names = [stage.name for stage in study.stages((1,), ('ours',)) if ',' not in stage.name]
+    names = [stage.name for stage in study.stages((1,), ('rounds',)) if ',' not in stage.name]
     rounds = [
         (f'm01_{name}', f'pseudo masks of m01_{name}', f'select m01_{after}')
-        for name, after in (('masks', 'rpp'), ('rpp', 'ours'))
+        for name, after in (('masks', 'rpp'), ('rpp', 'rounds'))
     ]
-    assert names == [*rounds[0], *rounds[1], 'm01_ours']
+    assert names == [*rounds[0], *rounds[1], 'm01_rounds']
 
 
 def test_every_training_reads_its_own_file(study):
@@ -103,10 +103,10 @@ def test_the_table(study, tmp_path):
     """Means and spreads of the seeds that are done; shares of the ceiling over the seeds that both have."""
     studies = [study, RivalStudy(tmp_path / 'other', 1, 'tiny', rec='mmrefseg://rec_tiny_refshapes')]
     for place, each in enumerate(studies):
-        for name, value in ((f'm100_{CEILING}', 80 + place), ('m01_ours', 60 + 2 * place)):
+        for name, value in ((f'm100_{CEILING}', 80 + place), ('m01_rounds', 60 + 2 * place)):
             for split in ('val', 'testA'):
                 path = each.scores(name, 'mask', split)
-                if (place, name) != (1, 'm01_ours'):
+                if (place, name) != (1, 'm01_rounds'):
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(json.dumps({'miou': value, 'p90': value / 2}))
     text = write_rivals(studies, tmp_path)
@@ -115,13 +115,13 @@ def test_the_table(study, tmp_path):
     assert '| 100 % | all masks, until val is flat (ceiling) | 80.5 ± 0.7 | 40.2 ± 0.3 |' in lines[
         2
     ] and lines[2].endswith('| - | 2 |')
-    assert lines[3].startswith('| 1 % | + RPP, twice (ours) | 60.0 | 30.0 |')
+    assert lines[3].startswith('| 1 % | + RPP, twice | 60.0 | 30.0 |')
     assert lines[3].endswith('| 75 / 75 | 1 |')
-    assert json.loads((tmp_path / 'rivals.json').read_text())['rows'][1]['method'] == 'ours'
+    assert json.loads((tmp_path / 'rivals.json').read_text())['rows'][1]['method'] == 'rounds'
     assert (tmp_path / 'rivals.md').read_text() == text
     with Image.open(tmp_path / 'rivals.png') as plot:
         drawn = set(plot.convert('RGB').getdata())
-    assert {(224, 108, 0), (34, 34, 34)} <= drawn  # ours and the ceiling
+    assert {(224, 108, 0), (34, 34, 34)} <= drawn  # rounds and the ceiling
 
 
 def test_seeds_that_ran_elsewhere(study, tmp_path):
