@@ -81,6 +81,17 @@ def test_a_window_of_the_whole_image_is_the_image():
     assert torch.allclose(windows.crop(image, 8), small, atol=1e-6)
 
 
+def test_windows_of_several_images_in_any_order():
+    """Each window shows its own image, as one by one."""
+    maps, index = torch.rand(3, 2, 20, 30), torch.tensor([2, 0, 2, 2])
+    corners = torch.rand(4, 2) * 10
+    boxes = torch.cat([corners, corners + 12], 1)
+    shown = Windows(boxes, index).crop(maps, 8)
+    for row, image in enumerate(index.tolist()):
+        alone = Windows(boxes[row, None], torch.zeros(1, dtype=torch.long)).crop(maps[image, None], 8)
+        assert torch.allclose(shown[row], alone[0], atol=1e-6)
+
+
 def test_windows_are_wider_than_boxes_and_never_flat():
     boxes = torch.tensor([[10.0, 20, 30, 60], [5, 5, 5, 5]])
     windows = Windows.around(boxes, torch.zeros(2, dtype=torch.long), margin=0.25).boxes

@@ -66,7 +66,13 @@ class Windows:
         x, y = 2 * x / width - 1, 2 * y / height - 1
         count = size * points
         grid = torch.stack([x[:, None].expand(-1, count, -1), y[:, :, None].expand(-1, -1, count)], -1)
-        shown = F.grid_sample(maps[self.index], grid, padding_mode='border', align_corners=False)
+        shown = maps.new_empty(len(grid), maps.shape[1], count, count)
+        # image by image: maps[self.index] would be a copy of its whole image for each object
+        for image in self.index.unique().tolist():
+            rows = self.index == image
+            one = grid[rows].view(1, -1, count, 2)
+            seen = F.grid_sample(maps[image, None], one, padding_mode='border', align_corners=False)
+            shown[rows] = seen.view(len(seen[0]), -1, count, count).transpose(0, 1)
         return F.avg_pool2d(shown, points) if points > 1 else shown
 
     def crossed(self, boxes: Tensor, size: int) -> tuple[Tensor, Tensor]:
