@@ -41,17 +41,25 @@ def read_requirements(name: str) -> list[Requirement]:
     return [Requirement(line) for line in lines if line.strip() and not line.startswith('#')]
 
 
-def pins_for(python: str) -> list[str]:
-    """The pins that hold on a Python, without their markers, which pip would read for its own Python."""
+def pins_for(python: str) -> tuple[list[str], list[str]]:
+    """The pins of every Python, and those that a marker adds on this one.
+
+    Without the markers, which pip would read for the Python that runs it.
+    """
     here = default_environment() | {'python_version': python, 'python_full_version': f'{python}.0'}
-    pins = [
-        pin for pin in read_requirements('constraints') if pin.marker is None or pin.marker.evaluate(here)
-    ]
-    return [f'{pin.name}{pin.specifier}' for pin in pins]
+    pins = read_requirements('constraints')
+    marked = [pin for pin in pins if pin.marker is not None and pin.marker.evaluate(here)]
+    always = [pin for pin in pins if pin.marker is None]
+    return [f'{pin.name}{pin.specifier}' for pin in always], [f'{pin.name}{pin.specifier}' for pin in marked]
 
 
-def resolve(pins: list[str], python: str) -> list[dict] | None:
+def resolve(pins: list[str], python: str, *options: str) -> list[dict] | None:
     """What pip would install of ``name==version`` lines on a Python: wheels only, without their requirements.
+
+    Args:
+        pins: The lines.
+        python: As ``'3.14'``.
+        options: More of pip's.
 
     Returns:
         One dict per pin: ``download_info`` (its ``url`` ends in the name of the wheel) and ``metadata``, as
@@ -64,7 +72,7 @@ def resolve(pins: list[str], python: str) -> list[dict] | None:
     command += ['--no-deps', '--only-binary=:all:', '--python-version', python]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, 'report.json')
-        command += ['--target', folder, '--report', str(report), *pins]
+        command += ['--target', folder, '--report', str(report), *options, *pins]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode == 0:
             return json.loads(report.read_text(encoding='utf-8'))['install']
@@ -116,10 +124,18 @@ def find_gaps(wanted: list[Requirement], metadata: dict[str, dict], python: str)
 def check(python: str) -> tuple[str, list[str]]:
     """A row of the table, and what fails on this Python, a line each."""
     start = time.monotonic()
-    pins = pins_for(python)
-    found = resolve(pins, python)
+    always, marked = pins_for(python)
+    pins = always + marked
+    # what is for later Pythons alone, pip would refuse for the one that runs it
+    options = dict.fromkeys(marked, ('--ignore-requires-python',))
+    found = resolve(always, python)
+    if marked and found is not None:
+        more = resolve(marked, python, *options[marked[0]])
+        found = None if more is None else found + more
     if found is None:  # pip names the first pin only: ask for each
-        problems = [f'{pin} has no wheel' for pin in pins if resolve([pin], python) is None]
+        problems = [
+            f'{pin} has no wheel' for pin in pins if resolve([pin], python, *options.get(pin, ())) is None
+        ]
         wheels, built = len(pins) - len(problems), '-'
     else:
         metadata = {canonicalize_name(item['metadata']['name']): item['metadata'] for item in found}
