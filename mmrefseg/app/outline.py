@@ -46,10 +46,20 @@ class Outline:
     def of_mask(cls, mask: np.ndarray) -> 'Outline':
         """Around a bitmap (H, W): few vertices, crumbs left out; holes stay."""
         height, width = mask.shape
-        found, _ = cv2.findContours(_enlarged(mask), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+        if not mask.any():
+            return cls(height, width)
+        rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+        top, left = int(rows[0]), int(columns[0])
+        part = np.asarray(mask[top : rows[-1] + 1, left : columns[-1] + 1], np.uint8)
+        scale = SCALE if part.size <= LARGE else 1
+        fine = np.kron(part, np.ones((scale, scale), np.uint8))
+        found, _ = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
         largest = max((cv2.contourArea(border) for border in found), default=0.0)
         kept = [border for border in found if cv2.contourArea(border) >= max(SMALLEST_PART * largest, 1)]
-        parts = [[((x + 0.5) / SCALE, (y + 0.5) / SCALE) for x, y in _few(border)] for border in kept]
+        parts = [
+            [(left + (x + 0.5) / scale, top + (y + 0.5) / scale) for x, y in _few(border, scale)]
+            for border in kept
+        ]
         return cls(height, width, parts)
 
     @property
@@ -174,16 +184,14 @@ class Outline:
         return float(np.hypot(*(start + share * along - point)))
 
 
-SCALE = 4  # borders run along the middles of pixels: of small ones, these are near to the edges of large ones
+# Borders run along the middles of pixels: of small ones, these are near to the edges of large ones. In a part
+# of so many pixels nobody sees the difference, and enlarging it takes time.
+SCALE, LARGE = 4, 200_000
 
 
-def _enlarged(mask: np.ndarray) -> np.ndarray:
-    return np.kron(np.asarray(mask, np.uint8), np.ones((SCALE, SCALE), np.uint8))
-
-
-def _few(border: np.ndarray) -> list[tuple[float, float]]:
+def _few(border: np.ndarray, scale: int) -> list[tuple[float, float]]:
     """The vertices of a border, as many as are needed and no more than can be dragged."""
-    tolerance = 0.75 * SCALE
+    tolerance = 0.75 * scale
     simple = cv2.approxPolyDP(border, tolerance, True)
     while len(simple) > MOST_VERTICES:
         tolerance *= 1.25

@@ -77,10 +77,10 @@ def test_a_part_inside_another_is_a_hole():
     assert (again.bitmap() == outline.bitmap()).all() and len(again.parts) == 2
 
 
-@pytest.mark.parametrize('radius', [6, 40])
+@pytest.mark.parametrize('radius', [6, 40, 300])
 def test_a_mask_gets_few_vertices(radius):
-    y, x = np.mgrid[:100, :120]
-    disc = (x - 60) ** 2 + (y - 50) ** 2 < radius**2
+    y, x = np.mgrid[: 2 * radius + 20, : 2 * radius + 40]
+    disc = (x - radius - 20) ** 2 + (y - radius - 10) ** 2 < radius**2
     disc[0, 0] = True  # a crumb
     outline = Outline.of_mask(disc)
     disc[0, 0] = False
