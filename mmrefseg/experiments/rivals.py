@@ -54,9 +54,7 @@ _M00 = 'box-refiner_tiny_m00_refshapes.py'
 _RETRAIN = 'box-refiner_tiny_m{}-retrain_refshapes.py'
 _FEW = (1, 5, 10)
 METHODS = (
-    Method(
-        CEILING, 'all masks, 24 epochs (ceiling)', 'box-refiner_tiny_m{}-long_refshapes.py', (100,)
-    ),
+    Method(CEILING, 'all masks, 24 epochs (ceiling)', 'box-refiner_tiny_m{}-long_refshapes.py', (100,)),
     Method('all', 'all masks, as many steps as below', 'box-refiner_tiny_m{}_refshapes.py', (100,)),
     Method(MASKS, 'masks only', 'box-refiner_tiny_m{}_refshapes.py', _FEW),
     Method('unselected', '+ all pseudo masks', _RETRAIN, strategy=('all',), start=MASKS),
