@@ -15,6 +15,8 @@ from ..runs.config import innermost_datasets, load_config
 from ..utils import UserInputError
 from ..utils.places import shipped
 
+TRAINED_WITH = 'it was trained with (--config FILE; in Python config=FILE)'
+
 
 def config_for(config: str | os.PathLike | Config | None, checkpoint: str | os.PathLike) -> Config:
     """The config that a checkpoint is to run with.
@@ -56,20 +58,20 @@ def carried_config(meta: Mapping[str, Any], where: str) -> Config:
         return _shipped_config(metadata['config'], where)
     if not text:
         raise UserInputError.of(
-            where, 'no metadata that name a config', 'a config', 'give the one it was trained with'
+            where, 'no metadata that name a config', 'a config', f'give the one {TRAINED_WITH}'
         )
     found = _without_scopes(read_config_text(text, where))
     datasets = innermost_datasets(found.get('test_dataloader'))
     pipeline = datasets[0].get('pipeline') if datasets else None
     if not isinstance(found.get('model'), dict) or not isinstance(pipeline, list):
         raise UserInputError.of(
-            where, 'a config without a model or a test pipeline', 'both', 'give the one it was trained with'
+            where, 'a config without a model or a test pipeline', 'both', f'give the one {TRAINED_WITH}'
         )
     wrong = untrusted_type([found['model'], pipeline], also=GATES)
     if wrong is not None:
         raise UserInputError.of(
             where, f'a config that would build {wrong}, which is not registered', 'known classes',
-            'import the module that registers it first, or give the config that it was trained with',
+            f'import the module that registers it first, or give the config that {TRAINED_WITH}',
         )  # fmt: skip
     return Config({'model': found['model'], 'test_dataloader': {'dataset': datasets[0]}})
 
@@ -80,7 +82,7 @@ def _shipped_config(path: str, where: str) -> Config:
     if Path(path).parts[:1] != ('configs',) or '..' in Path(path).parts or not file.is_file():
         raise UserInputError.of(
             where, f'metadata that name {path}, which is no config of the package', 'one that is',
-            'give the config that it was trained with',
+            f'give the config that {TRAINED_WITH}',
         )  # fmt: skip
     return load_config(str(file))
 

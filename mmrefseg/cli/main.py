@@ -183,7 +183,7 @@ _add_verbs()
 
 
 @tool
-def main() -> None:
+def main() -> int | None:
     """The entry point."""
     verbs = {command.name for command in app.registered_commands}
     first = next(iter(sys.argv[1:]), '-h')
@@ -192,7 +192,12 @@ def main() -> None:
         raise UserInputError.of(
             f'mmrefseg {first}', f'no such verb{near}', ', '.join(sorted(verbs)), 'see mmrefseg --help'
         )
-    app()
+    try:
+        return app()
+    except (
+        SystemExit
+    ) as stop:  # typer ends the process itself, before what was printed is known to be written
+        return stop.code
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import json
+import os
 import re
 import sys
 import time
@@ -21,7 +22,7 @@ from ..datasets.images import decode_image
 from ..datasets.photo_sentences import STDIN, Wanted
 from ..structures.rle import encode_mask
 from ..utils import UserInputError, atomic_write, dump_json, make_folder, progress_bar
-from ..utils.errors import printable
+from ..utils.errors import names_output, printable
 from ..visualization.instance_drawing import draw_instances
 from ..visualization.overlay import draw_referent
 
@@ -48,6 +49,7 @@ class PhotoRun:
         self.images: dict[str, np.ndarray] = {}
         self.names: set[str] = set()
         self.unread = 0
+        self.written = self.replaced = False
         self.rows = self.hits = 0
 
     def __call__(self, wanted: list[Wanted]) -> int:
@@ -66,10 +68,18 @@ class PhotoRun:
                     if watched:
                         bar.advance(task)
             finally:
-                if self.folder is not None:
-                    dump_json(self.coco.content(), make_folder(self.folder) / 'predictions.json')
+                self._write_coco()
         self._sum_up(len(wanted), time.perf_counter() - start)
         return 2 if self.unread else 0
+
+    def _write_coco(self) -> None:
+        """The file of all photos; where none could be read, an earlier file stays as it is."""
+        if self.folder is None or not self.coco.images:
+            return
+        path = make_folder(self.folder) / 'predictions.json'
+        self.replaced = path.is_file()
+        dump_json(self.coco.content(), path)
+        self.written = True
 
     def _asked(self, wanted: list[Wanted]) -> Iterator[Asked]:
         """The photos that can be read; the others are told and passed over."""
@@ -100,26 +110,32 @@ class PhotoRun:
             self.hits += bool(found.found[row])
             line = self._line(found, row, written)
             text = json.dumps(line, ensure_ascii=False) if self.args.json else self._words(line)
-            print(text, file=sys.stderr if self.args.out == STDIN else sys.stdout, flush=self.args.json)
+            if self.args.out == STDIN:
+                print(text, file=sys.stderr)
+                continue
+            with names_output():
+                print(text, flush=self.args.json)
 
     def _write(self, found: Prediction, row: int, image: np.ndarray) -> dict[str, str]:
         """The files of one sentence; their names from the folder of the run."""
         mask = found.masks[row] if found.masks is not None and found.found[row] else None
         if self.args.out == STDIN:
             whole = np.zeros(found.size, bool) if mask is None else mask
-            sys.stdout.buffer.write(_encoded(whole.astype(np.uint8) * 255, 'PNG'))
+            with names_output():
+                sys.stdout.buffer.write(_encoded(whole.astype(np.uint8) * 255, 'PNG'))
         if self.folder is None:
             return {}
-        name, files = self._name(found, row), {}
+        name = self._name(found, row)
+        files = {'mask': f'masks/{name}.png', 'overlay': f'overlays/{name}.jpg'}
+        content = dict.fromkeys(files)
         if mask is not None:
-            files['mask'] = f'masks/{name}.png'
-            _write(_encoded(mask.astype(np.uint8) * 255, 'PNG'), self.folder / files['mask'])
+            content['mask'] = _encoded(mask.astype(np.uint8) * 255, 'PNG')
         if self.args.overlays and self.predictor.refers:
-            files['overlay'] = f'overlays/{name}.jpg'
             box = found.boxes[row] if found.found[row] else None
-            drawn = draw_referent(image, self._title(found, row), mask, box)
-            _write(_encoded(drawn, 'JPEG'), self.folder / files['overlay'])
-        return files
+            content['overlay'] = _encoded(draw_referent(image, self._title(found, row), mask, box), 'JPEG')
+        for kind, file in files.items():
+            _write(content[kind], self.folder / file)
+        return {kind: file for kind, file in files.items() if content[kind] is not None}
 
     def _draw_objects(self, found: Prediction, image: np.ndarray, files: list[dict[str, str]]) -> None:
         """One overlay with all objects of a photo."""
@@ -162,14 +178,17 @@ class PhotoRun:
 
     def _words(self, line: dict[str, Any]) -> str:
         about = f'{printable(line["photo"])}  "{printable(line["sentence"])}"  {line["score"]:.2f}'
-        place = line.get('mask') or f'box {line["box"]}'
+        place = printable(line['mask']) if 'mask' in line else f'box {line["box"]}'
         return f'{about}  {place}' if line['found'] else f'{about}  nothing found'
 
     def _sum_up(self, photos: int, seconds: float) -> None:
         unknown = self.predictor.unknown_words()
         if unknown:
             print(f'words: {unknown}', file=sys.stderr)
-        where = f'; {self.folder / "predictions.json"}' if self.folder is not None else ''
+        path = printable(str(self.folder / 'predictions.json')) if self.written else ''
+        if self.replaced and not self.args.json:
+            print(f'replaced {path} of an earlier run', file=sys.stderr)
+        where = f'; {path}' if path else ''
         kind = 'sentences' if self.predictor.refers else 'objects'
         kind = f'{kind} found in {photos - self.unread} photos in {seconds:.1f} s'
         print(
@@ -179,7 +198,10 @@ class PhotoRun:
 
 
 def _stem(photo: str) -> str:
-    return 'stdin' if photo == STDIN else Path(photo).stem
+    """A photo's part in the names of its files, without what would break a line."""
+    if photo == STDIN:
+        return 'stdin'
+    return ''.join(letter if printable(letter) == letter else '-' for letter in Path(photo).stem)
 
 
 def slug(text: str) -> str:
@@ -198,7 +220,12 @@ def _encoded(pixels: np.ndarray, kind: str) -> bytes:
     return file.getvalue()
 
 
-def _write(content: bytes, path: Path) -> None:
+def _write(content: bytes | None, path: Path) -> None:
+    """Write a file; None removes the one of an earlier run."""
+    if content is None:
+        if os.path.isfile(path):
+            path.unlink()
+        return
     make_folder(path.parent)
     with atomic_write(path, 'wb') as file:
         file.write(content)

@@ -33,6 +33,8 @@ class Wanted(NamedTuple):
 def find_photos(inputs: Sequence[str], option: str = '') -> list[str]:
     """The photos that paths, patterns (``'a/*.jpg'``) and folders name, each once; ``~`` is your home.
 
+    What begins with a dot in a folder is no photo: a Mac leaves a ``._a.png`` beside each ``a.png``.
+
     Args:
         inputs: In the order wanted; a pattern's and a folder's are sorted. ``-`` stands for itself.
         option: What named them, for a message.
@@ -46,7 +48,8 @@ def find_photos(inputs: Sequence[str], option: str = '') -> list[str]:
         if given == STDIN or path.is_file():
             here = [given if given == STDIN else str(path)]
         elif path.is_dir():
-            here = sorted(str(file) for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+            shown = (file for file in path.iterdir() if not file.name.startswith('.'))
+            here = sorted(str(file) for file in shown if file.suffix.lower() in SUFFIXES)
         else:
             here = sorted(file for file in glob.glob(str(path), recursive=True) if os.path.isfile(file))
         if not here:
@@ -88,11 +91,35 @@ def read_rows(source: str, folders: Sequence[str] = ()) -> list[Wanted]:
 
 def _csv_rows(content: str, name: str) -> Iterator[tuple[str, dict]]:
     try:
-        reader = csv.DictReader(io.StringIO(content.removeprefix('\ufeff'), newline=''))
+        # A blank before a quotation mark would make it, and a comma behind it, a part of the sentence.
+        text = io.StringIO(content.removeprefix('\ufeff'), newline='')
+        reader = csv.DictReader(text, skipinitialspace=True)
+        _check_head(reader.fieldnames, name)
         for row in reader:
-            yield f'{name} line {reader.line_num}', {(key or '').strip(): row[key] for key in row}
+            where = f'{name} line {reader.line_num}'
+            more = row.pop(None, [])
+            if any(text.strip() for text in more):
+                columns = len(reader.fieldnames)
+                raise UserInputError.of(
+                    where, f'{columns + len(more)} columns', str(columns), 'put the sentence in quotes'
+                )
+            yield where, {key.strip(): row[key] for key in row}
     except csv.Error as error:
         raise UserInputError.of(name, f'a broken table ({error})', f'csv: {LAYOUT}', 'mend it') from None
+
+
+def _check_head(columns: Sequence[str] | None, name: str) -> None:
+    """See that the first line of a csv, None of an empty one, names columns, with commas between them."""
+    if columns is None:
+        return
+    line = ''.join(columns)
+    apart = next((letter for letter in ';\t' if len(columns) == 1 and letter in line), None)
+    if apart is not None:
+        found = f'{"a tab" if apart == chr(9) else apart} between columns'
+        raise UserInputError.of(name, found, 'commas, as in photo,sentence', 'save it with commas')
+    # Capitals are not read, but they are a head: its row says which columns there are.
+    if not {column.strip().lower() for column in columns} & {*PHOTO_KEYS, *SENTENCE_KEYS}:
+        raise UserInputError.of(name, 'no head', 'the first line photo,sentence', 'add it')
 
 
 def _json_rows(content: str, name: str) -> Iterator[tuple[str, dict]]:

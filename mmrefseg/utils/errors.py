@@ -8,7 +8,7 @@ import os
 import re
 import reprlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, NoReturn
 
 # Control characters, those that turn the direction of writing, the line ends of Unicode, and halves of
@@ -99,7 +99,8 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
             sys.stdout.reconfigure(errors='backslashreplace')
         try:
             code = main(*args, **kwargs)
-            _flush_output()
+            with names_output():
+                sys.stdout.flush()  # what was printed, while its errors can still be told
         except UserInputError as error:
             _end(f'error: {error}', 2)
         except OSError as error:
@@ -116,10 +117,11 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
     return run
 
 
-def _flush_output() -> None:
-    """Write what was printed while its errors can still be told."""
+@contextlib.contextmanager
+def names_output() -> Iterator[None]:
+    """Give an error of writing to standard output its name, which the system leaves out."""
     try:
-        sys.stdout.flush()
+        yield
     except OSError as error:
         error.filename = 'standard output'
         raise

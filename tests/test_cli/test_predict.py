@@ -6,6 +6,7 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools.coco import COCO
 
@@ -38,7 +39,7 @@ def test_a_folder_of_photos(call, photos):
 
 def test_a_table_and_lines_for_machines(call, photos, tmp_path, monkeypatch):
     rows = [('wide.png', 'the star, left'), ('a.png', 'circle'), ('wide.png', 'circle')]
-    (tmp_path / 'rows.csv').write_text('photo,sentence\n' + ''.join(f'{p},"{s}"\n' for p, s in rows))
+    (tmp_path / 'rows.csv').write_text('photo,sentence\n' + ''.join(f'{p}, "{s}",\n' for p, s in rows))
     done = call('predict', photos, '--sentences', 'rows.csv', '--json')
     lines = [json.loads(line) for line in done.out.splitlines()]
     assert [(line['photo'].rsplit('/', 1)[-1], line['sentence']) for line in lines] == [
@@ -99,3 +100,49 @@ def test_names_of_files_do_not_meet(call, photos, tmp_path):
         ]
     )
     assert not (tmp_path / 'out/overlays').exists()
+
+
+def test_a_second_run_into_a_folder(call, photos, tmp_path):
+    """It says what it replaces and leaves no mask of what it does not find; without a photo all stays."""
+    words = ('predict', photos / 'a.png', '-t', 'star', '--out', 'out')
+    first = call(*words)
+    assert first.code == 0 and 'replaced' not in first.err
+    mask, overlay = tmp_path / 'out/masks/a_star.png', tmp_path / 'out/overlays/a_star.jpg'
+    other = tmp_path / 'out/masks/other.png'
+    other.write_text('')
+    assert mask.is_file() and overlay.is_file()
+    second = call(*words, '--threshold', '0.999', '--no-overlays')
+    assert 'replaced out/predictions.json of an earlier run\n' in second.err
+    assert not mask.exists() and not overlay.exists() and other.is_file()
+    assert 'replaced' not in call(*words, '--json').err
+    before = (tmp_path / 'out/predictions.json').read_bytes()
+    (photos / 'b.png').write_text('no image')
+    broken = call('predict', photos / 'b.png', '-t', 'star', '--out', 'out')
+    assert broken.code == 2 and 'passed over' in broken.err and 'predictions.json' not in broken.err
+    assert (tmp_path / 'out/predictions.json').read_bytes() == before
+    call('predict', photos / 'b.png', '-t', 'star', '--out', 'new')
+    assert not (tmp_path / 'new').exists()
+
+
+def test_names_that_a_folder_should_not_have(call, photos, tmp_path):
+    (photos / 'a.png').rename(photos / 'a\nb.png')
+    (photos / 'b.png').rename(photos / '._a.png')
+    done = call('predict', photos, '-t', 'circle', '--no-overlays', '--out', 'out')
+    assert done.code == 0 and len(done.out.splitlines()) == 2
+    names = sorted(path.name for path in (tmp_path / 'out/masks').iterdir())
+    assert names == ['a-b_circle.png', 'wide_circle.png']
+
+
+@pytest.mark.parametrize('out', [('--json',), ('--out', '-'), ()])
+def test_a_full_disk_behind_standard_output(call, photos, monkeypatch, out):
+    with open('/dev/full', 'w') as full:
+        monkeypatch.setattr('sys.stdout', full)
+        done = call('predict', photos / 'a.png', '-t', 'star', *out)
+    assert done.code == 2 and 'error: standard output: found a full disk, expected room' in done.err
+
+
+def test_a_checkpoint_without_a_config(call, photos, tmp_path):
+    torch.save({'state_dict': {}}, tmp_path / 'bare.pth')
+    done = call('predict', photos / 'a.png', '-t', 'star', '--weights', 'bare.pth')
+    assert done.code == 2 and 'bare.pth: found no metadata that name a config' in done.err
+    assert '--config FILE' in done.err
