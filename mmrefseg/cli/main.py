@@ -194,9 +194,7 @@ def main() -> int | None:
         )
     try:
         return app()
-    except (
-        SystemExit
-    ) as stop:  # typer ends the process itself, before what was printed is known to be written
+    except SystemExit as stop:  # typer would end the process before it is known that all output is written
         return stop.code
 
 

@@ -92,13 +92,13 @@ def read_rows(source: str, folders: Sequence[str] = ()) -> list[Wanted]:
 def _csv_rows(content: str, name: str) -> Iterator[tuple[str, dict]]:
     try:
         # A blank before a quotation mark would make it, and a comma behind it, a part of the sentence.
-        text = io.StringIO(content.removeprefix('\ufeff'), newline='')
-        reader = csv.DictReader(text, skipinitialspace=True)
+        lines = io.StringIO(content.removeprefix('\ufeff'), newline='')
+        reader = csv.DictReader(lines, skipinitialspace=True)
         _check_head(reader.fieldnames, name)
         for row in reader:
             where = f'{name} line {reader.line_num}'
             more = row.pop(None, [])
-            if any(text.strip() for text in more):
+            if any(cell.strip() for cell in more):
                 columns = len(reader.fieldnames)
                 raise UserInputError.of(
                     where, f'{columns + len(more)} columns', str(columns), 'put the sentence in quotes'
@@ -112,11 +112,11 @@ def _check_head(columns: Sequence[str] | None, name: str) -> None:
     """See that the first line of a csv, None of an empty one, names columns, with commas between them."""
     if columns is None:
         return
-    line = ''.join(columns)
-    apart = next((letter for letter in ';\t' if len(columns) == 1 and letter in line), None)
-    if apart is not None:
-        found = f'{"a tab" if apart == chr(9) else apart} between columns'
-        raise UserInputError.of(name, found, 'commas, as in photo,sentence', 'save it with commas')
+    for letter, called in ((';', ';'), ('\t', 'a tab')):
+        if len(columns) == 1 and letter in columns[0]:
+            raise UserInputError.of(
+                name, f'{called} between columns', 'commas, as in photo,sentence', 'save it with commas'
+            )
     # Capitals are not read, but they are a head: its row says which columns there are.
     if not {column.strip().lower() for column in columns} & {*PHOTO_KEYS, *SENTENCE_KEYS}:
         raise UserInputError.of(name, 'no head', 'the first line photo,sentence', 'add it')
