@@ -15,8 +15,10 @@ from pathlib import Path
 from mmrefseg.datasets.converters.own_folder import read_own_folder
 from mmrefseg.experiments.arguments import key_value, named_folder, positive, seed
 from mmrefseg.experiments.own_folder import (
+    check_times,
     choose,
     free_memory,
+    hint,
     keep_choices,
     kept_choices,
     own_stages,
@@ -56,6 +58,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Look, choose, write, train."""
     args = parse_args(argv)
+    check_times(args.steps)
     folder = args.folder or Path('work_dirs') / (Path(args.data).resolve().name or 'folder')
     check_output(folder, '--folder', folder=True)
     data = read_own_folder(args.data, args.annotations)
@@ -78,6 +81,8 @@ def main(argv: list[str] | None = None) -> int:
     scores = load_json(folder / 'val.json')
     said = ', '.join(f'{name} {value:.1f}' for name, value in scores.items() if isinstance(value, float))
     print(f'on val: {said}')
+    if hint(scores):
+        print(hint(scores))
     print(f'trained in {seconds / 60:.1f} minutes: {folder / "masks" / "best.pth"}, with {configs[1]}')
     return 0
 

@@ -105,7 +105,15 @@ def _open(
     if image_size is not None and (image_size < 64 or image_size % 32):
         raise UserInputError.of('--image-size', str(image_size), 'a multiple of 32 from 64 on', 'choose one')
     check_output(runs, '--runs', folder=True)
+    if page == 'label':
+        from ..datasets.converters.drawn_masks import FILE
+
+        check_output(Path(data, FILE))  # before the first mask is drawn
     _check_gradio()
+    from ..apis.loading import choose_device
+
+    if device is not None:
+        choose_device(device)
     from ..app.project import Project  # brings torch
 
     project = None if data is None else Project(data, runs, weights)

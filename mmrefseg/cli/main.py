@@ -5,6 +5,7 @@ loaded by what needs it, after files and arguments were looked at.
 """
 
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,7 @@ class ToolVerb:
         examples: Two command lines or more, without ``mmrefseg``.
         configs: Whether its words may be names of shipped configs.
         folder_path: The tool for a first word that is a folder; '' for the same.
+        folder_options: What that tool takes, for the verb's help.
     """
 
     name: str
@@ -47,12 +49,16 @@ class ToolVerb:
     examples: tuple[str, ...]
     configs: bool = False
     folder_path: str = ''
+    folder_options: str = ''
 
     @property
     def help(self) -> str:
         """The line, and the examples."""
         lines = '\n'.join(f'  mmrefseg {example}' for example in self.examples)
-        return f'{self.does}\n\n\b\nExamples:\n{lines}'
+        more = ''
+        if self.folder_options:
+            more = f'\n\n\b\nWith a folder: {self.folder_options}\n  see mmrefseg {self.name} . --help'
+        return f'{self.does}\n\n\b\nExamples:\n{lines}{more}'
 
 
 TOOL_VERBS = (
@@ -82,6 +88,7 @@ TOOL_VERBS = (
         ),
         configs=True,
         folder_path='tools/train_folder.py',
+        folder_options='--dry-run, --steps, --image-size, --folder, --annotations, --seed, --cfg-options',
     ),
     ToolVerb(
         'test', 'tools/test.py',
@@ -121,6 +128,10 @@ def front(verb: ToolVerb) -> None:
         if verb.folder_path and context.args and Path(context.args[0]).is_dir():
             run_tool(replace(verb, path=verb.folder_path), list(context.args))
             return
+        if verb.folder_path and context.args and context.args[0].endswith(os.sep):
+            raise UserInputError.of(
+                context.args[0], 'no such folder', 'a config or a folder of photos', 'check the path'
+            )
         words = [_shipped_config(word) for word in context.args] if verb.configs else list(context.args)
         if {'-h', '--help'} & set(words):
             typer.echo(verb.help.replace('\b\n', '') + '\n')

@@ -29,9 +29,11 @@ IMAGE_BYTES = 25e6
 PROCESS_BYTES = 0.8e9
 # Share of the free memory that a training may take.
 MEMORY_SHARE = 0.6
-# Steps of the two stages; what is shown once an epoch is counted in epochs.
+# Steps of the two stages; what is shown once an epoch is counted in epochs. A small folder reaches the most
+# epochs first, so these grow with the asked length, too.
 BOX_STEPS, MASK_STEPS = 1000, 600
 MOST_EPOCHS = 300
+MOST_TIMES = 1000
 # In the course of a stage, to go on from; the last two are kept.
 CHECKPOINTS = 10
 CHOICES = 'choices.json'
@@ -200,11 +202,12 @@ def choose(data: OwnData, memory: float, image_size: int | None = None, steps: f
         data: Of the folder.
         memory: Free bytes, of the GPU if there is one.
         image_size: To use instead of the one that is chosen by the objects' sizes.
-        steps: Factor for the length of both stages.
+        steps: Factor for the length of both stages, above 0 and at most ``MOST_TIMES``.
 
     Raises:
-        UserInputError: If the memory is too small for one image, or the size is none that works.
+        UserInputError: If the memory is too small for one image, or the size or factor is none that works.
     """
+    check_times(steps)
     if image_size is not None and (image_size < 64 or image_size % 32):
         raise UserInputError.of('--image-size', str(image_size), 'a multiple of 32 from 64 on', 'choose one')
     size = image_size or next(
@@ -226,8 +229,8 @@ def choose(data: OwnData, memory: float, image_size: int | None = None, steps: f
     return Choices(
         image_size=size,
         batch_size=batch,
-        box_epochs=_epochs(BOX_STEPS * steps, per_epoch),
-        mask_epochs=_epochs(MASK_STEPS * steps, per_epoch * (2 if repeats else 1)),
+        box_epochs=_epochs(BOX_STEPS, per_epoch, steps),
+        mask_epochs=_epochs(MASK_STEPS, per_epoch * (2 if repeats else 1), steps),
         repeats=repeats,
         max_tokens=max(4, min(MOST_WORDS, data.longest_sentence + 2)),
         num_categories=data.num_categories if data.num_categories > 2 else 0,
@@ -239,8 +242,20 @@ def _kept_every(epochs: int) -> int:
     return max(1, epochs // CHECKPOINTS)
 
 
-def _epochs(steps: float, per_epoch: int) -> int:
-    return max(1, min(MOST_EPOCHS, round(steps / per_epoch)))
+def _epochs(steps: int, per_epoch: int, times: float) -> int:
+    return max(1, round(times * min(MOST_EPOCHS, steps / per_epoch)))
+
+
+def check_times(steps: float) -> None:
+    """See that a training can be so many times as long.
+
+    Raises:
+        UserInputError: If not.
+    """
+    if not 0 < steps <= MOST_TIMES:
+        raise UserInputError.of(
+            '--steps', f'{steps:g}', f'a number above 0, at most {MOST_TIMES}', 'write 2 for twice as long'
+        )
 
 
 def free_memory() -> float:
@@ -280,6 +295,17 @@ def kept_choices(folder: Path, asked: dict[str, Any]) -> Choices | None:
 def keep_choices(choices: Choices, folder: Path, asked: dict[str, Any]) -> None:
     """Write them for :func:`kept_choices`."""
     dump_json({'asked': asked, 'choices': asdict(choices)}, folder / CHOICES)
+
+
+def hint(scores: dict[str, Any]) -> str | None:
+    """What to say of a training whose scores on ``val`` are all 0; None of another."""
+    values = [value for value in scores.values() if isinstance(value, float)]
+    if not values or any(values):
+        return None
+    return (
+        'hint: nothing was found in the photos that were held out, as happens with few; '
+        'look at those that it has learned from (mmrefseg predict), and label more'
+    )
 
 
 def write_own_run(data: OwnData, choices: Choices, folder: Path) -> tuple[Path, Path]:

@@ -13,6 +13,7 @@ from .foreign_flags import refuse_foreign
 
 # Names of files: `0856610` is not the number 856610.
 TEXT_KEYS = ('jsonfile_prefix', 'outfile_prefix')
+CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 LONGEST_SUFFIX = '.rank0.jsonl'
 
 
@@ -114,12 +115,16 @@ def check_config(path: str) -> None:
     """See that a config file is there.
 
     Raises:
-        UserInputError: If it is not, with the names that are nearest.
+        UserInputError: If it is not, with the names that are nearest, or if it is a file of another kind.
     """
     if not Path(path).is_file():
         near = did_you_mean(Path(path).stem, {file.stem: file for file in _config_files(path)})
         found = 'a folder' if Path(path).is_dir() else 'no such file'
         raise UserInputError(f'{path}: found {found}{near}, expected a config file; check the path')
+    if Path(path).suffix not in CONFIG_SUFFIXES:
+        raise UserInputError.of(
+            path, 'a file of another kind', f'a config file ({", ".join(CONFIG_SUFFIXES)})', 'name one'
+        )
 
 
 def check_file(path: str | os.PathLike, kind: str) -> None:

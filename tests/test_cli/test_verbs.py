@@ -64,6 +64,10 @@ WRONG = [
     (['trian', 'a.py'], 'found no such verb (did you mean train?)'),
     (['train', 'none.py'], 'none.py: found no such file'),
     (['train', 'empty'], 'empty: found no annotations'),
+    (['train', 'empty', '--steps', '-1'], '--steps: found -1, expected a number above 0'),
+    (['train', 'empty', '--steps', 'nan'], '--steps: found nan, expected a number above 0'),
+    (['train', 'nothere/'], 'nothere/: found no such folder, expected a config or a folder of photos'),
+    (['train', 'a.png'], 'a.png: found a file of another kind, expected a config file (.py, .json'),
     (['test', 'partial-res_tiny_m05_refshapes', 'no.pth'], 'no.pth: found no such file'),
     (['info', 'no.pth'], 'no.pth: found no such file'),
     (['report', 'nowhere'], 'nowhere: found no such folder'),
@@ -74,6 +78,7 @@ WRONG = [
     (['app', '--image-size', '65'], '--image-size: found 65'),
     (['app', '--runs', 'a.png/x'], '--runs a.png/x: found a file within the path'),
     (['label', 'none'], 'none: found no folder'),
+    (['label', 'closed'], 'closed/drawn_masks.json: found a folder, expected a file'),
 ]
 FILES = {
     'a.png': '',
@@ -120,8 +125,18 @@ def test_every_verb_has_help_with_two_examples(repo_root, tmp_path):
         assert len(examples) >= 2 and 'sage: mmrefseg' in out, (verb, out)
 
 
+def test_train_names_the_options_of_a_folder(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    out = call('train', '--help').out
+    (line,) = [line for line in out.splitlines() if line.startswith('With a folder: ')]
+    assert 'see mmrefseg train . --help' in out
+    asked = call('train', '.', '--help')
+    assert asked.code == 0 and all(option in asked.out for option in line.partition(': ')[2].split(', '))
+
+
 def test_what_is_wrong_is_said_before_anything_heavy_is_loaded(repo_root, tmp_path):
     (tmp_path / 'empty').mkdir()
+    (tmp_path / 'closed' / 'drawn_masks.json').mkdir(parents=True)
     for name, content in FILES.items():
         (tmp_path / name).write_text(content)
     said = probe(repo_root, tmp_path, [words for words, _ in WRONG])

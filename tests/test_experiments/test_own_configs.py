@@ -9,6 +9,7 @@ from mmrefseg.datasets.converters.own_folder import OwnData
 from mmrefseg.experiments.own_folder import (
     choose,
     free_memory,
+    hint,
     keep_choices,
     kept_choices,
     own_stages,
@@ -63,6 +64,29 @@ def test_as_many_steps_whatever_the_number_of_images():
     short, long = choose(data(2, objects=40), 16 * GB), choose(data(2, objects=4000), 16 * GB)
     assert short.box_epochs == 200 and long.box_epochs == 2
     assert choose(data(2, objects=400), 16 * GB, steps=0.5).box_epochs == 10
+
+
+def test_steps_lengthen_a_training_on_few_images_too():
+    assert [choose(data(2, objects=8), 16 * GB, steps=times).box_epochs for times in (0.5, 1, 2)] == [
+        150,
+        300,
+        600,
+    ]
+    for wrong, said in (
+        (-1.0, '-1'),
+        (0.0, '0'),
+        (float('nan'), 'nan'),
+        (float('inf'), 'inf'),
+        (1e308, '1e+308'),
+    ):
+        with pytest.raises(UserInputError) as refused:
+            choose(data(2), 16 * GB, steps=wrong)
+        assert f'--steps: found {said}, expected a number above 0' in str(refused.value)
+
+
+def test_a_hint_where_nothing_is_found():
+    assert 'those that it has learned from' in hint({'res/miou': 0.0, 'res/acc50': 0.0, 'samples': 3})
+    assert hint({'res/miou': 0.0, 'res/acc50': 2.5}) is None and hint({}) is None
 
 
 @pytest.mark.parametrize(

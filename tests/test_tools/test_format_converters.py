@@ -58,6 +58,35 @@ def test_refcoco_to_labelling_tools_and_back(tools, test_data, tmp_path):
     assert same_objects(tmp_path / 'cvat.json', source, ['val']) == 51
 
 
+def test_an_export_leaves_files_that_are_there_alone(tools, tmp_path):
+    record = {'image_id': 1, 'file_name': 'photos/a.png', 'height': 48, 'width': 64, 'bbox': [1, 1, 9, 9]}
+    record |= {'ref_id': 1, 'sent_ids': [1], 'category_id': 1, 'expressions': ['the cup']}
+    other = record | {'image_id': 2, 'file_name': 'photos/b.png', 'ref_id': 2, 'sent_ids': [2]}
+    source = tmp_path / 'mine.json'
+    source.write_text(json.dumps({'train': [other, record]}))
+    (tmp_path / 'photos').mkdir()
+    for target, out, there in (
+        ('labelme', tmp_path, 'photos/a.json'),
+        ('cvat-coco', tmp_path / 'cvat', 'cvat/labels.json'),
+        ('label-studio', tmp_path / 'tasks.json', 'tasks.json.interface.xml'),
+    ):
+        drawn = tmp_path / there
+        drawn.parent.mkdir(exist_ok=True)
+        drawn.write_text('drawn by hand')
+        before = sorted(tmp_path.rglob('*'))
+        said = tools.fail(EXPORT, target, source, '--out', out)
+        assert f'--out {out}: found a file that is there, {drawn}, expected none; ' in said
+        assert drawn.read_text() == 'drawn by hand' and sorted(tmp_path.rglob('*')) == before
+        tools.succeed(EXPORT, target, source, '--out', out, '--overwrite')
+        assert drawn.read_text() != 'drawn by hand'
+    assert 'found 2 files that are there, the first ' in tools.fail(
+        EXPORT, 'labelme', source, '--out', tmp_path
+    )
+    nowhere = [EXPORT, 'labelme', source, '--images', tmp_path / 'none', '--out', tmp_path / 'x']
+    assert f'--images {tmp_path}/none: found no such folder' in tools.fail(*nowhere)
+    assert not (tmp_path / 'x').exists()
+
+
 def test_options_of_the_readers(tools, tmp_path):
     box = (
         '<box label="cup" xtl="1" ytl="1" xbr="20" ybr="20"><attribute name="note">the cup</attribute></box>'

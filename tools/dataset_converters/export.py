@@ -1,6 +1,7 @@
 """Write annotations of the working format for a labelling tool, so that masks can be mended there."""
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from mmrefseg.datasets.converters import (
     write_label_studio,
     write_labelme,
 )
-from mmrefseg.utils import atomic_write, check_output, cli
+from mmrefseg.utils import UserInputError, atomic_write, check_output, cli
 
 EPILOG = """
 examples
@@ -28,6 +29,7 @@ examples
       data/annotations/mine/instances_sample_5_box_pick.json --split train --out tasks.json
   python tools/dataset_converters/convert.py label-studio project-1.json --out mended.json
 
+Files that are there are left alone; --overwrite replaces them.
 Objects keep their ref_id, their split and their sentences on the way there and back (docs/formats.md).
 """
 
@@ -50,6 +52,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='PIXELS',
         help='how far polygons may leave the pixels of a mask that is none; default: 0.5',
     )
+    common.add_argument('--overwrite', action='store_true', help='replace files that are there')
 
     def add(name: str, text: str, out: str) -> argparse.ArgumentParser:
         sub = formats.add_parser(name, help=text, description=text, parents=[common])
@@ -78,6 +81,32 @@ def _pixels(text: str) -> float:
     return value
 
 
+def check_files(args: argparse.Namespace, entries: Sequence[Exported]) -> None:
+    """See that no file is there that would be written: it may have been drawn by hand.
+
+    Raises:
+        UserInputError: If one is, and ``--overwrite`` was not given.
+    """
+    if args.target == 'labelme':
+        files = [Path(args.out, f'{os.path.splitext(entry.name)[0]}.json') for entry in entries]
+    elif args.target == 'cvat-coco':
+        files = [Path(args.out, 'annotations', f'instances_{entry.split}.json') for entry in entries]
+        files.append(Path(args.out, 'labels.json'))
+    else:
+        files = [Path(args.out), interface_file(args.out)]
+    there = [path for path in dict.fromkeys(files) if path.is_file()]
+    if there and not args.overwrite:
+        count = f'{len(there)} files that are there, the first' if there[1:] else 'a file that is there,'
+        raise UserInputError.of(
+            f'--out {args.out}', f'{count} {there[0]}', 'none', 'name another --out, or add --overwrite'
+        )
+
+
+def interface_file(out: str) -> Path:
+    """Where the labelling interface of Label Studio's tasks lies."""
+    return Path(f'{out}.interface.xml')
+
+
 def write(args: argparse.Namespace, entries: Sequence[Exported]) -> str:
     """Write the entries for the tool; what was written, in words."""
     if args.target == 'labelme':
@@ -88,7 +117,7 @@ def write(args: argparse.Namespace, entries: Sequence[Exported]) -> str:
         files = ', '.join(f'annotations/instances_{split}.json' for split in counts)
         return f'{files} and labels.json in {args.out}'
     count = write_label_studio(entries, args.out, args.url, args.tolerance, args.brush)
-    interface = Path(f'{args.out}.interface.xml')
+    interface = interface_file(args.out)
     with atomic_write(interface) as file:
         file.write(labelling_interface(entries))
     return f'{count} tasks in {args.out}; the labelling interface is {interface}'
@@ -99,10 +128,16 @@ def main(argv: list[str] | None = None) -> int:
     """Read, write, report."""
     args = parse_args(argv)
     check_output(args.out, '--out', folder=args.target != 'label-studio')
+    images = getattr(args, 'images', None)
+    if images is not None and not Path(images).is_dir():
+        raise UserInputError.of(
+            f'--images {images}', 'no such folder', "the images' folder", 'check the path'
+        )
     conversion = read_instances(args.file)
     if args.categories:
         name_categories(conversion.splits, read_category_names(args.categories))
     entries = exported(conversion.splits, args.img_template, args.split)
+    check_files(args, entries)
     written = write(args, entries)
     without = sum(entry.record.get('mask') is None for entry in entries)
     print(f'{len(entries)} objects, {without} of them without a mask')
