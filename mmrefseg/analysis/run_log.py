@@ -3,7 +3,6 @@
 The files are data, perhaps of a run that writes on or of one that was killed in the middle of a line.
 """
 
-import json
 import math
 import re
 import time
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..utils.errors import UserInputError
+from ..utils import UserInputError, parse_json
 from ..utils.places import VAL_FOLDER
 from ..utils.sizes import StoredFile, checkpoint_files, folder_size
 
@@ -171,8 +170,8 @@ def _rows(text: str) -> Iterator[dict[str, float]]:
     """Finite numbers of each line; a line that a killed run has left in two is passed over."""
     for line in text.splitlines():
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
+            row = parse_json(line, 'a line of a log')
+        except UserInputError:
             continue
         if isinstance(row, dict):
             yield {name: float(value) for name, value in row.items() if _is_number(value)}

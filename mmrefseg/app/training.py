@@ -4,7 +4,6 @@ All that is known of it is in its folder, so that an app that is opened again fi
 """
 
 import contextlib
-import json
 import os
 import re
 import signal
@@ -17,7 +16,7 @@ from typing import Any
 
 from ..experiments.own_folder import STAGES
 from ..experiments.stages import Stage, python
-from ..utils import UserInputError, dump_json, load_json, make_folder
+from ..utils import UserInputError, dump_json, load_json, make_folder, parse_json
 
 JOB, LOG, SCORES = 'job.json', 'training.log', 'val.json'
 EPOCHS = re.compile(r'^max_epochs = (\d+)', re.MULTILINE)
@@ -180,8 +179,8 @@ class TrainingJob:
         by_step: dict[float, float] = {}
         for path in sorted((self.folder / name).glob('*/vis_data/scalars.json')):
             for line in _tail(path):
-                with contextlib.suppress(ValueError):
-                    values = json.loads(line)
+                with contextlib.suppress(UserInputError):
+                    values = parse_json(line, str(path))
                     if isinstance(values, dict) and isinstance(values.get('loss'), float):
                         by_step[float(values.get('step', len(by_step)))] = values['loss']
         curve = sorted(by_step.items())

@@ -1,10 +1,9 @@
 """ImageNet's features against random ones: how long a network of boxes takes to an accuracy on RefShapes."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..utils import atomic_write, dump_json
+from ..utils import atomic_write, dump_json, parse_json
 from ..utils.places import shipped
 from .few_masks import epochs_of, refshapes_options
 from .real_weights import EFFICIENTNET_LITE0, find_weights, weights_folder
@@ -84,7 +83,7 @@ def read_curve(text: str) -> list[dict[str, float]]:
     """
     rows, steps, seconds = [], 0, 0.0
     for line in text.splitlines():
-        found = json.loads(line)
+        found = parse_json(line, 'scalars.json')
         if 'loss' in found:
             seconds += found['time'] * (found['step'] - steps)
             steps = found['step']

@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..utils import UserInputError, load_json
+from ..utils import UserInputError, load_json, parse_json
 from ..utils.errors import did_you_mean, short
 
 WEIGHT_FILES = ('*.safetensors', '*.bin')
@@ -196,7 +196,8 @@ def config_fields(config) -> dict[str, Any]:
     """The fields of a tower's config as json, for :func:`read_config` to make it again without a folder."""
     known = type(config)().to_dict().keys() - {*NOT_OF_ENCODERS}
     fields = {key: value for key, value in config.to_diff_dict().items() if key in known}
-    return json.loads(json.dumps({**fields, 'model_type': config.model_type}))
+    text = json.dumps({**fields, 'model_type': config.model_type})
+    return parse_json(text, config.model_type)
 
 
 def build_tower(config, where: str) -> nn.Module:

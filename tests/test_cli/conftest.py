@@ -34,6 +34,6 @@ def photos(tmp_path, monkeypatch):
     for index, name in enumerate(('a', 'b')):
         image, _ = make_image(0, 'testA', index, PRESETS['small'])
         cv2.imwrite(str(folder / f'{name}.png'), image[..., ::-1])
-    cv2.imwrite(str(folder / 'wide.png'), cv2.resize(image[..., ::-1], (300, 150)))
+    cv2.imwrite(str(folder / 'wide.png'), cv2.resize(image[..., ::-1], (220, 160)))
     monkeypatch.chdir(tmp_path)
     return folder

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...compat.carried import MOST_TOKENIZER, SPECIAL_TOKENS, carried_by, read_meta
-from ...utils import UserInputError
+from ...utils import UserInputError, parse_json
 from ...utils.errors import short
 from ...utils.places import is_shipped
 from ..hugging_face import find_model
@@ -117,7 +117,7 @@ def carried_tokenizer(tokenizer) -> dict[str, Any]:
     if not hasattr(backend, 'to_str'):
         return {}
     # what it was last told of lengths is not a part of it
-    content = {**json.loads(backend.to_str()), 'padding': None, 'truncation': None}
+    content = {**parse_json(backend.to_str(), 'tokenizer'), 'padding': None, 'truncation': None}
     text = json.dumps(content, ensure_ascii=False)
     if len(text) > MOST_TOKENIZER:
         return {}
