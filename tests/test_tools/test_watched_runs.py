@@ -167,12 +167,14 @@ def test_folders_that_are_no_run(watched, call_report, tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'file').write_text('')
     stamp = next(watched.folder.glob('2*'))
+    (tmp_path / 'several').mkdir()
+    (tmp_path / 'several' / 'watched').symlink_to(watched.folder)  # beside it, other tests' runs
     for path, words in (
         (tmp_path / 'none', ('no such folder', 'work directory of a training')),
         (tmp_path / 'file', ('found a file',)),
         (tmp_path / 'empty', ('a folder without logs', '--work-dir')),
         (stamp, (f'name {watched.folder}',)),
-        (watched.folder.parent, ('name one of the runs in it:', 'watched')),
+        (tmp_path / 'several', ('name one of the runs in it:', 'watched')),
     ):
         said = call_report(path)
         assert said.startswith(f'error: {path}') and said.count('\n') == 1
