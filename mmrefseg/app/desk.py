@@ -94,11 +94,8 @@ class Desk:
         Raises:
             UserInputError: If one runs, or there is no project.
         """
-        project = self._opened()
-        job = project.job()
-        if job is not None and job.running:
-            raise UserInputError.of(str(job.folder), 'a training that runs', 'none', 'stop it first')
-        TrainingJob(project.new_run()).start(project.folder, ['--steps', f'{steps:g}', *self.options])
+        self._check_idle()
+        self._start(steps)
 
     def train_on_review(self, steps: float) -> None:
         """The same, on the masks that are drawn and those that the review has accepted.
@@ -109,11 +106,16 @@ class Desk:
         review = self.review()
         if review is None:
             raise UserInputError.of('Review', 'no masks', 'some that were looked at', 'predict masks first')
-        job = self.project.job()
+        self._check_idle()
+        self._start(steps, '--annotations', str(review.write_picked()))
+
+    def _check_idle(self) -> None:
+        job = self._opened().job()
         if job is not None and job.running:
             raise UserInputError.of(str(job.folder), 'a training that runs', 'none', 'stop it first')
-        picked = review.write_picked()
-        options = ['--annotations', str(picked), '--steps', f'{steps:g}', *self.options]
+
+    def _start(self, steps: float, *more: str) -> None:
+        options = [*more, '--steps', f'{steps:g}', *self.options]
         TrainingJob(self.project.new_run()).start(self.project.folder, options)
 
     def stop(self) -> None:

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ..datasets.converters.drawn_masks import object_key
@@ -20,7 +19,7 @@ from ..pseudo_labels.masks_to_draw import (
 from ..pseudo_labels.projection import WORST, projection_term
 from ..pseudo_labels.teaching import read_weights
 from ..utils import UserInputError
-from ..visualization.pages import data_uri, jpeg
+from ..visualization.pages import data_uri, jpeg, sized
 from .outline import Outline
 from .project import Project
 from .proposals import Answers, Proposer
@@ -271,8 +270,8 @@ class LabellingSession:
         image = self.project.image(record)
         x, y, w, h = self._view(record)
         return {
-            'photo': data_uri(jpeg(_sized(image[y : y + h, x : x + w], SHORTEST, LONGEST)), 'jpeg'),
-            'whole': data_uri(jpeg(_sized(image, 1, THUMBNAIL)), 'jpeg'),
+            'photo': data_uri(jpeg(sized(image[y : y + h, x : x + w], SHORTEST, LONGEST)), 'jpeg'),
+            'whole': data_uri(jpeg(sized(image, 1, THUMBNAIL)), 'jpeg'),
             'size': [int(record['width']), int(record['height'])],
         }
 
@@ -311,13 +310,3 @@ def _number(action: dict[str, Any], key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
         raise UserInputError.of('action', f'{key} {value!r}'[:60], 'a number of pixels', 'reload the page')
     return float(value)
-
-
-def _sized(image: np.ndarray, shortest: int, longest: int) -> np.ndarray:
-    longer = max(image.shape[:2])
-    scale = float(np.clip(longer, shortest, longest)) / longer
-    if scale == 1:
-        return image
-    size = tuple(max(round(side * scale), 1) for side in image.shape[1::-1])
-    how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-    return cv2.resize(np.ascontiguousarray(image), size, interpolation=how)

@@ -10,7 +10,7 @@ from markupsafe import escape
 from ..utils import UserInputError
 from ..visualization.pages import read_template
 from .curve import draw_progress
-from .desk import NO_PROJECT, Desk
+from .desk import Desk
 from .trying import find
 
 PAGES = ('try', 'label', 'train', 'review')
@@ -185,6 +185,3 @@ def _or_sentence(do: Callable[[], Any]) -> Any:
         raise gr.Error(
             str(escape(str(error))), duration=12, title='That did not work', print_exception=False
         ) from None
-
-
-__all__ = ['NO_PROJECT', 'PAGES', 'build']

@@ -1,5 +1,6 @@
 """The app's server: on this machine alone, and nothing is asked of any other."""
 
+import contextlib
 import os
 import signal
 import threading
@@ -120,10 +121,9 @@ def serve(desk: Desk, first: str, port: int | None, say: Callable[[str], None]) 
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     try:
-        while not ended.wait(1.0):
-            pass
-    except KeyboardInterrupt:
-        pass
+        with contextlib.suppress(KeyboardInterrupt):
+            while not ended.wait(1.0):
+                pass
     finally:
         app.close(verbose=False)
         desk.close()

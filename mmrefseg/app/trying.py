@@ -16,6 +16,7 @@ from ..datasets.validation import expressions_problem
 from ..utils import UserInputError, atomic_write
 from ..utils.errors import printable
 from ..visualization.overlay import draw_referent
+from ..visualization.pages import sized
 from .proposals import Proposer
 
 MOST_SENTENCES, LONGEST_SENTENCE = 20, 300
@@ -120,16 +121,11 @@ def draw_one(found: Prediction, row: int, image: np.ndarray, shown: bool = False
     hit = bool(found.found[row])
     mask = found.masks[row] if hit and found.masks is not None else None
     box = found.boxes[row] if hit else None
-    longer = max(image.shape[:2])
-    scale = float(np.clip(longer, SHORTEST, LONGEST)) / longer if shown else 1.0
-    if scale != 1:
-        size = tuple(max(round(side * scale), 1) for side in image.shape[1::-1])
-        how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
-        image = cv2.resize(np.ascontiguousarray(image), size, interpolation=how)
-        mask = None if mask is None else cv2.resize(mask.astype(np.float32), size) >= 0.5
-        box = None if box is None else box * scale
     if shown:
-        return draw_referent(image, None, mask, box)
+        small = sized(image, SHORTEST, LONGEST)
+        size, scale = small.shape[1::-1], small.shape[1] / image.shape[1]
+        mask = None if mask is None else cv2.resize(mask.astype(np.float32), size) >= 0.5
+        return draw_referent(small, None, mask, None if box is None else box * scale)
     verdict = f'{found.scores[row]:.2f}' if hit else '- nothing found'
     return draw_referent(image, f'{printable(found.labels[row])}  {verdict}', mask, box)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from ..utils import atomic_write, dump_json, parse_json
 from ..utils.places import shipped
 from .few_masks import epochs_of, refshapes_options
-from .real_weights import EFFICIENTNET_LITE0, find_weights, weights_folder
+from .real_weights import EFFICIENTNET_LITE0, WeightStudy, find_weights
 from .stages import Stage, python
 
 GOAL = 80.0
@@ -18,28 +18,13 @@ STARTS = {
 """Name of a folder -> how the table calls the start, and the config of the training."""
 
 
-class ImageNetStudy:
-    """Commands and files with one seed.
+class ImageNetStudy(WeightStudy):
+    """Commands and files with one seed."""
 
-    Args:
-        folder: Where everything is written.
-        seed: Of the trainings.
-        size: RefShapes size.
-        options: ``key=value`` config options for every training.
-        weights: Where the published weights lie, see :func:`weights_folder`.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        seed: int,
-        size: str = 'small',
-        options: tuple[str, ...] = (),
-        weights: Path | None = None,
-    ) -> None:
-        self.folder, self.seed, self.size, self.options = Path(folder), seed, size, options
-        self.weights = weights_folder(weights)
-        self.converted = self.folder.parent / 'efficientnet_lite0.pth'
+    @property
+    def converted(self) -> Path:
+        """ImageNet's weights as the backbone's; all seeds start from them."""
+        return self.folder.parent / 'efficientnet_lite0.pth'
 
     def check(self) -> None:
         """See that the published weights are there.
@@ -52,8 +37,7 @@ class ImageNetStudy:
     def stages(self) -> Iterator[Stage]:
         """The data, the conversion, then a training from each start."""
         command = python('tools/dataset_converters/create_refshapes.py', '--size', self.size, '--seed', 0)
-        annotations = Path(f'data/annotations/refshapes_{self.size}/instances.json')
-        yield Stage(f'RefShapes {self.size}', command, annotations)
+        yield Stage(f'RefShapes {self.size}', command, self.annotations / 'instances.json')
         source = self.weights / EFFICIENTNET_LITE0.name / next(iter(EFFICIENTNET_LITE0.files))
         command = python('tools/model_converters/efficientnet_lite.py', source, self.converted)
         yield Stage('convert EfficientNet-Lite0', command, self.converted)

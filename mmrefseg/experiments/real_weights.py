@@ -68,6 +68,34 @@ MINILM = RealWeights(
 ALL = (EFFICIENTNET_LITE0, MINILM)
 
 
+class WeightStudy:
+    """A study with one seed that needs published weights.
+
+    Args:
+        folder: Where everything is written.
+        seed: Of the trainings.
+        size: RefShapes size.
+        options: ``key=value`` config options for every training.
+        weights: Where the published weights lie, see :func:`weights_folder`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        size: str = 'small',
+        options: tuple[str, ...] = (),
+        weights: Path | None = None,
+    ) -> None:
+        self.folder, self.seed, self.size, self.options = Path(folder), seed, size, options
+        self.weights = weights_folder(weights)
+
+    @property
+    def annotations(self) -> Path:
+        """The folder of the data set."""
+        return Path(f'data/annotations/refshapes_{self.size}')
+
+
 def weights_folder(folder: str | os.PathLike | None = None) -> Path:
     """Where the weights lie: ``folder``, else ``$MMREFSEG_TEST_WEIGHTS``, else ``data/test_weights``."""
     return Path(folder or os.environ.get(VARIABLE) or FOLDER)

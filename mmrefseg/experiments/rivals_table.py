@@ -61,13 +61,17 @@ def read_rivals(path: Path) -> list[dict]:
     found = load_json(path)
     try:
         rows = join((), found['rows'])
-        if len(rows) == len(found['rows']) and all(row[CHOOSING_SPLIT] for row in rows):
-            return rows
-    except (KeyError, TypeError, IndexError, AttributeError):
-        pass
-    raise UserInputError.of(
-        str(path), 'no rows of methods, shares of masks and seeds', 'a rivals.json of this tool', 'name it'
-    )
+        sound = len(rows) == len(found['rows']) and all(row[CHOOSING_SPLIT] for row in rows)
+    except (KeyError, TypeError, IndexError, AttributeError):  # whatever lacks in a file of another kind
+        sound = False
+    if not sound:
+        raise UserInputError.of(
+            str(path),
+            'no rows of methods, shares and seeds',
+            'a rivals.json of this tool',
+            'name it',
+        )
+    return rows
 
 
 def join(rows: Sequence[Mapping], earlier: Sequence[Mapping]) -> list[dict]:

@@ -13,7 +13,7 @@ from ..utils import atomic_write, dump_json, load_json
 from ..utils.places import shipped
 from .experiment_tables import mean_and_spread, spread
 from .few_masks import SHIPPED_REC, epochs_of
-from .real_weights import MINILM, find_weights, weights_folder
+from .real_weights import MINILM, WeightStudy, find_weights, weights_folder
 from .stages import Stage, python
 
 SPLITS = {'testA': 'testA', split_name('testA'): 'testA, said with synonyms'}
@@ -50,32 +50,8 @@ READERS = (
 )
 
 
-class WordStudy:
-    """Commands and files with one seed.
-
-    Args:
-        folder: Where everything is written.
-        seed: Of the trainings.
-        size: RefShapes size.
-        options: ``key=value`` config options for every training.
-        weights: Where the published weights lie, see :func:`weights_folder`.
-    """
-
-    def __init__(
-        self,
-        folder: Path,
-        seed: int,
-        size: str = 'small',
-        options: tuple[str, ...] = (),
-        weights: Path | None = None,
-    ) -> None:
-        self.folder, self.seed, self.size, self.options = Path(folder), seed, size, options
-        self.weights = weights_folder(weights)
-
-    @property
-    def annotations(self) -> Path:
-        """The folder of the data set."""
-        return Path(f'data/annotations/refshapes_{self.size}')
+class WordStudy(WeightStudy):
+    """Commands and files with one seed."""
 
     @property
     def start(self) -> Path:

@@ -5,6 +5,7 @@ import functools
 import io
 from importlib import resources
 
+import cv2
 import numpy as np
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from PIL import Image
@@ -15,6 +16,26 @@ def jpeg(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format='JPEG', quality=85, optimize=True)
     return buffer.getvalue()
+
+
+def sized(image: np.ndarray, shortest: int, longest: int) -> np.ndarray:
+    """A picture for a page: reduced or enlarged until its longer side is between two numbers of pixels.
+
+    Args:
+        image: (H, W, 3) uint8.
+        shortest: Least length of the longer side.
+        longest: Its greatest length.
+
+    Returns:
+        (h, w, 3) uint8, of the same shape but for a pixel.
+    """
+    longer = max(image.shape[:2])
+    scale = float(np.clip(longer, shortest, longest)) / longer
+    if scale == 1:
+        return image
+    size = tuple(max(round(side * scale), 1) for side in image.shape[1::-1])
+    how = cv2.INTER_CUBIC if scale > 1 else cv2.INTER_AREA
+    return cv2.resize(np.ascontiguousarray(image), size, interpolation=how)
 
 
 def data_uri(content: bytes, kind: str) -> str:

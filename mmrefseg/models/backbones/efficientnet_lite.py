@@ -86,4 +86,4 @@ class EfficientNetLite(EfficientNet):
     def train(self, mode: bool = True) -> 'EfficientNetLite':
         """Training mode; what is frozen stays in evaluation mode."""
         super().train(mode)
-        return self
+        return self  # mmdet's returns nothing
