@@ -6,7 +6,7 @@ from .stages import Stage
 
 DEFAULT = BOX_REFINER
 """What gave the best masks from few on val (docs/refiner.md)."""
-MINUTES = {BOX_REFINER.name: 7, BOX_FRAME.name: 7, FROZEN_BOX_FRAME.name: 6, PARTIAL_RES.name: 9}
+MINUTES = {BOX_REFINER.name: 11, BOX_FRAME.name: 7, FROZEN_BOX_FRAME.name: 6, PARTIAL_RES.name: 9}
 """Of all stages with RefShapes small from the package's weights, on two cores."""
 REC_MINUTES = 18
 """What training the boxes-only network adds."""
