@@ -5,20 +5,24 @@
     make experiment ARGS=--ablation            # what each part of BoxFrame adds, one seed
     make experiment ARGS=--rivals              # ways to learn without masks, on BoxRefiner (docs/refiner.md)
     make experiment ARGS="--rivals ceiling rpp --ratios 1"
+    make experiment ARGS=--choice              # half of the masks, chosen, against masks at random
 
 Both start from one boxes-only network. Every stage that is done is kept. After each seed the table so far is
-written to work_dirs/experiment: summary.json, table.md and miou.png; --ablation writes ablation.json and
-ablation.md, --rivals rivals.json and rivals.md. Seeds may run side by side (--seeds 0 in one terminal,
---seeds 1 in another, each with OMP_NUM_THREADS=1); the same command with all of them then makes the table.
+written to work_dirs/experiment: summary.json, table.md and miou.png; ablation.json and .md, rivals.json and
+.md, choice.json and .md with the options of these names. Seeds may run side by side (--seeds 0 in one
+terminal, --seeds 1 in another, each with OMP_NUM_THREADS=1); the same command with all of them then makes the
+table.
 """
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.markdown import Markdown
 
 from mmrefseg.experiments.ablation import Ablation
 from mmrefseg.experiments.arguments import positive, seed, tool_parser
+from mmrefseg.experiments.choice import ChoiceStudy, write_choice
 from mmrefseg.experiments.experiment_tables import LABELS, markdown_table, write_experiment_report
 from mmrefseg.experiments.few_masks import (
     BOX_REFINER,
@@ -71,13 +75,23 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         )
     if args.earlier and args.rivals is None:
         parser.error('--earlier: found no --rivals, which it belongs to; add it, or leave --earlier out')
+    if args.choice:
+        refuse(parser, args, '--choice', ('from_scratch', 'networks', 'selections', 'ratios'))
     if args.rivals is None and 0 in (args.ratios or ()):
         parser.error('--ratios: found 0, which no network of the table can learn from; add --rivals')
-    for option in ('from_scratch', 'networks', 'selections') if args.rivals is not None else ():
+    if args.rivals is not None:
+        refuse(parser, args, '--rivals', ('from_scratch', 'networks', 'selections'))
+    return args
+
+
+def refuse(
+    parser: argparse.ArgumentParser, args: argparse.Namespace, mode: str, options: Iterable[str]
+) -> None:
+    """Say which option was given in vain."""
+    for option in options:
         if getattr(args, option):
             name = option.replace('_', '-')
-            parser.error(f'--{name}: found --rivals, which do without it; leave one of the two out')
-    return args
+            parser.error(f'--{name}: found {mode}, which does without it; leave one of the two out')
 
 
 def add_start_and_mode(parser: argparse.ArgumentParser) -> None:
@@ -101,6 +115,12 @@ def add_start_and_mode(parser: argparse.ArgumentParser) -> None:
         metavar='METHOD',
         help='ways to learn from boxes without masks, instead: all, or some of '
         + ', '.join(method.name for method in METHODS),
+    )
+    instead.add_argument(
+        '--choice',
+        action='store_true',
+        help='half of the masks, chosen by choose_masks_to_draw.py, against masks at random, instead; '
+        'the network of the first seed chooses',
     )
     parser.add_argument(
         '--earlier',
@@ -158,24 +178,39 @@ def run_ablation(args: argparse.Namespace) -> str:
     return ablation.write_report()
 
 
+def make_rivals(args: argparse.Namespace, seed: int, kind: type[RivalStudy], **more) -> RivalStudy:
+    """A study of the refiner with one seed; those of one seed share their trainings."""
+    shared = args.folder / f'seed{seed}'
+    options = tuple(args.cfg_options)
+    return kind(shared / 'rivals', seed, args.size, options=options, rec=args.rec, shared=shared, **more)
+
+
+def run_samples(study: RivalStudy) -> None:
+    """The data, and the masks that are known."""
+    run_stages([study.data(), study.samples((1, 5, 10), ('--no-masks',))], study.shared / 'stages')
+
+
+def run_choice(args: argparse.Namespace) -> str:
+    """Chosen masks and masks at random with every seed; returns the table."""
+    table, studies = '', []
+    for seed_ in dict.fromkeys(args.seeds):
+        chooser = studies[0] if studies else None
+        studies.append(make_rivals(args, seed_, ChoiceStudy, chooser=chooser))
+    for study in studies:
+        run_samples(study)
+        run_stages(list(study.stages()), study.folder / 'stages')
+        table = write_choice(studies, args.folder)
+    return table
+
+
 def run_rivals(args: argparse.Namespace) -> str:
     """Every method with every seed; returns the table."""
-    table, studies = '', []
+    table = ''
     if args.earlier:
         read_rivals(args.earlier)  # before hours of training
-    for seed_ in dict.fromkeys(args.seeds):
-        shared = args.folder / f'seed{seed_}'
-        study = RivalStudy(
-            shared / 'rivals',
-            seed_,
-            args.size,
-            options=tuple(args.cfg_options),
-            rec=args.rec,
-            shared=shared,
-        )
-        studies.append(study)
+    studies = [make_rivals(args, seed_, RivalStudy) for seed_ in dict.fromkeys(args.seeds)]
     for study in studies:
-        run_stages([study.data(), study.samples((1, 5, 10), ('--no-masks',))], study.shared / 'stages')
+        run_samples(study)
         shares = [share for share in dict.fromkeys(args.ratios or SHARES) if share in SHARES]
         run_stages(list(study.stages(shares, args.rivals or None)), study.folder / 'stages')
         table = write_rivals(studies, args.folder, args.earlier)
@@ -186,7 +221,9 @@ def run_rivals(args: argparse.Namespace) -> str:
 def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_output(args.folder, '--folder', folder=True)
-    run = run_ablation if args.ablation else run_table if args.rivals is None else run_rivals
+    run = run_table if args.rivals is None else run_rivals
+    if args.ablation or args.choice:
+        run = run_ablation if args.ablation else run_choice
     plain_console().print(Markdown(run(args)))
 
 

@@ -93,6 +93,7 @@ def test_the_first_line_says_network_start_and_time(tmp_path, options, words):
             '--ratios: found 0, which no network of the table can learn',
         ),
         (('run_experiment.py', '--rivals', '--selections', 'rpp'), '--selections: found --rivals'),
+        (('run_experiment.py', '--choice', '--ratios', '1'), '--ratios: found --choice'),
         (('run_experiment.py', '--rec', __file__), 'test_demo.py: found a file that torch cannot read'),
         (('run_experiment.py', '--rec', '.'), '--rec .: found a folder, expected a checkpoint'),
         (('run_experiment.py', '--rec', 'mmrefseg://nope'), 'found no weights of that name'),
