@@ -67,10 +67,10 @@ def open_pyplot():
     return pyplot
 
 
-def as_png(figure) -> bytes:
-    """A figure as a PNG file; it is closed."""
+def as_png(figure, dpi: int = 110) -> bytes:
+    """A figure as a PNG file of so many dots an inch; it is closed."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=110)
+    figure.savefig(buffer, format='png', dpi=dpi)
     open_pyplot().close(figure)
     return buffer.getvalue()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.table import Table
 
+from ..analysis.plots import as_png, open_pyplot
 from ..utils import atomic_write, dump_json, load_json
 from .few_masks import CHOOSING_SPLIT, NETWORKS, READOUTS, PartialStudy, Variant
 
@@ -233,13 +234,8 @@ def mean_and_spread(number: Mapping) -> str:
 
 def plot(summary: Mapping, path: Path) -> None:
     """mIoU over the share of masks, the ceiling as a line; a panel per network and readout."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
-
     panels = list(dict.fromkeys((row['network'], row['readout']) for row in summary['rows']))
-    figure, axes = plt.subplots(
+    figure, axes = open_pyplot().subplots(
         1, max(len(panels), 1), sharey=True, squeeze=False,
         figsize=(2.0 + 3.2 * max(len(panels), 1), 4.2), layout='constrained',
     )  # fmt: skip
@@ -252,8 +248,7 @@ def plot(summary: Mapping, path: Path) -> None:
     }
     figure.legend(shown.values(), shown.keys(), loc='outside upper center', ncols=4, frameon=False)
     with atomic_write(path, 'wb') as file:
-        figure.savefig(file, format='png', dpi=150)
-    plt.close(figure)
+        file.write(as_png(figure, dpi=150))
 
 
 def _plot_panel(axis, rows: Sequence[Mapping], title: str) -> None:

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ..analysis.plots import as_png, open_pyplot
 from ..utils import UserInputError, atomic_write, dump_json, load_json
 from .experiment_tables import mean_and_spread, spread
 from .few_masks import CHOOSING_SPLIT
@@ -155,12 +156,7 @@ def plot_rivals(rows: Sequence[Mapping], split: str, path: Path) -> None:
         split: Of which.
         path: The PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, len(KEYS), figsize=(10.5, 5.2), layout='constrained')
+    figure, axes = open_pyplot().subplots(1, len(KEYS), figsize=(10.5, 5.2), layout='constrained')
     for axis, key, name in zip(axes, KEYS, ('mIoU', 'P@0.9'), strict=True):
         for place, (method, (color, marker)) in enumerate(_LOOKS.items()):
             own = [row for row in rows if row['method'] == method]
@@ -191,8 +187,7 @@ def plot_rivals(rows: Sequence[Mapping], split: str, path: Path) -> None:
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc='outside upper center', ncols=3, frameon=False)
     with atomic_write(path, 'wb') as file:
-        figure.savefig(file, format='png', dpi=130)
-    plt.close(figure)
+        file.write(as_png(figure, dpi=130))
 
 
 _LOOKS = {
