@@ -47,7 +47,7 @@ test: install ## lint and run the whole test suite (make test ARGS="-k codec")
 	@$(MAKE) --no-print-directory lint
 # without a network the tests that need them are skipped; CI wants them
 	@$(MAKE) --no-print-directory test-weights || [ -z "$$CI" ]
-	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) $(ARGS)
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 20 $(ARGS)
 
 test-all: install ## the same, with every encoder of docs/encoders.md instead of a sample
 	@MMREFSEG_TEST_ALL=1 $(MAKE) --no-print-directory test
