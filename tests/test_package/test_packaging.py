@@ -153,6 +153,8 @@ def test_the_default_target_lists_every_command(repo_root):
 def test_ci_runs_make_test_and_nothing_else(repo_root):
     script = repo_root / '.ci' / 'run'
     assert script.stat().st_mode & 0o111
-    lines = [line for line in script.read_text().splitlines() if line and not line.startswith(('#', 'export '))]
+    lines = [
+        line for line in script.read_text().splitlines() if line and not line.startswith(('#', 'export '))
+    ]
     # the third installs a browser where there is none, see the tests of the failure study's page
     assert lines[-1] == 'exec make test' and len(lines) == 4 and 'chromium' in lines[2]
