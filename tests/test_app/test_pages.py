@@ -122,7 +122,13 @@ def try_out(tab, served, tmp_path):
     tab.choose_file('#photo input[type=file]', photo)
     tab.wait_for("!!document.querySelector('#photo img')")
     tab.evaluate("document.querySelector('#sentences textarea').focus()")
-    tab.write('the red star\nthe zebra')
+    tab.write('the red star')
+    tab.click('#find')
+    tab.wait_for("document.querySelectorAll('#found img').length === 1", 60)
+    low = "document.querySelector('{}').getBoundingClientRect().bottom"
+    tab.wait_for(f'{low.format("#found img")} <= {low.format("#found")}')  # seen whole
+    tab.evaluate("document.querySelector('#sentences textarea').focus()")
+    tab.write('\nthe zebra')
     tab.click('#find')
     tab.wait_for("document.querySelectorAll('#found img').length >= 2", 60)
     tab.wait_for("document.querySelector('#scores')?.textContent.includes('unknown: zebra')")
