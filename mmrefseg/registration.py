@@ -28,7 +28,7 @@ from .models.heads import lavt_head, partial_mask_head, seqtr_head  # noqa: F401
 from .models.language_models import bert_encoder, gru_encoder, hf_text_encoder  # noqa: F401
 from .models.layers import small_batch_norm  # noqa: F401
 from .models.losses import pixel_losses, token_losses  # noqa: F401
-from .visualization import local_visualizer  # noqa: F401
+from .visualization import backends, local_visualizer  # noqa: F401
 
 # Not where it is written: a codec is used without any network, too.
 TASK_UTILS.register_module(module=ContourCodec)

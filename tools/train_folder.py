@@ -25,6 +25,7 @@ from mmrefseg.experiments.own_folder import (
     write_own_run,
 )
 from mmrefseg.experiments.stages import run_stages
+from mmrefseg.runs.loggers import logger_names
 from mmrefseg.utils import check_output, cli, load_json
 
 
@@ -51,6 +52,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', type=key_value, nargs='+', default=[], metavar='KEY=VALUE', help='for both trainings'
     )
+    parser.add_argument(
+        '--log-to',
+        metavar='NAME,...',
+        help='both trainings also write to tensorboard, wandb or mlflow, where it is installed',
+    )
     return parser.parse_args(argv)
 
 
@@ -59,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
     """Look, choose, write, train."""
     args = parse_args(argv)
     check_times(args.steps)
+    loggers = logger_names(args.log_to)
     folder = args.folder or Path('work_dirs') / (Path(args.data).resolve().name or 'folder')
     check_output(folder, '--folder', folder=True)
     data = read_own_folder(args.data, args.annotations)
@@ -77,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     if args.dry_run:
         return 0
-    seconds = run_stages(own_stages(folder, choices, args.seed, args.cfg_options), folder / 'stages')
+    seconds = run_stages(own_stages(folder, choices, args.seed, args.cfg_options, loggers), folder / 'stages')
     scores = load_json(folder / 'val.json')
     said = ', '.join(f'{name} {value:.1f}' for name, value in scores.items() if isinstance(value, float))
     print(f'on val: {said}')

@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gradio as gr
+import pandas  # gradio's own need
 from markupsafe import escape
 
+from ..experiments.own_folder import STAGES
 from ..utils import UserInputError
 from ..visualization.pages import read_template
-from .curve import draw_progress
 from .desk import Desk
+from .progress import draw_progress
+from .training import Curve
 from .trying import find
 
 PAGES = ('try', 'label', 'train', 'review')
@@ -109,7 +112,15 @@ def _train_page(desk: Desk) -> gr.Slider:
         elem_id='steps',
     )  # fmt: skip
     shown = gr.HTML(draw_progress(None), elem_id='progress')
-    outputs = [about, shown, start, stop, resume]
+    with gr.Row():
+        plots = [
+            gr.LinePlot(
+                None, 'step', 'loss', title=f'loss of {title}', height=260, min_width=420, visible=False,
+                elem_id=f'loss-{name}',
+            )
+            for name, title in STAGES[:-1]
+        ]  # fmt: skip
+    outputs = [about, shown, start, stop, resume, *plots]
 
     def look() -> tuple:
         progress, folder = _or_sentence(desk.training)
@@ -119,7 +130,9 @@ def _train_page(desk: Desk) -> gr.Slider:
             gr.update(interactive=state == 'running'),
             gr.update(interactive=state in ('stopped', 'failed')),
         )
-        return desk.summary(), draw_progress(progress, folder), first, second, third
+        losses = progress.losses if progress is not None else {}
+        drawn = [_as_plot(losses.get(title, [])) for _, title in STAGES[:-1]]
+        return desk.summary(), draw_progress(progress, folder), first, second, third, *drawn
 
     def after(do: Callable[..., None]) -> Callable[..., tuple]:
         def run(*values: Any) -> tuple:
@@ -134,6 +147,11 @@ def _train_page(desk: Desk) -> gr.Slider:
     resume.click(after(desk.resume), None, outputs, **quiet)
     gr.Timer(2.0).tick(look, None, outputs, **quiet)
     return steps
+
+
+def _as_plot(curve: Curve) -> dict[str, Any]:
+    """What a plot becomes: one point is no line."""
+    return gr.update(value=pandas.DataFrame(curve, columns=['step', 'loss']), visible=len(curve) > 1)
 
 
 def _review_page(desk: Desk, steps: gr.Slider) -> None:

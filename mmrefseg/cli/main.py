@@ -88,7 +88,8 @@ TOOL_VERBS = (
         ),
         configs=True,
         folder_path='tools/train_folder.py',
-        folder_options='--dry-run, --steps, --image-size, --folder, --annotations, --seed, --cfg-options',
+        folder_options='--dry-run, --steps, --image-size, --folder, --annotations, --seed, --log-to, '
+        '--cfg-options',
     ),
     ToolVerb(
         'test', 'tools/test.py',

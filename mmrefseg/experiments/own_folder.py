@@ -399,7 +399,9 @@ def mask_config(data: OwnData, choices: Choices, folder: Path) -> str:
     )
 
 
-def own_stages(folder: Path, choices: Choices, seed: int, options: Sequence[str] = ()) -> list[Stage]:
+def own_stages(
+    folder: Path, choices: Choices, seed: int, options: Sequence[str] = (), loggers: Sequence[str] = ()
+) -> list[Stage]:
     """The commands that train on a folder and score the result on ``val``.
 
     Args:
@@ -407,8 +409,11 @@ def own_stages(folder: Path, choices: Choices, seed: int, options: Sequence[str]
         choices: Those that they were made with.
         seed: Of both trainings.
         options: ``key=value`` config options of both trainings.
+        loggers: What both also write to: words of ``--log-to``.
     """
-    stages, more = [], ['--cfg-options', *options] if options else []
+    stages, more = [], ['--log-to', ','.join(loggers)] if loggers else []
+    if options:
+        more += ['--cfg-options', *options]
     for (name, title), epochs in zip(STAGES[:2], (choices.box_epochs, choices.mask_epochs), strict=True):
         work_dir = folder / name
         command = python(

@@ -9,17 +9,19 @@ from ..utils.errors import UserInputError, did_you_mean
 PACKAGES = {
     'TensorboardVisBackend': 'tensorboard',
     'WandbVisBackend': 'wandb',
+    'RefWandbVisBackend': 'wandb',
     'MLflowVisBackend': 'mlflow',
+    'RefMLflowVisBackend': 'mlflow',
     'ClearMLVisBackend': 'clearml',
     'NeptuneVisBackend': 'neptune',
     'DVCLiveVisBackend': 'dvclive',
     'AimVisBackend': 'aim',
 }
-"""mmengine's class -> the package that it needs."""
+"""A class of mmengine or of this package -> the package that it needs."""
 LOGGERS = {
     'tensorboard': 'TensorboardVisBackend',
-    'wandb': 'WandbVisBackend',
-    'mlflow': 'MLflowVisBackend',
+    'wandb': 'RefWandbVisBackend',
+    'mlflow': 'RefMLflowVisBackend',
 }
 """Words of ``--log-to``."""
 
@@ -73,9 +75,9 @@ def add_loggers(config: Mapping[str, Any], names: Iterable[str], run: str) -> No
     names = list(names)
     visualizer = config.get('visualizer') or {'type': 'RefVisualizer', 'name': 'visualizer'}
     backends = list(visualizer.get('vis_backends') or [{'type': 'LocalVisBackend'}])
-    there = {backend.get('type') for backend in backends}
+    there = {PACKAGES.get(backend.get('type')) for backend in backends}
     for name in names:
-        if LOGGERS[name] not in there:
+        if PACKAGES[LOGGERS[name]] not in there:
             backends.append({'type': LOGGERS[name], **_settings(name, run)})
     visualizer['vis_backends'] = backends
     config['visualizer'] = visualizer

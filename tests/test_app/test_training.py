@@ -7,7 +7,7 @@ import time
 import pytest
 
 from mmrefseg.app import training
-from mmrefseg.app.curve import draw_curve, draw_progress
+from mmrefseg.app.progress import draw_progress
 from mmrefseg.app.training import TrainingJob
 from mmrefseg.utils import UserInputError
 
@@ -104,8 +104,5 @@ def test_nothing_to_resume(job):
         job.resume()
 
 
-def test_curves():
-    assert draw_curve('a', [(0.0, 1.0)], 'red') == ''
-    text = draw_curve('<b>', [(0.0, 2.0), (10.0, 2.0), (20.0, 2.0)], 'red')
-    assert '<b>' not in text and 'step 20' in text and 'nan' not in text
+def test_before_the_first():
     assert 'No training yet' in draw_progress(None)

@@ -123,6 +123,9 @@ def test_stages_lead_from_one_to_the_next(tmp_path):
     ]  # fmt: skip
     assert all(stage.command[-2:] == ('--cfg-options', 'a.b=1') for stage in stages[:2])
     assert str(stages[1].output) in stages[2].command
+    assert not any('--log-to' in stage.command for stage in stages)
+    watched = own_stages(tmp_path, choices, 3, ['a.b=1'], ['wandb', 'mlflow'])
+    assert [stage.command[-4:-2] == ('--log-to', 'wandb,mlflow') for stage in watched] == [True, True, False]
 
 
 def test_a_training_goes_on_with_what_it_began_with(tmp_path):

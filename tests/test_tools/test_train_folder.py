@@ -39,4 +39,6 @@ def test_what_is_wrong_is_said_first(tools, tmp_path):
     assert 'found no annotations' in tools.fail(
         'train_folder.py', tmp_path / 'empty', '--folder', tmp_path / 'x'
     )
+    words = (tmp_path / 'none', '--folder', tmp_path / 'x', '--log-to')
+    assert 'did you mean wandb?' in tools.fail('train_folder.py', *words, 'wandbb')
     assert not (tmp_path / 'x').exists()

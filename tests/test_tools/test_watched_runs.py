@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from mmrefseg.analysis.run_log import describe_state, progress, read_run
 from mmrefseg.analysis.run_page import plots, render_run
-from mmrefseg.runs.loggers import PACKAGES, add_loggers, check_packages, logger_names
+from mmrefseg.runs.loggers import LOGGERS, PACKAGES, add_loggers, check_packages, logger_names
 from mmrefseg.runs.terminal import short_line
 from mmrefseg.utils import UserInputError
 from mmrefseg.utils.sizes import folder_size, size_text
@@ -191,11 +191,19 @@ def test_loggers(monkeypatch):
         check_packages(['LocalVisBackend', 'TensorboardVisBackend'], 'visualizer')
     with pytest.raises(UserInputError, match=r"'tensorbord' \(did you mean tensorboard\?\)"):
         logger_names('tensorbord')
-    for name in ('TensorboardVisBackend', 'WandbVisBackend', 'MLflowVisBackend'):
-        monkeypatch.setitem(PACKAGES, name, 'json')
+    for name, package in zip(LOGGERS.values(), ('json', 'csv', 'email'), strict=True):
+        monkeypatch.setitem(PACKAGES, name, package)
     config = Config(dict(visualizer=dict(type='RefVisualizer', vis_backends=[dict(type='LocalVisBackend')])))
     for _ in range(2):  # not twice
         add_loggers(config, logger_names('tensorboard,wandb,mlflow'), 'mine')
     local, board, wandb, mlflow = config.visualizer.vis_backends
     assert (local.type, board.type) == ('LocalVisBackend', 'TensorboardVisBackend')
     assert wandb.init_kwargs.name == mlflow.run_name == 'mine'
+
+
+def test_a_logger_that_is_in_the_config_is_not_added_again():
+    config = Config(dict(visualizer=dict(type='RefVisualizer', vis_backends=[dict(type='WandbVisBackend')])))
+    add_loggers(config, ['wandb', 'mlflow'], 'mine')
+    assert [backend.type for backend in config.visualizer.vis_backends] == [
+        'WandbVisBackend', 'RefMLflowVisBackend',
+    ]  # fmt: skip

@@ -105,7 +105,10 @@ class RefVisualizationHook(Hook):
             file.write(buffer.getvalue())
         for backend in self._visualizer._vis_backends.values():
             if not isinstance(backend, LocalVisBackend):
-                backend.add_image(f'val/{number}', drawn, runner.iter)
+                try:
+                    backend.add_image(f'val/{number}', drawn, runner.iter)
+                except Exception as error:  # nor is one that another program does not take
+                    runner.logger.warning(f'{type(backend).__name__}: no image {number}: {error}')
 
     def before_test(self, runner: Runner) -> None:
         """Begin to count anew."""
