@@ -133,6 +133,23 @@ def test_names_that_a_folder_should_not_have(call, photos, tmp_path):
     assert names == ['a-b_circle.png', 'wide_circle.png']
 
 
+def test_pictures_of_other_kinds_are_counted(call, photos):
+    """In a folder; what is no picture, or is hidden, is not. A folder of these alone is an error."""
+    for name in ('b.gif', 'c.GIF', 'd.heic', 'e.svg', '._f.gif', 'notes.txt', 'sheet.csv'):
+        (photos / name).write_text('')
+    done = call('predict', photos, '-t', 'circle', '--no-overlays', '--json')
+    assert done.code == 0 and len(done.out.splitlines()) == 3
+    (line,) = [line for line in done.err.splitlines() if line.startswith('passed over')]
+    assert line.startswith(
+        'passed over: 2 .gif, 1 .heic, 1 .svg (photos that are read in a folder: .bmp, .jp'
+    )
+    assert 'passed over' not in call('predict', photos / 'a.png', '-t', 'circle', '--json').err
+    for photo in photos.glob('*.png'):
+        photo.unlink()
+    done = call('predict', photos, '-t', 'circle')
+    assert done.code == 2 and f'{photos}: found a folder without images that are read (2 .gif, ' in done.err
+
+
 @pytest.mark.parametrize('out', [('--json',), ('--out', '-'), ()])
 def test_a_full_disk_behind_standard_output(call, photos, monkeypatch, out):
     with open('/dev/full', 'w') as full:
