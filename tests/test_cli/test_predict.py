@@ -37,6 +37,20 @@ def test_a_folder_of_photos(call, photos):
             assert Image.open(f'predictions/{annotation["overlay"]}').size == found.size[::-1]
 
 
+def test_sentences_that_are_too_long_are_counted(call, photos):
+    """Whatever is on standard output; the masks are those of the beginning."""
+    long = 'the star left of the circle ' * 4
+    done = call('predict', photos, '--text', 'the star', '-t', long, '--json')
+    assert '\n3 of 6 sentences were cut to 16 words; the longest has 24\n' in f'\n{done.err}'
+    assert len(done.out.splitlines()) == 6
+    cut = ' '.join(long.split()[:16])
+    lines = [json.loads(line) for line in done.out.splitlines() if long.strip() in line]
+    again = call('predict', photos, '--text', cut, '--json')
+    assert 'sentences were cut' not in again.err and len(lines) == 3
+    for one, other in zip(lines, map(json.loads, again.out.splitlines()), strict=True):
+        assert one['segmentation'] == other['segmentation']
+
+
 def test_a_table_and_lines_for_machines(call, photos, tmp_path, monkeypatch):
     rows = [('wide.png', 'the star, left'), ('a.png', 'circle'), ('wide.png', 'circle')]
     (tmp_path / 'rows.csv').write_text('photo,sentence\n' + ''.join(f'{p}, "{s}",\n' for p, s in rows))
