@@ -15,6 +15,7 @@ from ...compat.bert_names import read_bert_weights
 from ...compat.carried import HERE, words_of
 from ...datasets.vocabulary import SentenceCuts
 from ...utils import UserInputError, load_json
+from ..hugging_face import CARRIED
 from .token_batch import TokenBatch, WordFeatures
 
 CHECKPOINTS = {'.pth', '.safetensors'}
@@ -163,7 +164,7 @@ def _folder_config(folder: Path) -> dict:
             f'BERT folder {folder}',
             'no such folder',
             'a folder with config.json, vocab.txt and model.safetensors (nothing is downloaded)',
-            'copy bert-base-uncased there, see tools/model_converters/bert.py',
+            f'copy bert-base-uncased there, see tools/model_converters/bert.py, or {CARRIED}',
         )
     file = folder / 'config.json'
     if not file.is_file():
