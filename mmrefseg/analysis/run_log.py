@@ -99,6 +99,11 @@ class Run:
         return (found[1], int(found[2])) if found else None
 
 
+def page_mark(run: Run) -> str:
+    """What the page of a run has near its beginning and no other file: the time stamp of the first start."""
+    return f'mmrefseg report of the run of {run.sessions[0].name}'
+
+
 def read_run(folder: str | Path) -> Run:
     """Read what is there of a run.
 

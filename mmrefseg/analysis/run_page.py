@@ -10,7 +10,7 @@ from ..utils.places import VAL_FOLDER
 from ..utils.sizes import folder_size, size_text
 from ..visualization.pages import data_uri, render
 from .plots import BLUE, GREY, INK, ORANGE, as_png, open_pyplot, tidy
-from .run_log import NOT_CURVES, Run, describe_state, progress
+from .run_log import NOT_CURVES, Run, describe_state, page_mark, progress
 
 COLORS = (BLUE, ORANGE, '#1b9e77', '#b0368f', '#8c6d1f', '#5a5fc0', '#c0392b', '#4d7c8a')
 MOST_LINES = 8
@@ -37,6 +37,7 @@ def render_run(run: Run, now: float | None = None) -> str:
     return render(
         __package__,
         'run.html',
+        mark=page_mark(run),
         title=run.folder.resolve().name,
         folder=str(run.folder),
         made=time.strftime('%Y-%m-%d %H:%M', time.localtime(now)),

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from PIL import Image
 
+from ..engine.hooks import sentence_cuts
 from ..runs.config import innermost_datasets
 from ..utils import UserInputError
 from ..utils.errors import printable
@@ -42,7 +43,8 @@ class Predictor:
         infer: The inferencer behind it.
         refers: Whether it finds what sentences refer to; else it detects all objects of its classes.
         score_means: What its scores are, in words.
-        tells_unknown_words: Whether it names each word that it does not know in the log, once.
+        tells_unknown_words: Whether it names each word that it does not know in the log, once, and says when
+            a sentence is too long for it for the first time.
     """
 
     tells_unknown_words = True
@@ -52,6 +54,7 @@ class Predictor:
         self.refers = isinstance(infer, RefSegInferencer)
         self.score_means = _score_means(infer)
         self._told: set[str] = set()
+        self._told_cut = False
 
     def predict(
         self,
@@ -116,11 +119,19 @@ class Predictor:
         usage = getattr(self._vocabulary(), 'usage', None)
         return str(usage) if usage is not None and usage.unknown else ''
 
+    def cut_sentences(self) -> str:
+        """How many of the sentences read so far were too long for the network, which reads their beginning.
+
+        Returns:
+            ``2 of 3 sentences were cut to 15 words; the longest has 20``, or '' if none was.
+        """
+        return next((str(cuts) for cuts in sentence_cuts(self.infer.model) if cuts.cut), '')
+
     def forget_words(self) -> None:
-        """Let :meth:`unknown_words` count anew."""
+        """Let :meth:`unknown_words` and :meth:`cut_sentences` count anew."""
         usage = getattr(self._vocabulary(), 'usage', None)
-        if usage is not None:
-            usage.clear()
+        for counts in (*([] if usage is None else [usage]), *sentence_cuts(self.infer.model)):
+            counts.clear()
 
     def _prepare(self, asked: Iterable[Asked], waiting: list[tuple[Asked, int]]) -> Iterator[dict[str, Any]]:
         """What goes through the network, image by image; ``waiting`` gets each with its number of parts."""
@@ -183,12 +194,16 @@ class Predictor:
         return next((vocabulary for vocabulary in parts if vocabulary is not None), None)
 
     def _tell_unknown(self) -> None:
-        """Name a word that the network does not know in the log, once."""
+        """Name a word that the network does not know in the log, once; and the first sentence too long."""
         usage = getattr(self._vocabulary(), 'usage', None)
         new = sorted(set(usage.unknown) - self._told) if usage is not None else []
         if new:
             self._told.update(new)
             LOG.warning('words that the network does not know: %s', ', '.join(map(printable, new)))
+        cut = '' if self._told_cut else self.cut_sentences()
+        if cut:
+            self._told_cut = True
+            LOG.warning('%s', cut)
 
 
 def load(

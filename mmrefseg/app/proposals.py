@@ -60,11 +60,12 @@ class Proposer:
             return self.predictor.predict(image, sentences, **options)
 
     def ask(self, image: np.ndarray, sentences: Sequence[str], threshold: float) -> tuple[Prediction, str]:
-        """A prediction, and in words which words of these sentences the network does not know; '' if none."""
+        """A prediction, and what the network does not know or read of these sentences; '' if it reads all."""
         with self._lock:
             self.predictor.forget_words()
             found = self.predictor.predict(image, sentences, threshold=threshold)
-            return found, self.predictor.unknown_words()
+            left_out = (self.predictor.unknown_words(), self.predictor.cut_sentences())
+            return found, '; '.join(filter(None, left_out))
 
     def contour(self, image: np.ndarray, record: dict) -> np.ndarray | None:
         """The mask of an object inside its box; None if the network draws none.

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from ..compat.key_map import MappedState
 from ..utils import UserInputError, atomic_write
+from ..utils.places import shipped
 from ..version import __version__
 
 SHOWN = 3  # keys that an error names
@@ -155,6 +158,23 @@ def expected_shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in model.state_dict().items()}
 
 
+def shapes_of(config: Config, where: str) -> dict[str, tuple[int, ...]]:
+    """:func:`expected_shapes` of the model of a config that a checkpoint is to carry.
+
+    Args:
+        config: The whole config.
+        where: Its file, for the message.
+
+    Raises:
+        UserInputError: If it has no model, or nothing that says how images come to it.
+    """
+    absent = [part for part in ('model', 'test_dataloader') if not config.get(part)]
+    if absent:
+        raise UserInputError.of(where, f'no {absent[0]}', 'the config of a detector', 'choose another')
+    with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
+        return expected_shapes(MODELS.build(config.model))
+
+
 def _families(rows: list[tuple]) -> list[tuple[str, str, str, str, str]]:
     """Rows whose names differ in numbers only become one, with ``*`` for a number that varies."""
     groups: dict[tuple, list[tuple]] = {}
@@ -207,6 +227,46 @@ def write_checkpoint(path: str | os.PathLike, state: Mapping[str, torch.Tensor],
 def config_beside(checkpoint: str | os.PathLike) -> Path:
     """The config that belongs to a converted checkpoint: the same name with the ending ``.py``."""
     return Path(checkpoint).with_suffix('.py')
+
+
+def inherit(base: str, more: Mapping[str, Any] | None = None) -> Config:
+    """A config that inherits from ``base``, loaded."""
+    text = f'_base_ = {base!r}\n' + ''.join(f'{key} = {value!r}\n' for key, value in (more or {}).items())
+    return Config.fromstring(text, '.py')
+
+
+def plain_text(config: Config) -> str:
+    """A whole config as Python text, for a checkpoint's ``meta['cfg']``: a training writes the same there."""
+    return ''.join(f'{key} = {value!r}\n' for key, value in config.to_dict().items())
+
+
+def chosen_base(path: str, kinds: Mapping[str, str]) -> str:
+    """The config of ``--config``, as another config can inherit from it wherever that one lies.
+
+    Args:
+        path: The file.
+        kinds: Part of the model -> class that it must be of; ``'model'`` is the whole.
+
+    Returns:
+        ``mmrefseg::FOLDER/FILE.py`` of a config of the package, else the absolute path.
+
+    Raises:
+        UserInputError: If its model is another, or if it has no data.
+    """
+    file, configs = Path(path).resolve(), shipped('configs').resolve()
+    base = f'mmrefseg::{file.relative_to(configs)}' if file.is_relative_to(configs) else str(file)
+    config = inherit(base)
+    model = config.get('model') or {}
+    for part, kind in kinds.items():
+        found = ((model if part == 'model' else model.get(part)) or {}).get('type')
+        if found != kind:
+            raise UserInputError.of(
+                f'--config {path}', f'a {part} of type {found!r}', repr(kind), 'name one of the same network'
+            )
+    absent = [part for part in ('train_dataloader', 'test_dataloader') if not config.get(part)]
+    if absent:
+        raise UserInputError.of(f'--config {path}', f'no {absent[0]}', 'the config of a training', 'add it')
+    return base
 
 
 def write_config(path: str | os.PathLike, about: str, base: str, settings: Mapping[str, Any]) -> None:

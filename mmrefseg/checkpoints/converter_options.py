@@ -2,8 +2,10 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from ..utils import UserInputError, check_output
+from ..utils.places import shipped_config
 
 REFCOCO_FAMILY = ('refcoco-unc', 'refcocoplus-unc', 'refcocog-umd', 'refcocog-google')
 """What LAVT's weights may have been trained on."""
@@ -29,6 +31,23 @@ def add_conversion_options(parser: argparse.ArgumentParser, source: str) -> None
         help='keys (theirs or ours, with * and ?) that may be missing, left over or of another shape',
     )
     parser.add_argument('--every-key', action='store_true', help='one line of the table for every key')
+
+
+def add_config_option(parser: Any, default: str, what: str = 'carries') -> None:
+    """Add ``--config``.
+
+    Args:
+        parser: The tool's, or a group of its options.
+        default: Which config is taken where none is named, for the help text.
+        what: What the converted file does with it, for the help text.
+    """
+    parser.add_argument(
+        '--config',
+        metavar='CONFIG',
+        type=shipped_config,
+        help=f'config that the converted file {what}: a file, or the name of one of the package '
+        f'(default: {default})',
+    )
 
 
 def check_destination(path: str) -> None:

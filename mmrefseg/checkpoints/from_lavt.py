@@ -9,12 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from mmengine.config import Config
 from torch import Tensor
 
+from ..compat.carried import KEY
 from ..compat.checkpoint import load_checkpoint_file
 from ..compat.key_map import KeyMap, MappedState
 from ..utils import UserInputError
-from .conversion_report import ConversionReport, expected_shapes
+from .conversion_report import (
+    ConversionReport,
+    chosen_base,
+    config_beside,
+    expected_shapes,
+    inherit,
+    plain_text,
+    write_checkpoint,
+    write_config,
+)
 from .from_bert import bert_sizes
 from .from_swin import swin_sizes
 
@@ -75,6 +86,7 @@ def _lavt_pytorch_rules() -> list[tuple[str, str]]:
 
 LAVT_KEYS = KeyMap(_lavt_rules(), _BUFFERS)
 LAVT_PYTORCH_KEYS = KeyMap(_lavt_pytorch_rules(), _BUFFERS)
+KINDS = {'model': 'LAVT', 'backbone': 'LanguageSwin', 'language_model': 'BertEncoder'}
 # Parameters that the originals create and never use.
 UNUSED = (
     (r'backbone\.layers\.3\.res_gate\..*', 'never used: the gate behind the last stage'),
@@ -153,6 +165,20 @@ class LAVTNetwork:
             return 'mmrefseg::lavt/lavt_swin-b-w7_448_refcoco-unc.py'
         family = 'lavt-one' if self.original.endswith('lavt_one') else 'lavt'
         return f'mmrefseg::lavt/{family}_swin-b-w12_480_{dataset}.py'
+
+    def inherited(self, dataset: str, config: str | None = None) -> tuple[str, dict[str, Any]]:
+        """What the config of its weights inherits from, and what that config changes.
+
+        Args:
+            dataset: What it was trained on.
+            config: A file to inherit from in place of the shipped one of the network on ``dataset``.
+
+        Raises:
+            UserInputError: If that config is not one of LAVT.
+        """
+        base = self.base_config(dataset) if config is None else chosen_base(config, KINDS)
+        settings = self.dataset_settings(dataset) if config is None else {}
+        return base, {**settings, 'model': self.config_settings()}
 
     @property
     def _bert_prefix(self) -> str:
@@ -248,6 +274,67 @@ def _convolutions_to_linear(mapped: MappedState) -> dict[str, str]:
             mapped.state[key] = value.flatten(1)
             notes[key] = '1x1 convolution to linear'
     return notes
+
+
+def word_pieces(config: Config, vocab_file: str | None) -> dict[str, Any]:
+    """What a checkpoint carries of its BERT, besides the weights, as one of a training does.
+
+    Args:
+        config: Of the whole network.
+        vocab_file: ``vocab.txt``; None for that of the folder which the config names.
+
+    Returns:
+        Empty if there is no such file.
+
+    Raises:
+        UserInputError: If it has more word pieces than the weights.
+    """
+    language = config.model.language_model
+    if vocab_file is None:
+        vocab_file = language.get('vocab_file') or str(Path(language.get('path') or '') / 'vocab.txt')
+    if not Path(vocab_file).is_file():
+        return {}
+    from mmdet.registry import MODELS
+
+    sizes = {key: value for key, value in language.items() if key in ('type', 'config', 'max_tokens')}
+    with torch.device('meta'):
+        encoder = MODELS.build({**sizes, 'vocab_file': vocab_file})
+    return {'language_model': encoder.carried()}
+
+
+def write_lavt(
+    path: str | os.PathLike,
+    state: Mapping[str, Tensor],
+    inherited: tuple[str, dict[str, Any]],
+    source: str | os.PathLike,
+    network: LAVTNetwork,
+    vocab_file: str | None = None,
+) -> bool:
+    """Write a converted checkpoint, which carries its config and its word pieces, and the config beside it.
+
+    Args:
+        path: Where; ends in ``.pth``.
+        state: Our key -> value.
+        inherited: Of :meth:`LAVTNetwork.inherited`.
+        source: The original's file.
+        network: What it holds.
+        vocab_file: See :func:`word_pieces`.
+
+    Returns:
+        Whether there were word pieces, so that the checkpoint predicts alone.
+    """
+    base, settings = inherited
+    config = inherit(base, settings)
+    pieces = word_pieces(config, vocab_file)
+    carried = {KEY: pieces} if pieces else {}
+    write_checkpoint(path, state, cfg=plain_text(config), **carried, **describe_source(source, network))
+    write_config(
+        config_beside(path),
+        f'{network.original}, weights of {Path(source).name}.',
+        base,
+        {**settings, 'load_from': '{{ fileDirname }}/' + Path(path).name},
+    )
+    return bool(pieces)
 
 
 def describe_source(path: str | os.PathLike, network: LAVTNetwork) -> dict[str, Any]:

@@ -22,8 +22,11 @@ from ..utils import UserInputError
 from ..utils.places import shipped
 from .conversion_report import (
     ConversionReport,
+    chosen_base,
     config_beside,
     expected_shapes,
+    inherit,
+    plain_text,
     write_checkpoint,
     write_config,
 )
@@ -63,6 +66,7 @@ PLACES = 'head.transformer.seq_positional_encoding.embedding.weight'
 TOKENS = 'head.transformer.query_embedding.weight'
 TASKS = 'head.task_embedding.weight'
 POINTS = 'head.transformer.decoder.layers.0.point.'
+KINDS = {'model': 'SeqTR', 'backbone': 'DarkNet53', 'language_model': 'GRUEncoder'}
 BOX_PLACES = 5  # a start and four coordinates
 
 
@@ -249,23 +253,12 @@ def settings(network: SeqTRNetwork, base: str, vocabulary: dict | None) -> dict[
     return dict(model=model, train_dataloader=_difference(loaders, _with_codec(loaders, head['codec'])))
 
 
-def inherit(base: str, more: dict | None = None) -> Config:
-    """A config that inherits from ``base``, loaded."""
-    text = f'_base_ = {base!r}\n' + ''.join(f'{key} = {value!r}\n' for key, value in (more or {}).items())
-    return Config.fromstring(text, '.py')
-
-
 def expected_of(config: Config, num_words: int) -> dict[str, tuple[int, ...]]:
     """Key -> shape of a config's model, with a vocabulary of so many words in place of its own."""
     model = copy.deepcopy(config.model.to_dict())
     model['language_model']['vocabulary'] = dict(words=[f'w{index}' for index in range(num_words - 3)])
     with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
         return expected_shapes(MODELS.build(model))
-
-
-def plain_text(config: Config) -> str:
-    """A whole config as Python text, for a checkpoint's ``meta['cfg']``."""
-    return ''.join(f'{key} = {value!r}\n' for key, value in config.to_dict().items())
 
 
 def _with_codec(node: Any, codec: dict) -> Any:
@@ -363,6 +356,7 @@ def convert_checkpoint(
     dataset: str = 'refcoco-unc',
     vocabulary: Vocabulary | None = None,
     which: str | None = None,
+    config: str | None = None,
 ) -> SeqTRConversion:
     """Convert a checkpoint of SeqTR or Partial-RES.
 
@@ -372,16 +366,18 @@ def convert_checkpoint(
         dataset: What it was trained on: decides the config that its own inherits from.
         vocabulary: The words in the original's order; None leaves those of that config.
         which: ``'ema'`` or ``'raw'`` weights; None takes the moving average if there is one.
+        config: What its config inherits from; None for the shipped one of the network on ``dataset``.
 
     Returns:
         The conversion; ask its ``report`` whether it is complete before writing it.
 
     Raises:
-        UserInputError: If it is not such a checkpoint, or the vocabulary has another size.
+        UserInputError: If it is not such a checkpoint, if the vocabulary has another size, or if the config
+            is that of another network.
     """
     state, weights = read_weights(checkpoint, source, which)
     network = recognise(state, source)
-    base = base_config(network, dataset)
+    base = base_config(network, dataset) if config is None else chosen_base(config, KINDS)
     if vocabulary is not None and len(vocabulary) != network.num_words:
         raise UserInputError.of(
             source,

@@ -14,7 +14,7 @@ import typer
 
 from ..runs.tool_errors import tool
 from ..utils.errors import UserInputError, did_you_mean
-from ..utils.places import shipped
+from ..utils.places import shipped, shipped_config
 from ..version import __version__
 
 app = typer.Typer(
@@ -133,7 +133,7 @@ def front(verb: ToolVerb) -> None:
             raise UserInputError.of(
                 context.args[0], 'no such folder', 'a config or a folder of photos', 'check the path'
             )
-        words = [_shipped_config(word) for word in context.args] if verb.configs else list(context.args)
+        words = [_config_of(word) for word in context.args] if verb.configs else list(context.args)
         if {'-h', '--help'} & set(words):
             typer.echo(verb.help.replace('\b\n', '') + '\n')
         run_tool(verb, words)
@@ -151,14 +151,9 @@ def run_tool(verb: ToolVerb, words: list[str]) -> None:
     module.main()
 
 
-def _shipped_config(word: str) -> str:
-    """A word that names a config of the package, by its path or by its name alone, as the file it means."""
-    if word.startswith('-') or Path(word).exists() or '=' in word:
-        return word
-    if word.startswith('configs/') and shipped(word).is_file():
-        return str(shipped(word))
-    named = {file.stem: file for file in shipped('configs').rglob('*.py') if '_base_' not in file.parts}
-    return str(named.get(word, word))
+def _config_of(word: str) -> str:
+    """A word of a command line that is no option, with the config of the package that it may name."""
+    return word if word.startswith('-') or '=' in word else shipped_config(word)
 
 
 def _version(asked: bool) -> None:

@@ -43,7 +43,7 @@ class PhotoRun:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         self.predictor: Predictor = load(args.weights, args.config, args.device, args.calibration)
-        self.predictor.tells_unknown_words = False  # the run does, with their share
+        self.predictor.tells_unknown_words = False  # the run does at its end, with their share
         self.coco = CocoWriter()
         self.folder = Path(args.out) if args.out not in (None, STDIN) else None
         self.images: dict[str, np.ndarray] = {}
@@ -185,6 +185,9 @@ class PhotoRun:
         unknown = self.predictor.unknown_words()
         if unknown:
             print(f'words: {unknown}', file=sys.stderr)
+        cut = self.predictor.cut_sentences()
+        if cut:
+            print(cut, file=sys.stderr)
         path = printable(str(self.folder / 'predictions.json')) if self.written else ''
         if self.replaced and not self.args.json:
             print(f'replaced {path} of an earlier run', file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ..datasets.photo_sentences import STDIN, Wanted, find_photos, read_rows
+from ..datasets.photo_sentences import STDIN, SUFFIXES, Wanted, find_photos, read_rows, unread_pictures
 from ..datasets.validation import expressions_problem
 from ..runs.options import check_checkpoint, check_config, check_file
 from ..utils import UserInputError, check_output
@@ -119,7 +119,17 @@ def what_to_find(photos: list[str], text: list[str], sentences: str | None) -> l
     problem = expressions_problem(text) if text else None
     if problem:
         raise UserInputError.of('--text', *problem)
-    return [Wanted(photo, tuple(dict.fromkeys(text))) for photo in find_photos(photos)]
+    wanted = [Wanted(photo, tuple(dict.fromkeys(text))) for photo in find_photos(photos)]
+    _tell_unread(photos)
+    return wanted
+
+
+def _tell_unread(photos: list[str]) -> None:
+    """Say which pictures of folders are passed over."""
+    unread = unread_pictures(photos)
+    if unread:
+        kinds = ', '.join(sorted(SUFFIXES))
+        print(f'passed over: {unread} (photos that are read in a folder: {kinds})', file=sys.stderr)
 
 
 def _check_number(option: str, value: float | None, fits: bool, expected: str) -> None:

@@ -22,6 +22,8 @@ from .checkpoint import check_parts, load_checkpoint_file
 KEY = 'mmrefseg'
 HERE = '{checkpoint}'
 """In the settings that a checkpoint carries: the path of the checkpoint itself."""
+STOOD_IN = 'encoders_of_checkpoint'
+"""In a run's config: the encoders that its checkpoint stood in for, as they were named, by their place."""
 MOST_WORDS = 10_000_000
 MOST_TOKENIZER = 60_000_000
 """Letters of a tokenizer; one of 256,000 tokens has about half of that."""

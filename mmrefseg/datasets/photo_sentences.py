@@ -8,6 +8,7 @@ import glob
 import io
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,11 @@ from .validation import expressions_problem
 
 STDIN = '-'
 SUFFIXES = {'.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp'}
+UNREAD = {
+    '.arw', '.avif', '.cr2', '.cr3', '.dng', '.eps', '.gif', '.heic', '.heif', '.ico', '.jfif', '.jp2',
+    '.jxl', '.nef', '.orf', '.pgm', '.psd', '.rw2', '.svg', '.tga', '.xcf',
+}  # fmt: skip
+"""Endings of pictures that a folder may hold and that are not looked for in it."""
 PHOTO_KEYS = ('photo', 'image', 'file_name', 'path')
 SENTENCE_KEYS = ('sentence', 'expression', 'text', 'sentences', 'expressions')
 LAYOUT = 'rows with photo and sentence'
@@ -48,16 +54,40 @@ def find_photos(inputs: Sequence[str], option: str = '') -> list[str]:
         if given == STDIN or path.is_file():
             here = [given if given == STDIN else str(path)]
         elif path.is_dir():
-            shown = (file for file in path.iterdir() if not file.name.startswith('.'))
-            here = sorted(str(file) for file in shown if file.suffix.lower() in SUFFIXES)
+            here = sorted(str(file) for file in _shown(path) if file.suffix.lower() in SUFFIXES)
         else:
             here = sorted(file for file in glob.glob(str(path), recursive=True) if os.path.isfile(file))
         if not here:
+            unread = unread_pictures([given])
             what = 'a folder without images' if path.is_dir() else 'no such file'
+            what += f' that are read ({unread})' if unread else ''
             expected = "images, a pattern like 'folder/*.jpg' or a folder"
             raise UserInputError.of(f'{option} {given}'.strip(), what, expected, 'check the path')
         found += here
     return list(dict.fromkeys(found))
+
+
+def unread_pictures(inputs: Sequence[str]) -> str:
+    """The pictures in folders that :func:`find_photos` passes over, as they are of a kind that is not read.
+
+    Args:
+        inputs: As of :func:`find_photos`.
+
+    Returns:
+        How many of which kind, the most first (``'3 .gif, 1 .heic'``); '' if there are none.
+    """
+    folders = {Path(given).expanduser() for given in inputs if given != STDIN}
+    names = (file for folder in folders if folder.is_dir() for file in _shown(folder))
+    kinds = Counter(file.suffix.lower() for file in names if file.suffix.lower() in UNREAD)
+    return ', '.join(f'{count} {kind}' for kind, count in sorted(kinds.items(), key=_most))
+
+
+def _most(item: tuple[str, int]) -> tuple[int, str]:
+    return -item[1], item[0]
+
+
+def _shown(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.iterdir() if not file.name.startswith('.'))
 
 
 def read_rows(source: str, folders: Sequence[str] = ()) -> list[Wanted]:

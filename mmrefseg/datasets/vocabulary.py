@@ -126,6 +126,40 @@ class WordUsage:
         return f'{known}; unknown: {named}' if names else known
 
 
+class SentenceCuts:
+    """How many sentences were read since :meth:`clear`, and how many of them were cut.
+
+    Args:
+        unit: What a sentence is cut into.
+
+    >>> cuts = SentenceCuts('words')
+    >>> cuts.count([3, 17, 20], 15)
+    >>> print(cuts)
+    2 of 3 sentences were cut to 15 words; the longest has 20
+    """
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.clear()
+
+    def count(self, lengths: Iterable[int], limit: int) -> None:
+        """Add sentences that were read: how long each is, and how much of one is read at most."""
+        for length in lengths:
+            self.total += 1
+            self.cut += length > limit
+            self.longest = max(self.longest, length)
+        self.limit = limit
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.total = self.cut = self.longest = self.limit = 0
+
+    def __str__(self) -> str:
+        were = 'was' if self.cut == 1 else 'were'
+        what = f'{self.cut} of {self.total} sentences {were} cut to {self.limit} {self.unit}'
+        return f'{what}; the longest has {self.longest}'
+
+
 class Vocabulary:
     """Words with fixed indices, and the tokenizer they were made with.
 
@@ -162,6 +196,7 @@ class Vocabulary:
         self.tokenizer = build_tokenizer(tokenizer)
         self.max_tokens = max_tokens
         self.usage = WordUsage()
+        self.cuts = SentenceCuts('words')
         # Of a vocabulary that extends a checkpoint's: the words that are new to it, and those of the data.
         self.added: tuple[str, ...] = ()
         self.own: Vocabulary | None = None
@@ -195,7 +230,9 @@ class Vocabulary:
                 raise UserInputError.of(
                     f'expression {row}', repr(expression), 'a sentence', 'mend or remove the empty expression'
                 )
-            words = self.tokenizer(expression)[:max_tokens]
+            words = self.tokenizer(expression)
+            self.cuts.count([len(words)], max_tokens)
+            words = words[:max_tokens]
             indices[row, : max(len(words), 1)] = [self.index.get(word, UNK) for word in words] or [UNK]
             self.usage.count(words, self.index)
         return indices

@@ -24,6 +24,8 @@ TOWERS = dict(vision='vision_config', text='text_config')
 NOT_FROM_CONFIG = ('auto_map', 'attn_implementation', '_attn_implementation', 'quantization_config')
 # What a config says of files, precision and classes; an encoder is made without it.
 NOT_OF_ENCODERS = ('architectures', 'dtype', 'id2label', 'label2id', 'torch_dtype', 'transformers_version')
+CARRIED = 'start with --load-from a checkpoint whose training named it so, which carries it'
+"""What else can be done where an encoder's folder is not there."""
 
 
 @contextlib.contextmanager
@@ -78,7 +80,7 @@ def _find_cached(name: str, where: str) -> Path:
             f'{where}: model {short(name)}',
             'no such folder',
             'a folder, or the name of a model such as facebook/dinov2-base',
-            'check the path',
+            f'check the path, or {CARRIED}',
         ) from error
     except LocalEntryNotFoundError:
         folder = None
@@ -87,7 +89,7 @@ def _find_cached(name: str, where: str) -> Path:
             f'{where}: model {name}',
             'no such folder, and nothing of that name in the cache of Hugging Face',
             'one of them (nothing is downloaded behind your back)',
-            f'fetch it (a gated one after hf auth login) with: {fetch_command(name)}',
+            f'{CARRIED}, or fetch it (a gated one after hf auth login) with: {fetch_command(name)}',
         )
     return folder
 

@@ -10,13 +10,14 @@ from .files import (
     read_text,
     text_lines,
 )
-from .outputs import check_output, make_folder
+from .outputs import check_absent, check_output, make_folder
 from .progress import plain_console, progress_bar, track
 
 __all__ = [
     'FileLock',
     'UserInputError',
     'atomic_write',
+    'check_absent',
     'check_output',
     'cli',
     'csv_cell',

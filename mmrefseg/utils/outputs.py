@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import UserInputError, explain_os_error
@@ -34,6 +35,25 @@ def check_output(path: str | os.PathLike | None, option: str = '', folder: bool 
         error.filename = path
         sentence = explain_os_error(error)
         raise UserInputError(f'{option} {sentence}'.strip()) from error
+
+
+def check_absent(files: Iterable[str | os.PathLike], option: str, overwrite: bool = False) -> None:
+    """See that no file is there that would be written: it may be somebody's work.
+
+    Args:
+        files: What would be written; folders, devices and pipes are passed over.
+        option: What named them and how, such as ``--out mine.json``, for the message.
+        overwrite: Whether ``--overwrite`` was given, which replaces them.
+
+    Raises:
+        UserInputError: If one is there, and they are not to be replaced.
+    """
+    there = [path for path in dict.fromkeys(files) if os.path.isfile(path)]
+    if there and not overwrite:
+        count = f'{len(there)} files that are there, the first' if there[1:] else 'a file that is there,'
+        raise UserInputError.of(
+            option, f'{count} {there[0]}', 'none', 'name another --out, or add --overwrite'
+        )
 
 
 def make_folder(path: str | os.PathLike) -> Path:

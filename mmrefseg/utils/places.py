@@ -29,6 +29,19 @@ def shipped(path: str | os.PathLike) -> Path:
     return place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place
 
 
+def shipped_config(word: str) -> str:
+    """A word that names a config of the package, by its path or by its name alone, as the file it means.
+
+    Any other word, and one that is a file or folder here, stays what it is.
+    """
+    if Path(word).exists():
+        return word
+    if word.startswith('configs/') and shipped(word).is_file():
+        return str(shipped(word))
+    named = {file.stem: file for file in shipped('configs').rglob('*.py') if '_base_' not in file.parts}
+    return str(named.get(word, word))
+
+
 def is_shipped(address: str | os.PathLike) -> bool:
     """Whether this names weights inside the package, as ``mmrefseg://rec_tiny_refshapes`` does."""
     return str(address).startswith(SCHEME)

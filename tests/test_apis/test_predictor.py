@@ -81,6 +81,18 @@ def test_unknown_words_are_told_once(pictures, caplog):
     assert model.unknown_words() == '75 % of 32 words are known to the model; unknown: zebra (8 times)'
 
 
+def test_sentences_that_are_too_long_are_told_once(pictures, caplog):
+    model = mmrefseg.load(device='cpu')
+    long = 'the star left of the circle ' * 4
+    for _ in range(2):
+        model.predict(pictures[0], ['the star', long])
+    said = '1 of 2 sentences was cut to 16 words; the longest has 24'
+    assert [record.getMessage() for record in caplog.records] == [said]
+    assert model.cut_sentences().startswith('2 of 4 sentences were cut')
+    model.forget_words()
+    assert model.cut_sentences() == ''
+
+
 @pytest.mark.parametrize(
     ('arguments', 'found'),
     [

@@ -37,6 +37,20 @@ def test_a_folder_of_photos(call, photos):
             assert Image.open(f'predictions/{annotation["overlay"]}').size == found.size[::-1]
 
 
+def test_sentences_that_are_too_long_are_counted(call, photos):
+    """Whatever is on standard output; the masks are those of the beginning."""
+    long = 'the star left of the circle ' * 4
+    done = call('predict', photos, '--text', 'the star', '-t', long, '--json')
+    assert '\n3 of 6 sentences were cut to 16 words; the longest has 24\n' in f'\n{done.err}'
+    assert len(done.out.splitlines()) == 6
+    cut = ' '.join(long.split()[:16])
+    lines = [json.loads(line) for line in done.out.splitlines() if long.strip() in line]
+    again = call('predict', photos, '--text', cut, '--json')
+    assert 'sentences were cut' not in again.err and len(lines) == 3
+    for one, other in zip(lines, map(json.loads, again.out.splitlines()), strict=True):
+        assert one['segmentation'] == other['segmentation']
+
+
 def test_a_table_and_lines_for_machines(call, photos, tmp_path, monkeypatch):
     rows = [('wide.png', 'the star, left'), ('a.png', 'circle'), ('wide.png', 'circle')]
     (tmp_path / 'rows.csv').write_text('photo,sentence\n' + ''.join(f'{p}, "{s}",\n' for p, s in rows))
@@ -131,6 +145,23 @@ def test_names_that_a_folder_should_not_have(call, photos, tmp_path):
     assert done.code == 0 and len(done.out.splitlines()) == 2
     names = sorted(path.name for path in (tmp_path / 'out/masks').iterdir())
     assert names == ['a-b_circle.png', 'wide_circle.png']
+
+
+def test_pictures_of_other_kinds_are_counted(call, photos):
+    """In a folder; what is no picture, or is hidden, is not. A folder of these alone is an error."""
+    for name in ('b.gif', 'c.GIF', 'd.heic', 'e.svg', '._f.gif', 'notes.txt', 'sheet.csv'):
+        (photos / name).write_text('')
+    done = call('predict', photos, '-t', 'circle', '--no-overlays', '--json')
+    assert done.code == 0 and len(done.out.splitlines()) == 3
+    (line,) = [line for line in done.err.splitlines() if line.startswith('passed over')]
+    assert line.startswith(
+        'passed over: 2 .gif, 1 .heic, 1 .svg (photos that are read in a folder: .bmp, .jp'
+    )
+    assert 'passed over' not in call('predict', photos / 'a.png', '-t', 'circle', '--json').err
+    for photo in photos.glob('*.png'):
+        photo.unlink()
+    done = call('predict', photos, '-t', 'circle')
+    assert done.code == 2 and f'{photos}: found a folder without images that are read (2 .gif, ' in done.err
 
 
 @pytest.mark.parametrize('out', [('--json',), ('--out', '-'), ()])

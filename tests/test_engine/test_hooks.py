@@ -45,7 +45,7 @@ class Log:
 def make_runner(folder, **more):
     info = SimpleNamespace(runtime_info={}, log_scalars={})
     fields = dict(work_dir=str(folder), rank=0, message_hub=info, logger=Log(), hooks=[], _resume=False)
-    fields |= dict(_load_from='some.pth', _train_loop=object())
+    fields |= dict(_load_from='some.pth', _train_loop=object(), cfg={})
     return SimpleNamespace(**(fields | more))
 
 

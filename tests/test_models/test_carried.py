@@ -15,7 +15,7 @@ from mmrefseg.compat.carried import KEY, apply_carried, as_metadata, carried_by
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.datasets.word_vectors import save_word_vectors
-from mmrefseg.engine.hooks import move_word_rows
+from mmrefseg.engine.hooks import move_word_rows, sentence_cuts
 from mmrefseg.runs.words import language_models, take_words
 
 SMALL = dict(
@@ -59,6 +59,9 @@ def test_a_language_model_without_its_files(kind, ending, tmp_path, shared_dir):
     first, second = (each(each.tokenize(SENTENCES)) for each in (model, again))
     first, second = (each if isinstance(each, torch.Tensor) else each.words for each in (first, second))
     assert torch.equal(first, second) and first.abs().sum() > 0
+    (cuts,) = sentence_cuts(again)
+    cut = kind == 'GRUEncoder with vectors'  # to three words; BERT's seven pieces are just enough
+    assert (cuts.total, cuts.cut, cuts.longest) == (2, cut, 7 if kind == 'BertEncoder' else 5)
 
 
 def test_word_vectors_of_new_data_need_not_know_the_old_words(tmp_path, shared_dir):

@@ -15,11 +15,12 @@ from transformers import AutoTokenizer
 
 from mmrefseg.apis import RefSegInferencer
 from mmrefseg.checkpoints.shipped import write_safetensors
-from mmrefseg.compat.carried import KEY, MOST_TOKENIZER, as_metadata, carried_by
+from mmrefseg.compat.carried import KEY, MOST_TOKENIZER, STOOD_IN, as_metadata, carried_by
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 from mmrefseg.experiments import encoder_trials
 from mmrefseg.models.language_models.hf_tokenizer import carried_tokenizer, find_tokenizer
 from mmrefseg.runs.config import build_runner, load_config, resume_from, start_from
+from mmrefseg.runs.words import take_words
 from mmrefseg.utils import UserInputError
 
 SENTENCES = ['the red star', 'the blue circle left of the red zebra']
@@ -105,7 +106,7 @@ def test_it_predicts_without_the_folder(trained, tmp_path, monkeypatch):
 
 
 def test_testing_and_resuming_need_no_folder(trained):
-    """The config names it; the checkpoint stands in. Training from a checkpoint anew takes the folder's."""
+    """The config names it; the checkpoint stands in."""
     path, checkpoint, *_ = trained
     config = load_config(str(path))
     with pytest.raises(UserInputError, match='no such folder'):
@@ -116,9 +117,83 @@ def test_testing_and_resuming_need_no_folder(trained):
     config = load_config(str(path))
     assert resume_from(config, 'auto') and config.model.language_model.tokenizer == config.load_from
     MODELS.build(config.model).load_state_dict(load_checkpoint_file(checkpoint)['state_dict'])
+
+
+def test_a_training_that_starts_from_it_needs_no_folder(trained, tmp_path):
+    """The encoders of the checkpoint stand in, with all weights, and so do those of the next one's."""
+    path, checkpoint, *_ = trained
+    for name in ('one', 'two'):
+        config = load_config(str(path))
+        config.work_dir = str(tmp_path / name)
+        config.optim_wrapper.optimizer.lr = 0.0
+        start_from(config, str(checkpoint), training=True)
+        assert config.model.backbone.model is None and config.model.language_model.model is None
+        build_runner(config).train()
+        before = load_checkpoint_file(checkpoint)['state_dict']
+        checkpoint = tmp_path / name / 'iter_1.pth'
+        after = load_checkpoint_file(checkpoint)['state_dict']
+        encoders = [key for key in before if '.encoder.' in key and 'head' not in key]
+        assert len(encoders) > 40 and all(torch.equal(before[key], after[key]) for key in encoders), name
     config = load_config(str(path))
+    config.work_dir = str(tmp_path / 'two')
+    resume_from(config, 'auto')
+    assert set(config[STOOD_IN]) >= {'backbone', 'language_model'}, 'noted for those that start from it'
+
+
+@pytest.mark.parametrize('other', ['folder', 'config', 'tokenizer'])
+def test_another_encoder_needs_its_folder(trained, tmp_path, other):
+    """By another name, with other fields, with another tokenizer; and one that is there is read."""
+    path, checkpoint, *_ = trained
+    config = load_config(str(path))
+    reader = config.model.language_model
+    if other == 'folder':
+        reader.model = str(model_folder(tmp_path / 'model'))
+    elif other == 'config':
+        reader.config = dict(attention_dropout=0.25)
+    else:
+        reader.tokenizer = str(tmp_path)
     start_from(config, str(checkpoint), training=True)
-    assert config.model.backbone.model and config.model.backbone.get('statistics') is None
+    assert config.model.backbone.model is None and reader.model is not None
+    assert list(config[STOOD_IN]) == ['backbone']
+    if other == 'folder':
+        assert MODELS.build(reader).folder == tmp_path / 'model'
+        return
+    with pytest.raises(UserInputError, match='start with --load-from a checkpoint whose training'):
+        MODELS.build(reader)
+
+
+def test_an_encoder_without_its_weights_does_not_stand_in(trained, tmp_path):
+    """Half of a checkpoint would leave random numbers where the folder's were."""
+    path, checkpoint, *_ = trained
+    loaded = torch.load(checkpoint, weights_only=False)
+    loaded['state_dict'].pop(next(key for key in loaded['state_dict'] if key.startswith('backbone.encoder.')))
+    torch.save(loaded, tmp_path / 'half.pth')
+    config = load_config(str(path))
+    config.work_dir = str(tmp_path / 'work')
+    start_from(config, str(tmp_path / 'half.pth'), training=True)
+    with pytest.raises(UserInputError, match='1 weights of an encoder missing or of another shape'):
+        build_runner(config).train()
+    assert not list((tmp_path / 'work').glob('*.pth'))
+
+
+def test_bert_stands_in_too(tmp_path, shared_dir):
+    """Its word pieces and its size; the weights are among the model's."""
+    small = dict(vocab_size=30522, hidden_size=16, num_hidden_layers=1, num_attention_heads=2)
+    folder = tmp_path / 'bert'
+    folder.mkdir()
+    (folder / 'config.json').write_text(json.dumps(small))
+    shutil.copy(shared_dir / 'vocab/bert-base-uncased-vocab.txt', folder / 'vocab.txt')
+    config = {'model': {'language_model': dict(type='BertEncoder', path=str(folder), max_tokens=7)}}
+    carried = {'language_model': MODELS.build(dict(config['model']['language_model'])).carried()}
+    torch.save({'meta': {'cfg': f'model = {config["model"]!r}', KEY: carried}}, tmp_path / 'some.pth')
+    take_words(config, str(tmp_path / 'some.pth'), 'extend')
+    assert config['model']['language_model']['path'] == str(folder), 'it is there'
+    shutil.rmtree(folder)
+    with pytest.raises(UserInputError, match='start with --load-from a checkpoint'):
+        MODELS.build(dict(config['model']['language_model']))
+    take_words(config, str(tmp_path / 'some.pth'), 'extend')
+    again = MODELS.build(config['model']['language_model'])
+    assert again.tokenize(['a zebra']).mask.sum() == 4 and again.out_channels == 16
 
 
 @pytest.mark.parametrize('table', ['IMAGE_ENCODERS', 'TEXT_ENCODERS'])

@@ -75,7 +75,11 @@ def test_a_sentence_does_not_depend_on_its_neighbours(tokenizer, kind, pooling):
 
 def test_expressions_are_cut_but_keep_their_end(tokenizer):
     model = build(config=dict(model_type='bert', **TEXT), tokenizer=tokenizer, max_tokens=6)
+    assert model.cuts.total == 0, 'what the building of it has read is not counted'
     tokens = model.tokenize(SENTENCES)
+    assert str(model.cuts) == '1 of 2 sentences was cut to 6 tokens; the longest has 10'
+    model.tokenize(['the red star star'])
+    assert (model.cuts.total, model.cuts.cut) == (3, 1), 'one that just fits is not cut'
     assert tokens.ids.shape == (2, 6) and tokens.ids[1, -1] == 3
     assert tokens.ids[0].tolist()[5:] == [0] and tokens.mask[0].tolist() == [True] * 5 + [False]
     joined = join_tokens(tokens, [0, 1])

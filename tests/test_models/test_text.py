@@ -129,7 +129,12 @@ def test_encoding(ann_file):
 def test_long_expressions_are_cut(ann_file):
     vocabulary = Vocabulary.build(ann_file, max_tokens=20)
     assert (vocabulary.encode(['star ' * 500]) == 5).all()
+    assert str(vocabulary.cuts) == '1 of 1 sentences was cut to 20 words; the longest has 500'
+    vocabulary.cuts.clear()
     assert vocabulary.encode(['star ' * 500], max_tokens=7).shape == (1, 7)
+    vocabulary.encode(['star', 'star ' * 7, 'star ' * 8], max_tokens=7)
+    assert str(vocabulary.cuts) == '2 of 4 sentences were cut to 7 words; the longest has 500'
+    assert vocabulary.usage.total == 20 + 7 + 1 + 7 + 7, 'of the words that are read'
 
 
 @pytest.mark.parametrize('expression', ['', '  \n', None, 3])

@@ -62,7 +62,7 @@ def test_zoo_pickle(tools, lavt):
     done = tools.succeed(TOOL, file, 'r50.pth')
     file.unlink()
     assert '360 converted, 6 dropped, 0 missing, 0 mismatched, 0 left over' in done.stdout
-    assert 'detector of 80 classes' in done.stdout and 'mask-rcnn_r50-caffe_fpn_*_coco.py' in done.stdout
+    assert 'detector of 80 classes' in done.stdout and 'mask-rcnn_r50-caffe_fpn_3x_coco.py' in done.stdout
     found = load_checkpoint_file(tools.folder / 'r50.pth')['state_dict']
     numbers = {key: int(value.flatten()[0]) for key, value in found.items() if 'num_batches' not in key}
     assert sorted(numbers.values()) == list(range(len(spec)))

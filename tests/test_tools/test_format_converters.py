@@ -87,6 +87,28 @@ def test_an_export_leaves_files_that_are_there_alone(tools, tmp_path):
     assert not (tmp_path / 'x').exists()
 
 
+def test_an_import_leaves_files_that_are_there_alone(tools, tmp_path):
+    """In both forms; the file that is read may be the one that is written, if that is asked for."""
+    line = {'image': 'a.png', 'height': 48, 'width': 64, 'bbox': [1, 1, 9, 9], 'expression': 'the cup'}
+    source, out = tmp_path / 'mine.jsonl', tmp_path / 'mine.json'
+    source.write_text(json.dumps(line))
+    out.write_text('drawn by hand')
+    first = [CONVERT, 'jsonlines', source, '--out', out]
+    assert f'--out {out}: found a file that is there, {out}, expected none; name' in tools.fail(*first)
+    assert out.read_text() == 'drawn by hand'
+    tools.succeed(*first, '--overwrite')
+    assert json.loads(out.read_text())['train'][0]['expressions'] == ['the cup']
+    (tmp_path / 'instances.json').write_text('drawn by hand')
+    back = [CONVERT, 'instances', out, '--to', 'refer', '--by', 'me', '--out', tmp_path]
+    assert f'found a file that is there, {tmp_path}/instances.json, expected none' in tools.fail(*back)
+    assert (tmp_path / 'instances.json').read_text() == 'drawn by hand'
+    assert not (tmp_path / 'refs(me).p').exists()
+    tools.succeed(*back, '--overwrite')
+    assert 'found 2 files that are there, the first' in tools.fail(*back)
+    tools.succeed(CONVERT, 'instances', out, '--out', out, '--overwrite')
+    tools.succeed(CONVERT, 'instances', out, '--out', '/dev/null')
+
+
 def test_options_of_the_readers(tools, tmp_path):
     box = (
         '<box label="cup" xtl="1" ytl="1" xbr="20" ybr="20"><attribute name="note">the cup</attribute></box>'
@@ -95,7 +117,7 @@ def test_options_of_the_readers(tools, tmp_path):
     images = ''.join(f'<image name="{n}.jpg" width="64" height="48">{box}{flat}</image>' for n in range(20))
     (tmp_path / 'annotations.xml').write_text(f'<annotations>{images}</annotations>')
     out = tmp_path / 'instances.json'
-    arguments = [CONVERT, 'cvat', tmp_path, '--out', out]
+    arguments = [CONVERT, 'cvat', tmp_path, '--out', out, '--overwrite']
     assert 'polygon 0 of 4 numbers' in tools.fail(*arguments)
     done = tools.succeed(*arguments, '--skip-bad', '--text-field', 'note', '--split', 'mine', '--val', '50')
     assert '20 bad records were skipped' in done.stderr

@@ -1,6 +1,7 @@
 """Checkpoints carry words, codec, classes and config: they run in any folder, beside any annotations."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -26,11 +27,16 @@ OPTIONS = ('train_cfg.max_epochs=1', 'train_dataloader.dataset.indices=4', 'val_
 
 @pytest.fixture(scope='module')
 def other_words(stages):
-    """RefShapes with a new word before each sentence, and the others in another order of first use."""
+    """RefShapes with a new word before each sentence, and the others in another order of first use.
+
+    The sentences of the first object of each split are too long for the model.
+    """
     folder = stages.tools.folder / 'data/annotations'
     splits = json.loads((folder / 'refshapes_small/instances.json').read_text())
     for record in (record for records in splits.values() for record in records):
         record['expressions'] = [f'zebra {text}' for text in reversed(record['expressions'])]
+    for first in (records[0] for records in splits.values()):
+        first['expressions'] = [text + ' left' * 20 for text in first['expressions']]
     (folder / 'zebra.json').write_text(json.dumps(splits))
     keys = [f'{kind}_dataloader.dataset.ann_file' for kind in ('train', 'val', 'test')]
     return [
@@ -119,6 +125,9 @@ def test_a_test_beside_other_annotations_keeps_the_words(stages, other_words):
     )  # fmt: skip
     said = [line for line in (done.stdout + done.stderr).splitlines() if 'are known to the model' in line]
     assert len(said) == 1 and 'test: ' in said[0] and 'unknown: zebra (' in said[0]
+    pattern = r'test: (\d+) of (\d+) sentences w\w+ cut to 16 words; the longest has (\d+)'
+    ((cut, total, longest),) = re.findall(pattern, done.stdout)
+    assert 0 < int(cut) < int(total) and int(longest) > 20
 
 
 def test_training_on_new_data_extends_the_words(stages, other_words):
@@ -134,6 +143,8 @@ def test_training_on_new_data_extends_the_words(stages, other_words):
     assert (
         f'{len(old)} of the {len(old)} words of the checkpoint keep what they mean; 1 are new' in done.stdout
     )
+    for kind in ('train', 'val'):
+        assert len(re.findall(rf'{kind}: \d+ of \d+ sentences (?:was|were) cut to 16', done.stdout)) == 1
     key = 'language_model.embedding.weight'
     before, after = (
         torch.load(folder / path, weights_only=False)['state_dict'][key]

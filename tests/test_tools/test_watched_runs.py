@@ -163,6 +163,25 @@ def call_report(capsys, monkeypatch):
     return run
 
 
+def test_a_page_replaces_its_own_earlier_one_alone(watched, call_report, tmp_path):
+    """The same run's, which has moved and gone on since; not another's, and not what is no page."""
+    run, page = tmp_path / 'moved', tmp_path / 'page.html'
+    shutil.copytree(watched.folder, run)
+    for words in ((run,), (run, '--out', page)):
+        assert call_report(*words).startswith('epoch 3')
+        assert call_report(*words).startswith('epoch 3'), 'its own'
+    first = min(run.glob('2*'))
+    (first / f'{first.name}.log').rename(first / '20010101_000000.log')
+    first.rename(run / '20010101_000000')  # another run, as far as its page can tell
+    for content in (page.read_text(), 'mine'):
+        page.write_text(content)
+        said = call_report(run, '--out', page)
+        assert f'--out {page}: found a file that is there, {page}, expected none; name another' in said
+        assert page.read_text() == content
+    assert call_report(run, '--out', page, '--overwrite').startswith('epoch 3')
+    assert 'of the run of 20010101_000000' in page.read_text()
+
+
 def test_folders_that_are_no_run(watched, call_report, tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'file').write_text('')

@@ -31,7 +31,7 @@ from mmrefseg.datasets.converters import (
     read_yolo,
     write_refer,
 )
-from mmrefseg.utils import UserInputError, atomic_write, check_output, cli, dump_json
+from mmrefseg.utils import UserInputError, atomic_write, check_absent, check_output, cli, dump_json
 
 EPILOG = """
 examples
@@ -55,7 +55,7 @@ examples
 
 Each format has its own help: convert.py refer --help. The formats are described in docs/data.md and
 docs/formats.md. A bad record stops the conversion with one sentence; --skip-bad leaves bad records out,
-counts them, and lists them in <out>.skipped.txt.
+counts them, and lists them in <out>.skipped.txt. A file that is there is left alone; --overwrite replaces it.
 """
 SHOWN = 5
 
@@ -155,6 +155,7 @@ def _region_options(parser: argparse.ArgumentParser, images: str | None = None) 
 def _common_options() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument('--out', required=True, help='file to write; with --to refer a folder')
+    common.add_argument('--overwrite', action='store_true', help='replace files that are there')
     common.add_argument(
         '--to', choices=['instances', 'refer'], default='instances', help='default: instances'
     )
@@ -248,6 +249,8 @@ def main(argv: list[str] | None = None) -> int:
     if os.sep in args.by:
         raise UserInputError.of('--by', repr(args.by), 'a part of a file name', f'leave {os.sep!r} out')
     out = Path(args.out)
+    files = [out / f'refs({args.by}).p', out / 'instances.json'] if args.to == 'refer' else [out]
+    check_absent(files, f'--out {args.out}', args.overwrite)
     conversion = read(args)
     if args.to == 'refer':
         write_refer(conversion.splits, out, args.by)

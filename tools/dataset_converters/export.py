@@ -16,7 +16,7 @@ from mmrefseg.datasets.converters import (
     write_label_studio,
     write_labelme,
 )
-from mmrefseg.utils import UserInputError, atomic_write, check_output, cli
+from mmrefseg.utils import UserInputError, atomic_write, check_absent, check_output, cli
 
 EPILOG = """
 examples
@@ -94,12 +94,7 @@ def check_files(args: argparse.Namespace, entries: Sequence[Exported]) -> None:
         files.append(Path(args.out, 'labels.json'))
     else:
         files = [Path(args.out), interface_file(args.out)]
-    there = [path for path in dict.fromkeys(files) if path.is_file()]
-    if there and not args.overwrite:
-        count = f'{len(there)} files that are there, the first' if there[1:] else 'a file that is there,'
-        raise UserInputError.of(
-            f'--out {args.out}', f'{count} {there[0]}', 'none', 'name another --out, or add --overwrite'
-        )
+    check_absent(files, f'--out {args.out}', args.overwrite)
 
 
 def interface_file(out: str) -> Path:

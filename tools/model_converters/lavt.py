@@ -3,15 +3,20 @@
     python tools/model_converters/lavt.py refcoco.pth work_dirs/lavt.pth --dataset refcoco-unc
     python tools/model_converters/lavt.py ckpt_448_epoch_45.pth work_dirs/lavt_pytorch.pth
 
-The network's sizes are read from the weights. BERT's vocabulary is not in the checkpoint: the config names
-the folder of tools/model_converters/bert.py for it.
+The network's sizes are read from the weights. BERT's vocabulary is not in the checkpoint: it is taken from
+--vocab, or from the folder of tools/model_converters/bert.py that the config names. Converted with it, the
+checkpoint predicts alone.
 """
 
 import argparse
-from pathlib import Path
 
-from mmrefseg.checkpoints.converter_options import REFCOCO_FAMILY, add_conversion_options, check_destination
-from mmrefseg.runs.options import check_file
+from mmrefseg.checkpoints.converter_options import (
+    REFCOCO_FAMILY,
+    add_config_option,
+    add_conversion_options,
+    check_destination,
+)
+from mmrefseg.runs.options import check_config, check_file
 from mmrefseg.utils import cli
 
 
@@ -20,12 +25,15 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_conversion_options(parser, "the original's checkpoint (model_best_*.pth, ckpt_epoch_*.pth)")
-    parser.add_argument(
+    base = parser.add_mutually_exclusive_group()
+    base.add_argument(
         '--dataset',
         choices=REFCOCO_FAMILY,
         default=REFCOCO_FAMILY[0],
         help='what it was trained on (default %(default)s)',
     )
+    add_config_option(base, 'that of the network and of --dataset', 'inherits from and carries')
+    parser.add_argument('--vocab', metavar='FILE', help="BERT's vocab.txt (default: of the config's folder)")
     return parser.parse_args(argv)
 
 
@@ -34,32 +42,36 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     check_file(args.src, "the original's checkpoint")
     check_destination(args.dst)
+    if args.config is not None:
+        check_config(args.config)
+    if args.vocab is not None:
+        check_file(args.vocab, "BERT's vocab.txt")
     convert(args)
 
 
 def convert(args: argparse.Namespace) -> None:
     """Convert a file that is there."""
     import mmrefseg.registration  # noqa: F401  (registers the models)
-    from mmrefseg.checkpoints.conversion_report import config_beside, write_checkpoint, write_config
-    from mmrefseg.checkpoints.from_lavt import describe_source, expected_lavt, read_lavt
+    from mmrefseg.checkpoints.conversion_report import config_beside
+    from mmrefseg.checkpoints.from_lavt import expected_lavt, read_lavt, write_lavt
+    from mmrefseg.runs.config import load_config
 
+    if args.config is not None:
+        load_config(args.config)  # says what is wrong with it
     network = read_lavt(args.src)
-    settings = network.model_settings()
-    report = network.convert(expected_lavt(settings))
+    report = network.convert(expected_lavt(network.model_settings()))
     print(report.table(args.every_key))
     report.require_complete(args.src, args.allow)
-    write_checkpoint(args.dst, report.state, **describe_source(args.src, network))
-    write_config(
-        config_beside(args.dst),
-        f'{network.original}, weights of {Path(args.src).name}.',
-        network.base_config(args.dataset),
-        dict(
-            **network.dataset_settings(args.dataset),
-            model=network.config_settings(),
-            load_from='{{ fileDirname }}/' + Path(args.dst).name,
-        ),
-    )
-    print(f'{network.original} -> {args.dst} and {config_beside(args.dst)}')
+    base, settings = network.inherited(args.dataset, args.config)
+    alone = write_lavt(args.dst, report.state, (base, settings), args.src, network, args.vocab)
+    print(f'{network.original} -> {args.dst} and {config_beside(args.dst)}, from {base}')
+    if alone:
+        print(f'{args.dst} carries config and word pieces: mmrefseg predict --weights {args.dst}')
+    else:
+        print(
+            f'{args.dst} carries its config, but no word pieces of BERT: it needs the folder that the config '
+            'names, unless converted with --vocab vocab.txt'
+        )
     print(f'run it: python tools/test.py {config_beside(args.dst)} {args.dst}')
 
 

@@ -15,7 +15,7 @@ from .finite_loss_hook import FiniteLossHook
 from .rich_progress_hook import RichProgressHook
 from .train_only_hook import TrainOnlyHook
 from .visualization_hook import RefVisualizationHook
-from .word_hooks import SelfContainedHook, UnknownWordsHook, move_word_rows
+from .word_hooks import SelfContainedHook, UnknownWordsHook, move_word_rows, sentence_cuts
 
 __all__ = [
     'CheckpointCheckHook',
@@ -38,5 +38,6 @@ __all__ = [
     'move_word_rows',
     'refuse_broken_weights',
     'seed_everything',
+    'sentence_cuts',
     'set_dataset_epoch',
 ]

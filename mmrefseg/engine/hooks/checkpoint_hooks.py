@@ -16,7 +16,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 
-from ...compat.carried import carried_by, vocabulary_in
+from ...compat.carried import STOOD_IN, carried_by, vocabulary_in
 from ...compat.checkpoint import without_number
 from ...utils import UserInputError, file_sha256
 from ...utils.places import is_shipped, shipped_weights
@@ -149,6 +149,8 @@ class CheckpointCheckHook(Hook):
                 f'config; expected at least {limit:.0%} to fit; give the checkpoint that belongs to the '
                 f'config ({_first_misfit(report)})'
             )
+        if training:
+            _check_encoders(runner.cfg.get(STOOD_IN) or {}, report, where)
         problem = resume_problem(runner, checkpoint) if resuming else None
         if problem:
             raise UserInputError.of(where, *problem)
@@ -162,6 +164,28 @@ class CheckpointCheckHook(Hook):
                     f'{where}: its weights were trained with other conventions than those of this config and '
                     f'will not give what they gave; set {" ".join(broken)}'
                 )
+
+
+def _check_encoders(places: Iterable[str], report: KeyReport, where: str) -> None:
+    """See that a checkpoint that stands in for encoders' folders has their weights, which would stay random.
+
+    Args:
+        places: Where in the model they are.
+        report: How the weights fit.
+        where: The file, for the message.
+
+    Raises:
+        UserInputError: If one is missing, or of another shape.
+    """
+    inside = tuple(f'{place}.{module}.' for place in places for module in ('encoder', 'bert'))
+    absent = [name for name in (*report.missing, *report.mismatched) if name.startswith(inside)]
+    if inside and absent:
+        raise UserInputError.of(
+            where,
+            f'{len(absent)} weights of an encoder missing or of another shape (the first is {absent[0]})',
+            'all of them, as its folder is not there',
+            "bring the encoder's folder, or take a whole checkpoint",
+        )
 
 
 def _take_words(runner: Runner, model: torch.nn.Module, checkpoint: dict, state: dict, where: str) -> None:

@@ -34,10 +34,11 @@ class SelfContainedHook(Hook):
 
 @HOOKS.register_module()
 class UnknownWordsHook(Hook):
-    """Say once for each kind of data (train, val, test) which words the model does not know.
+    """Say once for each kind of data (train, val, test) which words the model does not know, or does not see.
 
-    A model with a fixed vocabulary reads every other word as the same "unknown" one. It also says where words
-    that a training adds to a checkpoint's cannot be learned, as their table is frozen.
+    A model with a fixed vocabulary reads every other word as the same "unknown" one, and every model cuts
+    sentences that are too long for it. It also says where words that a training adds to a checkpoint's cannot
+    be learned, as their table is frozen.
     """
 
     def __init__(self) -> None:
@@ -79,20 +80,34 @@ class UnknownWordsHook(Hook):
         """Tell."""
         self._tell(runner, 'test')
 
-    @staticmethod
-    def _usages(runner: Runner) -> list[Any]:
-        parts = (getattr(module, 'vocabulary', None) for module in _model(runner).modules())
-        return [vocabulary.usage for vocabulary in parts if hasattr(vocabulary, 'usage')]
-
     def _start(self, runner: Runner) -> None:
-        for usage in self._usages(runner):
+        for usage in word_usages(_model(runner)):
             usage.clear()
+        for cuts in sentence_cuts(_model(runner)):
+            cuts.clear()
 
     def _tell(self, runner: Runner, data: str) -> None:
-        for usage in self._usages(runner):
-            if usage.unknown and runner.rank == 0 and data not in self.said:
-                runner.logger.warning(f'{data}: {usage}')
-                self.said.add(data)
+        model = _model(runner)
+        notable: list[Any] = [usage for usage in word_usages(model) if usage.unknown]
+        notable += [cuts for cuts in sentence_cuts(model) if cuts.cut]
+        for each in notable:
+            kind = f'{data} {type(each).__name__}'
+            if runner.rank == 0 and kind not in self.said:
+                runner.logger.warning(f'{data}: {each}')
+                self.said.add(kind)
+
+
+def word_usages(model: nn.Module) -> list[Any]:
+    """What counts the words that a model's vocabularies read, each a ``WordUsage``."""
+    parts = (getattr(module, 'vocabulary', None) for module in model.modules())
+    return [vocabulary.usage for vocabulary in parts if hasattr(vocabulary, 'usage')]
+
+
+def sentence_cuts(model: nn.Module) -> list[Any]:
+    """What counts the sentences that a model's vocabularies and tokenizers read, each a ``SentenceCuts``."""
+    parts = [(module, getattr(module, 'vocabulary', None)) for module in model.modules()]
+    found = {id(part.cuts): part.cuts for pair in parts for part in pair if hasattr(part, 'cuts')}
+    return [*found.values()]
 
 
 def move_word_rows(model: nn.Module, state: dict[str, Any], words: list[str]) -> tuple[list[str], list[str]]:

@@ -13,7 +13,9 @@ from mmengine.model import BaseModule
 
 from ...compat.bert_names import read_bert_weights
 from ...compat.carried import HERE, words_of
+from ...datasets.vocabulary import SentenceCuts
 from ...utils import UserInputError, load_json
+from ..hugging_face import CARRIED
 from .token_batch import TokenBatch, WordFeatures
 
 CHECKPOINTS = {'.pth', '.safetensors'}
@@ -58,6 +60,7 @@ class BertEncoder(BaseModule):
         from transformers import BertConfig, BertModel
 
         self.path = None if path is None else Path(path)
+        self.cuts = SentenceCuts('word pieces')
         self.max_tokens = max_tokens
         fields = dict(_folder_config(self.path) if self.path else {}) | dict(config or {})
         self.tokenizer = _build_tokenizer(_vocabulary_file(self.path, vocab_file))
@@ -127,6 +130,7 @@ class BertEncoder(BaseModule):
     def tokenize(self, expressions: list[str]) -> TokenBatch:
         """Word pieces of expressions (M, T): [CLS], the pieces, [SEP], cut to T and padded with 0."""
         rows = self.tokenizer(list(expressions), add_special_tokens=True, truncation=False)['input_ids']
+        self.cuts.count(map(len, rows), self.max_tokens)
         ids = torch.zeros(len(rows), self.max_tokens, dtype=torch.long)
         mask = torch.zeros(len(rows), self.max_tokens, dtype=torch.bool)
         for i, row in enumerate(rows):
@@ -160,7 +164,7 @@ def _folder_config(folder: Path) -> dict:
             f'BERT folder {folder}',
             'no such folder',
             'a folder with config.json, vocab.txt and model.safetensors (nothing is downloaded)',
-            'copy bert-base-uncased there, see tools/model_converters/bert.py',
+            f'copy bert-base-uncased there, see tools/model_converters/bert.py, or {CARRIED}',
         )
     file = folder / 'config.json'
     if not file.is_file():

@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...compat.carried import HERE
+from ...datasets.vocabulary import SentenceCuts
 from ...utils import UserInputError
 from ..hugging_face import (
     build_tower,
@@ -110,7 +111,9 @@ class HFTextEncoder(BaseModule):
         self.frozen = frozen is True
         self._kept: dict[tuple[int, ...], Tensor] = {}
         self.register_load_state_dict_pre_hook(lambda *_: self._kept.clear())
+        self.cuts = SentenceCuts('tokens')
         self._freeze_unused()
+        self.cuts.clear()  # of the sentence that this has tried
         self.still = freeze_encoder(self.encoder, frozen, self.where)
 
     def _check_choices(self, model, config, tokenizer, output: str, pooling: str) -> None:
@@ -212,8 +215,18 @@ class HFTextEncoder(BaseModule):
             return_attention_mask=True,
             return_tensors='pt',
         )
+        self._count_cuts(expressions, rows['attention_mask'].sum(1).tolist())
         device = self.encoder.get_input_embeddings().weight.device
         return TokenBatch(rows['input_ids'].to(device), rows['attention_mask'].bool().to(device))
+
+    def _count_cuts(self, expressions: list[str], lengths: list[int]) -> None:
+        """Count sentences; only those that fill their row can be longer than it, and are split once more."""
+        full = [row for row, length in enumerate(lengths) if length >= self.max_tokens]
+        if full:
+            whole = self.tokenizer([expressions[row] for row in full], truncation=False, verbose=False)
+            for row, ids in zip(full, whole['input_ids'], strict=True):
+                lengths[row] = len(ids)
+        self.cuts.count(lengths, self.max_tokens)
 
     def forward(self, tokens: TokenBatch) -> WordFeatures | Tensor:
         """Tokens (M, T) -> vectors (M, T, C) with their mask, or with ``output='sentence'`` (M, C).
