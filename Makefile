@@ -42,6 +42,7 @@ $(STAMP): setup.py pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
 	  --requirement $(REQUIREMENTS)/tests.txt --requirement $(REQUIREMENTS)/docs.txt
 	@$(INSTALL) --no-deps --editable .
 	@touch $@
+	@echo 'installed; source $(VENV)/bin/activate puts mmrefseg on the path'
 
 test: install ## lint and run the whole test suite (make test ARGS="-k codec")
 	@$(MAKE) --no-print-directory lint

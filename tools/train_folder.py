@@ -21,12 +21,13 @@ from mmrefseg.experiments.own_folder import (
     hint,
     keep_choices,
     kept_choices,
+    named_scores,
     own_stages,
     write_own_run,
 )
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.runs.loggers import logger_names
-from mmrefseg.utils import check_output, cli, load_json
+from mmrefseg.utils import UserInputError, check_output, cli, load_json
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
@@ -68,6 +69,10 @@ def main(argv: list[str] | None = None) -> int:
     loggers = logger_names(args.log_to)
     folder = args.folder or Path('work_dirs') / (Path(args.data).resolve().name or 'folder')
     check_output(folder, '--folder', folder=True)
+    if folder.resolve() == Path(args.data).resolve():
+        raise UserInputError.of(
+            f'--folder {folder}', 'the folder of the photos', 'one of the run alone', 'choose another'
+        )
     data = read_own_folder(args.data, args.annotations)
     print(data.summary())
     for remark in data.remarks:
@@ -86,8 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     seconds = run_stages(own_stages(folder, choices, args.seed, args.cfg_options, loggers), folder / 'stages')
     scores = load_json(folder / 'val.json')
-    said = ', '.join(f'{name} {value:.1f}' for name, value in scores.items() if isinstance(value, float))
-    print(f'on val: {said}')
+    print(f'on val: {named_scores(scores)}')
     if hint(scores):
         print(hint(scores))
     print(f'trained in {seconds / 60:.1f} minutes: {folder / "masks" / "best.pth"}, with {configs[1]}')

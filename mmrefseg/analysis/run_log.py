@@ -19,7 +19,7 @@ STAMP = re.compile(r'\d{8}_\d{6}')
 RECORD = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - \S+ - (\w+) - (.*)$')
 TRAIN_LINE = re.compile(r'Epoch\(train\)\s+\[\s*(\d+)\]\[\s*\d+/(\d+)\]')
 PICTURE = re.compile(r'iter_(\d+)_(\d+)\.jpg')
-ENVIRONMENT = ('Python', 'PyTorch', 'CUDA available', 'GPU 0', 'GPU number', 'OpenCV', 'MMEngine', 'seed')
+ENVIRONMENT = ('Python', 'PyTorch', 'CUDA available', 'GPU 0', 'OpenCV', 'MMEngine', 'seed')
 NOT_CURVES = {'step', 'iter', 'epoch', 'time', 'data_time', 'memory', 'base_lr'}
 MOST_LOG = 32 * 2**20
 """Bytes of a log that are read, from its end."""

@@ -2,6 +2,7 @@
 
 from markupsafe import escape
 
+from ..experiments.own_folder import SCORES
 from .training import Progress
 
 TITLES = {
@@ -11,13 +12,6 @@ TITLES = {
     'failed': 'Failed',
 }
 NEXT = 'Try, Label and Review use this network now: see on Review which masks it draws for the other objects.'
-SCORES = {
-    'miou': 'mean IoU',
-    'oiou': 'overall IoU',
-    'acc50': 'boxes with IoU ≥ 0.5',
-    'box_miou': 'mean IoU of boxes',
-}
-"""What scores on val are called; others go by their own names."""
 
 
 def draw_progress(progress: Progress | None, folder: str = '') -> str:

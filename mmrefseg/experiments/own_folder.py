@@ -297,6 +297,25 @@ def keep_choices(choices: Choices, folder: Path, asked: dict[str, Any]) -> None:
     dump_json({'asked': asked, 'choices': asdict(choices)}, folder / CHOICES)
 
 
+SCORES = {
+    'miou': 'mean IoU',
+    'oiou': 'overall IoU',
+    'acc50': 'boxes with IoU ≥ 0.5',
+    'box_miou': 'mean IoU of boxes',
+}
+"""What scores on ``val`` are called; others go by their own names."""
+
+
+def named_scores(scores: dict[str, Any]) -> str:
+    """Scores on ``val`` in words, and whether masks were among what was scored."""
+    said = [
+        f'{SCORES.get(name, name)} {value:.1f} %'
+        for name, value in scores.items()
+        if isinstance(value, float)
+    ]
+    return ', '.join(said) + ('' if 'miou' in scores else '; no mask of val is known, so none was scored')
+
+
 def hint(scores: dict[str, Any]) -> str | None:
     """What to say of a training whose scores on ``val`` are all 0; None of another."""
     values = [value for value in scores.values() if isinstance(value, float)]

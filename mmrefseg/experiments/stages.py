@@ -91,6 +91,8 @@ def _run_script(command: Sequence[str], log: Path, environment: dict[str, str]) 
 TRAIN_LINE = re.compile(r'(?:Epoch\(train\)\s+\[(\d+)\]|Iter\(train\)\s+)\[\s*(\d+)/(\d+)\]')
 TEST_LINE = re.compile(r'(?:Epoch|Iter)\((?:val|test)\)\s+\[\s*(\d+)/(\d+)\]')
 POLL_SECONDS = 0.1
+SAID_SECONDS = 60.0
+"""Where no bar moves, in a file or a pipe, a stage says so often how far it is."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,10 @@ def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], No
     try:
         code = _follow(stage, log, bar, task, report)
     except KeyboardInterrupt:
-        said = 'stopped; the same command goes on with this stage and keeps those before it'
+        said = 'stopped; the same command goes on with this stage'
+        if stage.epochs:
+            said += ', from its last checkpoint if there is one,'
+        said += ' and keeps those before it'
         bar.console.print(f'{stage.name}: {said}', soft_wrap=True, markup=False)
         raise
     if code or not stage.output.exists():
@@ -201,6 +206,7 @@ def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], No
 def _follow(stage: Stage, log: Path, bar: Progress, task: TaskID, report: Callable[[float], None]) -> int:
     """Run the command and read its progress from its log."""
     process = start(stage.command, log)
+    clock = _Clock(stage.name, bar.console)
     try:
         with open(log, encoding='utf-8', errors='replace') as file:
             while (code := process.poll()) is None:
@@ -210,9 +216,26 @@ def _follow(stage: Stage, log: Path, bar: Progress, task: TaskID, report: Callab
                     if done is not None:
                         bar.update(task, completed=done)
                         report(done)
+                        clock.say(done)
         return code
     finally:
         process.kill()
+
+
+class _Clock:
+    """Says now and then how far a stage is, where there is no terminal with a bar."""
+
+    def __init__(self, name: str, console: Console) -> None:
+        self.name, self.console = name, console
+        self.begin = self.said = time.monotonic()
+
+    def say(self, done: float) -> None:
+        """Print a line if it is time for one."""
+        now = time.monotonic()
+        if done and not self.console.is_terminal and now - self.said >= SAID_SECONDS:
+            left = (now - self.begin) * (1 - done) / done
+            self.console.print(f'{self.name}: {100 * done:.0f} %, {left / 60:.0f} min to go', markup=False)
+            self.said = now
 
 
 def python(script: str | Path, *arguments: object) -> tuple[str, ...]:

@@ -94,6 +94,9 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
+        # Threads of torch, which is loaded later, sleep while they wait for one another: where other programs
+        # want the cores, too, those that spin take three times as long.
+        os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
         if hasattr(sys.stdout, 'reconfigure'):
             # A name of a file or category that the terminal has no letters for must not end the tool.
             sys.stdout.reconfigure(errors='backslashreplace')

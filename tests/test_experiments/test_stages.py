@@ -150,7 +150,18 @@ def test_what_is_interrupted_leaves_no_process_behind(tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert 'slow one: stopped; the same command goes on with this stage' in said
+    assert 'slow one: stopped; the same command goes on with this stage and keeps those before it' in said
     assert said.endswith('interrupted\n') and 'Traceback' not in said
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def test_where_no_bar_moves_a_line_says_how_far_a_stage_is(tmp_path, monkeypatch):
+    monkeypatch.setattr('mmrefseg.experiments.stages.SAID_SECONDS', 0.0)
+    line = 'Epoch(train) [{0}][ 5/10]'
+    code = f'import time\nfor epoch in (1, 2): print("{line}".format(epoch), flush=True); time.sleep(0.5)'
+    code += f'\n{touch(tmp_path / "out")}'
+    console = quiet()
+    slow = Stage('slow one', (sys.executable, '-c', code), tmp_path / 'out', epochs=2)
+    run_stages([slow], tmp_path / 'stages', console)
+    assert 'slow one: 25 %, 0 min to go\nslow one: 75 %, 0 min to go\n' in console.file.getvalue()

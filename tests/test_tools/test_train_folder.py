@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from mmrefseg.experiments.own_folder import named_scores
+
 
 @pytest.fixture
 def mine(tools, tmp_path):
@@ -42,3 +44,27 @@ def test_what_is_wrong_is_said_first(tools, tmp_path):
     words = (tmp_path / 'none', '--folder', tmp_path / 'x', '--log-to')
     assert 'did you mean wandb?' in tools.fail('train_folder.py', *words, 'wandbb')
     assert not (tmp_path / 'x').exists()
+
+
+def test_the_folder_of_the_photos_stays_as_it_is(tools, mine):
+    before = sorted(mine.rglob('*'))
+    assert 'found the folder of the photos' in tools.fail(
+        'train_folder.py', mine, '--folder', mine, '--dry-run'
+    )
+    assert sorted(mine.rglob('*')) == before
+
+
+def test_files_of_a_labeller_beside_the_ones_that_count_are_named(tools, mine, tmp_path):
+    (mine / 'a.json').write_text(json.dumps({'shapes': [], 'imagePath': 'a.png'}))
+    (mine / 'b.json').write_text(json.dumps({'shapes': [], 'imagePath': 'b.png'}))
+    done = tools.succeed('train_folder.py', mine, '--folder', tmp_path / 'run', '--dry-run')
+    assert 'instances.json was read, a.json and 1 other files were not' in done.stdout
+
+
+def test_scores_say_what_was_scored():
+    boxes = {'acc50': 100.0, 'box_miou': 85.0, 'about': {}}
+    said = (
+        'boxes with IoU ≥ 0.5 100.0 %, mean IoU of boxes 85.0 %; no mask of val is known, so none was scored'
+    )
+    assert named_scores(boxes) == said
+    assert named_scores({'miou': 61.25, 'p50': 70.0}) == 'mean IoU 61.2 %, p50 70.0 %'

@@ -3,6 +3,9 @@
 import errno
 import io
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -180,3 +183,12 @@ def test_config_options(tmp_path):
 def test_short_names():
     assert short_names({'res/miou': 1, 'res/oiou': 2}) == {'miou': 1.0, 'oiou': 2.0}
     assert short_names({'res/acc50': 1, 'rec/acc50': 2}) == {'res/acc50': 1.0, 'rec/acc50': 2.0}
+
+
+@pytest.mark.parametrize('given', [None, 'active'])
+def test_threads_of_a_tool_sleep_while_they_wait_unless_told_otherwise(given):
+    code = 'import os\nfrom mmrefseg.utils import cli\ncli(lambda: print(os.environ["OMP_WAIT_POLICY"]))()'
+    environment = {key: value for key, value in os.environ.items() if key != 'OMP_WAIT_POLICY'}
+    environment |= {'OMP_WAIT_POLICY': given} if given else {}
+    done = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True)
+    assert done.stdout == f'{given or "passive"}\n'

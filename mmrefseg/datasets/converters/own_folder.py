@@ -163,6 +163,8 @@ def _kind(content: Any) -> str:
             return 'working'
     if isinstance(content, list) and content and isinstance(content[0], dict) and 'data' in content[0]:
         return 'label studio'
+    if isinstance(content, dict) and {'shapes', 'imagePath'} <= content.keys():
+        return 'labelme'
     return 'other'
 
 
@@ -178,7 +180,13 @@ def _look_for_json(root: Path) -> tuple[Conversion, str] | None:
                 str(root), f'several annotation files ({names})', 'one', 'call one instances.json'
             )
         path = path or kinds['working'][0]
-        return read_instances(path), f'{path} (working format)'
+        found = read_instances(path)
+        others = [each for kind in ('labelme', 'coco', 'label studio') for each in kinds.get(kind, ())]
+        if others:
+            found.remarks.append(
+                f'{path} was read, {others[0].name} and {len(others) - 1} other files were not'
+            )
+        return found, f'{path} (working format)'
     lines = [path for place in PLACES for path in sorted((root / place).glob('*.jsonl'))]
     if lines:
         images = next((root / each for each in IMAGE_FOLDERS[1:] if (root / each).is_dir()), root)
