@@ -18,15 +18,27 @@ colours, sizes of boxes, predicted shapes and categories, or of alike --descript
 
 Without predictions, coverage and rarity choose. A larger budget begins with a smaller one's choice. Masks in
 the file are not looked at: an object with a mask counts as drawn, unless all have one.
+
+No file is replaced without --overwrite, and none that is read at all.
 """
 
 import argparse
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmrefseg.datasets.annotations import load_annotation_file, load_split
-from mmrefseg.utils import UserInputError, check_output, cli, dump_json, file_sha256, track
+from mmrefseg.utils import (
+    UserInputError,
+    check_absent,
+    check_output,
+    cli,
+    dump_json,
+    file_sha256,
+    track,
+)
 
 EPILOG = """
 examples
@@ -50,8 +62,8 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--split', default='train', help='default: train')
     parser.add_argument('--budget', required=True, metavar='N', help='masks to draw: a number, or 0.5%%')
     add_rule(parser.add_argument_group('how objects are ranked'))
-    group = parser.add_argument_group('what is written')
-    group.add_argument('--out', metavar='JSON', help='the list (default: printed as a summary only)')
+    group = parser.add_argument_group('what is written: one of the first four at least')
+    group.add_argument('--out', metavar='JSON', help='the list, whose first ten are printed')
     group.add_argument('--csv', help='the list for a spreadsheet')
     group.add_argument('--sheet', metavar='PNG', help='pages of pictures: NAME_1.png, NAME_2.png, ...')
     group.add_argument(
@@ -61,6 +73,7 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     group.add_argument(
         '--masks', metavar='JSON', help='with --apply: where the masks are, if not in the file'
     )
+    group.add_argument('--overwrite', action='store_true', help='replace files that are there')
     group = parser.add_argument_group('images')
     group.add_argument('--images', help='their folder: for --sheet, and for coverage by colour')
     group.add_argument('--img-template', help="file name of an image_id, e.g. '{}.jpg' (default: COCO's)")
@@ -94,6 +107,7 @@ def check(args: argparse.Namespace) -> None:
     """Refuse what cannot be written, or fits nothing, before anything begins."""
     for option in ('out', 'csv', 'sheet', 'apply'):
         check_output(getattr(args, option), f'--{option}')
+    check_files(args)
     if args.masks and not args.apply:
         raise UserInputError.of('--masks', 'no --apply', 'both', 'name what to write')
     if args.random and (args.predictions or args.descriptors or args.weights):
@@ -102,6 +116,51 @@ def check(args: argparse.Namespace) -> None:
         )
     if not 0 <= args.seed < 2**32:
         raise UserInputError.of('--seed', str(args.seed), 'a whole number from 0 to 2**32 - 1', 'correct it')
+
+
+def check_files(args: argparse.Namespace) -> None:
+    """See that nothing is replaced: neither what is read or written by this run, nor other files."""
+    from mmrefseg.pseudo_labels.prediction_shards import prediction_files
+
+    predictions = prediction_files(args.predictions or ())
+    read = {
+        os.path.realpath(path): f'the file of {option}'
+        for option, path in (
+            ('the annotations', args.annotations),
+            ('--masks', args.masks),
+            ('--descriptors', args.descriptors),
+            *(('--predictions', path) for path in predictions),
+        )
+        if path is not None
+    }
+    for option in ('out', 'csv', 'apply'):
+        path = getattr(args, option)
+        if path is None:
+            continue
+        files = [path, meta_path(path)] if option == 'apply' else [path]
+        real = [os.path.realpath(file) for file in files]
+        for file in real:
+            if file in read and (os.path.isfile(file) or not os.path.exists(file)):  # not /dev/null
+                raise UserInputError.of(f'--{option} {path}', read[file], 'another file', 'rename it')
+        read |= dict.fromkeys(real, f'the file of --{option}')
+        check_absent(files, f'--{option} {path}', args.overwrite)
+
+
+def check_pages(args: argparse.Namespace, objects: list[dict], number: int) -> None:
+    """The same of the pages of --sheet, whose number the budget says."""
+    from mmrefseg.pseudo_labels.contact_sheet import Images, sheet_pages
+
+    pages = sheet_pages(args.sheet, number)
+    check_absent(pages, f'--sheet {args.sheet}', args.overwrite)
+    there = {os.path.realpath(page) for page in pages if page.is_file()}
+    images = Images(args.images, args.img_template)
+    if there and not there.isdisjoint(os.path.realpath(images.path(record)) for record in objects):
+        raise UserInputError.of(f'--sheet {args.sheet}', 'an image of --images', 'another file', 'rename it')
+
+
+def meta_path(sample: str) -> Path:
+    """What a sample file is, stands beside it."""
+    return Path(sample).with_suffix('.meta.json')
 
 
 def read_descriptors(path: str, objects: list[dict]) -> np.ndarray:
@@ -178,8 +237,6 @@ def apply(args: argparse.Namespace, objects: list[dict], kept: list[dict], about
     Raises:
         UserInputError: If a mask is not there.
     """
-    from pathlib import Path
-
     from mmrefseg.datasets.converters import annotation_key, withhold_masks
 
     source = args.masks or args.annotations
@@ -203,7 +260,7 @@ def apply(args: argparse.Namespace, objects: list[dict], kept: list[dict], about
         'objects': len(objects),
         'masks': len(keys),
     }
-    dump_json(meta, Path(args.apply).with_suffix('.meta.json'), indent=2)
+    dump_json(meta, meta_path(args.apply), indent=2)
     return f'{args.apply}: {len(keys)} of {len(objects)} objects have a mask'
 
 
@@ -233,6 +290,8 @@ def main(argv: list[str] | None = None) -> None:
 
     objects, drawn = objects_to_draw(load_split(args.annotations, args.split))
     number = budget_of(args.budget, len(objects), len(objects) - len(drawn))
+    if args.sheet:
+        check_pages(args, objects, number)
     choices, about = choose(args, objects, drawn, number)
     about = {'budget': number, **about}
     for choice in choices[:10]:

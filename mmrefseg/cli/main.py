@@ -112,8 +112,8 @@ TOOL_VERBS = (
         'choose', 'tools/choose_masks_to_draw.py',
         'Choose the objects whose masks to draw next.',
         (
-            'choose --help',
-            'choose --budget 100',
+            'choose data/annotations/mine/instances.json --budget 100 --out to_draw.json',
+            'choose data/annotations/mine/instances.json --budget 10% --random --apply sample.json',
         ),
     ),
 )  # fmt: skip

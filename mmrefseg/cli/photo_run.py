@@ -2,13 +2,12 @@
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import os
-import re
 import sys
 import time
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,8 @@ from ..utils import UserInputError, atomic_write, dump_json, make_folder, progre
 from ..utils.errors import names_output, printable
 from ..visualization.instance_drawing import draw_instances
 from ..visualization.overlay import draw_referent
+from .photo_files import PhotoFiles
 
-LONGEST_SLUG = 40
 DETECTED = 0.5
 """Least score of a detector's objects where none is given; a sentence has one answer, whatever its score."""
 
@@ -38,22 +37,30 @@ class PhotoRun:
         args: ``weights``, ``config``, ``device``, ``calibration``, ``threshold``, ``batch_size``, ``json``
             (lines for machines on stdout), ``overlays``, and ``out`` (a folder, None for no files, ``-`` for
             one mask as PNG on stdout).
+        files: Names the files in the folder, if there is one.
+
+    Attributes:
+        done: Number of photos that are predicted and written.
     """
 
-    def __init__(self, args: argparse.Namespace) -> None:
+    def __init__(self, args: argparse.Namespace, files: PhotoFiles | None) -> None:
         self.args = args
+        self.files = files
         self.predictor: Predictor = load(args.weights, args.config, args.device, args.calibration)
         self.predictor.tells_unknown_words = False  # the run does at its end, with their share
         self.coco = CocoWriter()
-        self.folder = Path(args.out) if args.out not in (None, STDIN) else None
+        self.folder = files.folder if files else None
         self.images: dict[str, np.ndarray] = {}
-        self.names: set[str] = set()
-        self.unread = 0
+        self.unread = self.done = 0
         self.written = self.replaced = False
         self.rows = self.hits = 0
 
     def __call__(self, wanted: list[Wanted]) -> int:
-        """Predict and write; returns the exit code: 2 if a photo could not be read."""
+        """Predict and write; returns the exit code: 2 if a photo could not be read.
+
+        Raises:
+            UserInputError: If none could.
+        """
         start = time.perf_counter()
         watched = len(wanted) > 1 and sys.stderr.isatty()
         with progress_bar() if watched else contextlib.nullcontext() as bar:
@@ -65,10 +72,16 @@ class PhotoRun:
             try:
                 for found in self.predictor.stream(asked, threshold, self.args.batch_size):
                     self._take(found, self.images.pop(found.file_name))
+                    self.done += 1
                     if watched:
                         bar.advance(task)
             finally:
                 self._write_coco()
+        if self.unread == len(wanted):
+            found = f'none of {len(wanted)} that can be read'
+            raise UserInputError.of(
+                'photos', found, 'at least one', 'mend what was passed over, or name others'
+            )
         self._sum_up(len(wanted), time.perf_counter() - start)
         return 2 if self.unread else 0
 
@@ -76,9 +89,9 @@ class PhotoRun:
         """The file of all photos; where none could be read, an earlier file stays as it is."""
         if self.folder is None or not self.coco.images:
             return
-        path = make_folder(self.folder) / 'predictions.json'
-        self.replaced = path.is_file()
-        dump_json(self.coco.content(), path)
+        make_folder(self.folder)
+        self.replaced = self.files.path.is_file()
+        dump_json({**self.coco.content(), 'files': self.files.owners()}, self.files.path)
         self.written = True
 
     def _asked(self, wanted: list[Wanted]) -> Iterator[Asked]:
@@ -125,7 +138,7 @@ class PhotoRun:
                 sys.stdout.buffer.write(_encoded(whole.astype(np.uint8) * 255, 'PNG'))
         if self.folder is None:
             return {}
-        name = self._name(found, row)
+        name = self._name(found, image, found.labels[row])
         files = {'mask': f'masks/{name}.png', 'overlay': f'overlays/{name}.jpg'}
         content = dict.fromkeys(files)
         if mask is not None:
@@ -139,7 +152,7 @@ class PhotoRun:
 
     def _draw_objects(self, found: Prediction, image: np.ndarray, files: list[dict[str, str]]) -> None:
         """One overlay with all objects of a photo."""
-        name = f'overlays/{self._free_name(_stem(found.file_name))}.jpg'
+        name = f'overlays/{self._name(found, image)}.jpg'
         texts = [f'{label} {score:.0%}' for label, score in zip(found.labels, found.scores, strict=True)]
         _write(_encoded(draw_instances(image, found.boxes, texts, found.masks), 'JPEG'), self.folder / name)
         for each in files:
@@ -149,17 +162,10 @@ class PhotoRun:
         what = f'{found.scores[row]:.2f}'
         return f'{found.labels[row]}   {what}' if found.found[row] else f'{found.labels[row]}   nothing found'
 
-    def _name(self, found: Prediction, row: int) -> str:
-        """Of the files of one sentence: photo and words."""
-        return self._free_name(f'{_stem(found.file_name)}_{slug(found.labels[row])}'.strip('_'))
-
-    def _free_name(self, base: str) -> str:
-        """With a number where another file of the run has that name."""
-        name, number = base, 2
-        while name.casefold() in self.names:
-            name, number = f'{base}_{number}', number + 1
-        self.names.add(name.casefold())
-        return name
+    def _name(self, found: Prediction, image: np.ndarray, label: str | None = None) -> str:
+        """Of the files of one sentence, or of all objects of a photo."""
+        digest = hashlib.sha256(image.tobytes()).hexdigest() if found.file_name == STDIN else ''
+        return self.files.name(found.file_name, label, digest)
 
     def _line(self, found: Prediction, row: int, files: dict[str, str]) -> dict[str, Any]:
         x1, y1, x2, y2 = (round(value, 2) for value in found.boxes[row].tolist())
@@ -188,7 +194,7 @@ class PhotoRun:
         cut = self.predictor.cut_sentences()
         if cut:
             print(cut, file=sys.stderr)
-        path = printable(str(self.folder / 'predictions.json')) if self.written else ''
+        path = printable(str(self.files.path)) if self.written else ''
         if self.replaced and not self.args.json:
             print(f'replaced {path} of an earlier run', file=sys.stderr)
         where = f'; {path}' if path else ''
@@ -198,23 +204,6 @@ class PhotoRun:
             f'{self.hits} of {self.rows} {kind}; score: {self.predictor.score_means}{where}',
             file=sys.stderr,
         )
-
-
-def _stem(photo: str) -> str:
-    """A photo's part in the names of its files, without what would break a line."""
-    if photo == STDIN:
-        return 'stdin'
-    return ''.join(letter if printable(letter) == letter else '-' for letter in Path(photo).stem)
-
-
-def slug(text: str) -> str:
-    """A sentence as a part of a file name.
-
-    >>> slug('The man, left of the DOG!')
-    'the-man-left-of-the-dog'
-    """
-    plain = unicodedata.normalize('NFKC', text).lower()
-    return re.sub(r'[^\w]+', '-', plain).strip('-')[:LONGEST_SLUG].rstrip('-')
 
 
 def _encoded(pixels: np.ndarray, kind: str) -> bytes:

@@ -11,6 +11,7 @@ from ..datasets.validation import expressions_problem
 from ..runs.options import check_checkpoint, check_config, check_file
 from ..utils import UserInputError, check_output
 from ..utils.places import DEFAULT
+from .photo_files import PhotoFiles
 
 DEFAULT_OUT = 'predictions'
 DOES = 'Find what sentences refer to in photos: masks, overlays, one COCO json.'
@@ -86,11 +87,24 @@ def predict(
         raise UserInputError.of('--text', 'no sentence', 'what to look for', "add --text 'left guy'")
     out = out if out is not None or json else DEFAULT_OUT
     _check_out(out, wanted, json)
-    from .photo_run import PhotoRun  # brings torch
-
     args = dict(weights=weights, config=config, out=out, json=json, threshold=threshold, device=device)
     args |= dict(calibration=calibration, overlays=overlays, batch_size=batch_size)
-    raise typer.Exit(PhotoRun(argparse.Namespace(**args))(wanted))
+    files = None if out in (None, STDIN) else PhotoFiles(out)
+    raise typer.Exit(_run(argparse.Namespace(**args), files, wanted))
+
+
+def _run(args: argparse.Namespace, files: PhotoFiles | None, wanted: list[Wanted]) -> int:
+    """Predict; returns the exit code. Ctrl-C ends it with what is done, and says so."""
+    run = None
+    try:
+        from .photo_run import PhotoRun  # brings torch
+
+        run = PhotoRun(args, files)
+        return run(wanted)
+    except KeyboardInterrupt:
+        done = run.done if run else 0
+        print(f'stopped: {done} of {len(wanted)} photos are done and kept', file=sys.stderr)
+        return 130
 
 
 def what_to_find(photos: list[str], text: list[str], sentences: str | None) -> list[Wanted]:

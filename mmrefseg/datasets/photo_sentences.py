@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ..utils import UserInputError, parse_json, read_text
 from ..utils.errors import printable, short
+from ..utils.files import is_zip
 from .validation import expressions_problem
 
 STDIN = '-'
@@ -27,6 +28,8 @@ UNREAD = {
 PHOTO_KEYS = ('photo', 'image', 'file_name', 'path')
 SENTENCE_KEYS = ('sentence', 'expression', 'text', 'sentences', 'expressions')
 LAYOUT = 'rows with photo and sentence'
+SPREADSHEETS = {'.ods', '.xls', '.xlsb', '.xlsm', '.xlsx'}
+"""Endings of tables that are no text."""
 
 
 class Wanted(NamedTuple):
@@ -106,9 +109,12 @@ def read_rows(source: str, folders: Sequence[str] = ()) -> list[Wanted]:
     Raises:
         UserInputError: If the table cannot be read, a row lacks photo or sentence, or a photo is missing.
     """
+    if source != STDIN and (Path(source).suffix.lower() in SPREADSHEETS or is_zip(source)):
+        raise UserInputError.of(source, 'a spreadsheet', f'csv or json lines: {LAYOUT}', 'save it as csv')
     content = sys.stdin.read() if source == STDIN else read_text(source, 'a table of photos and sentences')
     name = 'standard input' if source == STDIN else source
-    rows = _csv_rows(content, name) if Path(source).suffix.lower() == '.csv' else _json_rows(content, name)
+    is_csv = Path(source).suffix.lower() in ('.csv', '.tsv')  # the head of one with tabs says what to do
+    rows = _csv_rows(content, name) if is_csv else _json_rows(content, name)
     places = [*folders, *([] if source == STDIN else [str(Path(source).parent)]), '.']
     wanted: dict[str, list[str]] = {}
     for where, row in rows:

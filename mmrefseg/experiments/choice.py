@@ -53,9 +53,10 @@ class ChoiceStudy(RivalStudy):
             yield from self._trained(name, BY_NAME[MASKS].config_for(1), annotations, _AS_MANY_STEPS)
 
     def _choose(self, name: str, rule: Sequence[str | Path], out: Path) -> Stage:
+        # a file that a stopped run has left is one to replace
         command = python(
             'tools/choose_masks_to_draw.py', self.full_annotations, '--budget', HALF, '--seed', self.seed,
-            '--images', f'data/images/refshapes_{self.size}', '--apply', out, *rule,
+            '--images', f'data/images/refshapes_{self.size}', '--apply', out, '--overwrite', *rule,
         )  # fmt: skip
         return Stage(f'choose {name}', command, out)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -39,10 +40,18 @@ class Images:
         Raises:
             UserInputError: If it is missing, cannot be decoded, or has another size than its record says.
         """
-        path = self._path_of(record, f'ref_id {record["ref_id"]}')
+        path = self.path(record)
         if self._last is None or self._last[0] != path:
             self._last = path, read_annotated_image(path, int(record['height']), int(record['width']))
         return self._last[1]
+
+    def path(self, record: dict) -> str:
+        """Where the image of a record lies.
+
+        Raises:
+            UserInputError: If the record or the template names no file below the folder.
+        """
+        return self._path_of(record, f'ref_id {record["ref_id"]}')
 
 
 def colours(
@@ -86,15 +95,19 @@ def write_sheet(
         path: The name of the pages, with ``.png`` or without.
         progress: Wraps the loop over pages.
     """
-    stem = Path(path).with_suffix('') if Path(path).suffix == '.png' else Path(path)
-    size = COLUMNS * ROWS
-    pages = []
-    for start in progress(range(0, len(choices), size)):
-        page = stem.with_name(f'{stem.name}_{start // size + 1}.png')
-        panels = [draw_panel(choice, images(choice.record)) for choice in choices[start : start + size]]
-        save_grid(panels, page, COLUMNS)
-        pages.append(page)
+    pages = sheet_pages(path, len(choices))
+    for number in progress(range(len(pages))):
+        start = number * COLUMNS * ROWS
+        some = choices[start : start + COLUMNS * ROWS]
+        save_grid([draw_panel(choice, images(choice.record)) for choice in some], pages[number], COLUMNS)
     return pages
+
+
+def sheet_pages(path: str | os.PathLike, count: int) -> list[Path]:
+    """The files that :func:`write_sheet` writes for so many choices."""
+    stem = Path(path).with_suffix('') if Path(path).suffix == '.png' else Path(path)
+    pages = range(1, math.ceil(count / (COLUMNS * ROWS)) + 1)
+    return [stem.with_name(f'{stem.name}_{page}.png') for page in pages]
 
 
 def write_table(choices: Sequence[Choice], path: str | os.PathLike) -> None:

@@ -42,7 +42,7 @@ def check_absent(files: Iterable[str | os.PathLike], option: str, overwrite: boo
 
     Args:
         files: What would be written; folders, devices and pipes are passed over.
-        option: What named them and how, such as ``--out mine.json``, for the message.
+        option: What named them and how, such as ``--out mine.json``, for the message; an option first.
         overwrite: Whether ``--overwrite`` was given, which replaces them.
 
     Raises:
@@ -52,7 +52,7 @@ def check_absent(files: Iterable[str | os.PathLike], option: str, overwrite: boo
     if there and not overwrite:
         count = f'{len(there)} files that are there, the first' if there[1:] else 'a file that is there,'
         raise UserInputError.of(
-            option, f'{count} {there[0]}', 'none', 'name another --out, or add --overwrite'
+            option, f'{count} {there[0]}', 'none', f'name another {option.split()[0]}, or add --overwrite'
         )
 
 

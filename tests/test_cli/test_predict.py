@@ -2,6 +2,11 @@
 
 import io
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -132,10 +137,80 @@ def test_a_second_run_into_a_folder(call, photos, tmp_path):
     before = (tmp_path / 'out/predictions.json').read_bytes()
     (photos / 'b.png').write_text('no image')
     broken = call('predict', photos / 'b.png', '-t', 'star', '--out', 'out')
-    assert broken.code == 2 and 'passed over' in broken.err and 'predictions.json' not in broken.err
+    assert broken.code == 2 and broken.err.startswith(f'passed over: {photos / "b.png"}: found ')
+    assert broken.err.endswith(
+        'error: photos: found none of 1 that can be read, expected at least one; '
+        'mend what was passed over, or name others\n'
+    )
+    assert 'sentences found' not in broken.err and 'predictions.json' not in broken.err
     assert (tmp_path / 'out/predictions.json').read_bytes() == before
     call('predict', photos / 'b.png', '-t', 'star', '--out', 'new')
     assert not (tmp_path / 'new').exists()
+
+
+def test_masks_of_other_photos_are_not_replaced(call, photos, tmp_path, monkeypatch):
+    """Nor anybody's file; each photo and sentence has the same name again, wherever the run starts."""
+    for name, kept in (('p1/x.png', 'a.png'), ('p2/x.png', 'wide.png'), ('p1/x_star.png', 'b.png')):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((photos / kept).read_bytes())
+    masks = tmp_path / 'out/masks'
+    masks.mkdir(parents=True)
+    (masks / 'x_circle.png').write_text('mine')
+    runs = (
+        (('p1/x.png', '-t', 'star'), 'x_star'),
+        (('p2/x.png', '-t', 'star'), 'x_star_2'),
+        (('p1/x_star.png', '-t', '2'), 'x_star_2_2'),
+        (('p2/x.png', '-t', 'circle'), 'x_circle_2'),
+    )
+    written = {}
+    for words, name in runs:
+        assert call('predict', *words, '--out', 'out').code == 0
+        written[name] = (masks / f'{name}.png').read_bytes(), (masks / f'../overlays/{name}.jpg').read_bytes()
+    assert written['x_star'] != written['x_star_2']
+    monkeypatch.chdir(photos)
+    for words, name in reversed(runs):
+        line = json.loads(call('predict', f'../{words[0]}', *words[1:], '--out', '../out', '--json').out)
+        assert line['mask'] == f'../out/masks/{name}.png'
+    for name, (mask, overlay) in written.items():
+        assert (masks / f'{name}.png').read_bytes() == mask
+        assert (masks / f'../overlays/{name}.jpg').read_bytes() == overlay
+    assert len(list(masks.iterdir())) == 5 and (masks / 'x_circle.png').read_text() == 'mine'
+    content = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert [image['file_name'] for image in content['images']] == ['../p1/x.png']
+    assert content['files']['x_star_2'] == {'photo': str(tmp_path / 'p2/x.png'), 'sentence': 'star'}
+    assert set(content['files']) == set(written)
+
+
+def test_photos_through_standard_input_are_told_apart(call, photos, tmp_path, monkeypatch):
+    names = []
+    for photo in ('a.png', 'wide.png', 'a.png'):
+        monkeypatch.setattr('sys.stdin', io.TextIOWrapper(io.BytesIO((photos / photo).read_bytes())))
+        names.append(json.loads(call('predict', '-', '-t', 'star', '--out', 'out', '--json').out)['mask'])
+    assert names == [f'out/masks/stdin_star{number}.png' for number in ('', '_2', '')]
+
+
+def test_a_stopped_run_says_what_is_kept(photos, tmp_path, repo_root):
+    """Ctrl-C after the first photo: its files and its row are there."""
+    for number in range(60):
+        (photos / f'c{number:02}.png').write_bytes((photos / 'wide.png').read_bytes())
+    code = (  # a job in the background ignores Ctrl-C
+        'import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n'
+        'from mmrefseg.cli.main import main; main()'
+    )
+    words = 'predict photos -t star --out out --json --batch-size 1'
+    process = subprocess.Popen(
+        [sys.executable, '-c', code, *words.split()],
+        cwd=tmp_path, env=os.environ | {'PYTHONPATH': str(repo_root)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    first = process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    err = process.communicate(timeout=120)[1]
+    (done,) = re.findall(r'^stopped: (\d+) of 63 photos are done and kept$', err, re.MULTILINE)
+    assert process.returncode == 130 and 'Traceback' not in err and 1 <= int(done) < 63
+    content = json.loads((tmp_path / 'out/predictions.json').read_text())
+    assert len(content['images']) == int(done) and json.loads(first)['photo'] == 'photos/a.png'
+    assert (tmp_path / 'out' / content['annotations'][0]['mask']).is_file()
 
 
 def test_names_that_a_folder_should_not_have(call, photos, tmp_path):

@@ -56,6 +56,19 @@ WRONG = [
     ),
     (['predict', '--sentences', 'half.csv'], 'half.csv: found ; between columns, expected commas'),
     (['predict', '--sentences', 'tabs.csv'], 'tabs.csv: found a tab between columns, expected commas'),
+    (['predict', '--sentences', 'tabs.tsv'], 'tabs.tsv: found a tab between columns, expected commas'),
+    (
+        ['predict', '--sentences', 'rows.xlsx'],
+        'rows.xlsx: found a spreadsheet, expected csv or json lines: rows with photo and sentence; save it',
+    ),
+    (
+        ['predict', 'a.png', '--text', 'a', '--out', 'mine'],
+        'mine/predictions.json: found a file that mmrefseg predict has not written, expected none, or that',
+    ),
+    (
+        ['predict', 'a.png', '--text', 'a', '--out', 'broken', '--json'],
+        'broken/predictions.json: found a file',
+    ),
     (['predict', '--sentences', 'rows.jsonl'], 'rows.jsonl line 2: found no photo'),
     (['predict', '--sentences', 'list.jsonl'], 'list.jsonl line 1: found [1]'),
     (['predict', '--sentences', 'text.jsonl'], 'text.jsonl line 1: found text that is not json'),
@@ -88,6 +101,10 @@ FILES = {
     'bare.csv': 'a.png,the ring\n',
     'half.csv': 'photo;sentence\na.png;the ring\n',
     'tabs.csv': 'photo\tsentence\na.png\tthe ring\n',
+    'tabs.tsv': 'photo\tsentence\na.png\tthe ring\n',
+    'rows.xlsx': 'PK',
+    'mine/predictions.json': '{"mine": 1}',
+    'broken/predictions.json': 'mine',
     'rows.jsonl': '{"photo": "a.png", "sentence": "b"}\n{"sentence": "b"}\n',
     'list.jsonl': '[1]\n',
     'text.jsonl': 'a.png: b\n',
@@ -138,11 +155,13 @@ def test_what_is_wrong_is_said_before_anything_heavy_is_loaded(repo_root, tmp_pa
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'closed' / 'drawn_masks.json').mkdir(parents=True)
     for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
     said = probe(repo_root, tmp_path, [words for words, _ in WRONG])
     assert len(said) == len(WRONG) >= 25
     for (words, expected), (code, _, err, heavy) in zip(WRONG, said, strict=True):
         assert code == 2 and expected in err and err.count('\n') == 1 and not heavy, (words, err, heavy)
+    assert all((tmp_path / name).read_text() == content for name, content in FILES.items())
 
 
 def test_a_verb_without_its_tool_is_left_out():

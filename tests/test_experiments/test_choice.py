@@ -38,6 +38,7 @@ def test_half_of_the_masks_come_twice_as_often(studies):
         choice, training = stages[f'choose {name}'], stages[name].command
         assert choice.command[choice.command.index('--budget') + 1] == '0.5%'
         assert ('--random' in choice.command) == (name == RANDOM)
+        assert '--overwrite' in choice.command  # what a stopped run has left
         assert (
             f'train_dataloader.dataset.dataset.ann_file={choice.command[choice.command.index("--apply") + 1]}'
             in training

@@ -2,13 +2,16 @@
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from mmrefseg.cli.main import TOOL_VERBS
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.structures.masks import to_rle
 
@@ -97,7 +100,16 @@ def test_own_descriptors(tools, place):
     ref_ids = np.array([record['ref_id'] for record in load_split(tools.folder / FULL, 'train')])
     groups = np.eye(2)[(ref_ids >= 4).astype(int)]
     np.savez(place / 'd.npz', ref_ids=ref_ids, features=groups)
-    arguments = [FULL, '--budget', '2', '--descriptors', place / 'd.npz', '--out', place / 'l.json']
+    arguments = [
+        FULL,
+        '--budget',
+        '2',
+        '--descriptors',
+        place / 'd.npz',
+        '--out',
+        place / 'l.json',
+        '--overwrite',
+    ]
     tools.succeed(TOOL, *arguments)
     chosen = [row['ref_ids'][0] for row in load(place / 'l.json')['objects']]
     assert sorted(ref_id >= 4 for ref_id in chosen) == [False, True]
@@ -127,6 +139,67 @@ def test_refusals(tools, place):
     ):
         assert said in tools.fail(TOOL, FULL, *options), options
     assert not (place / 'l.json').exists()
+
+
+def test_no_file_is_replaced_unless_asked_for(tools, place):
+    """Whatever option names it, also what lies beside --apply and the pages; all that is there stays."""
+    mine = place / 'mine.txt'
+    mine.write_text('mine')
+    for name in ('a.meta.json', 's_1.png'):
+        (place / name).write_text('mine')
+    images = ('--images', 'data/images', '--img-template', '{}.png')
+    for options, there in (
+        (('--out', mine), mine),
+        (('--csv', mine), mine),
+        (('--apply', mine), mine),
+        (('--apply', place / 'a.json'), place / 'a.meta.json'),
+        (('--sheet', place / 's.png', *images), place / 's_1.png'),
+    ):
+        said = tools.fail(TOOL, FULL, '--budget', '2', '--random', *options)
+        assert f'{options[0]} {options[1]}: found a file that is there, {there}' in said
+        assert f'name another {options[0]}, or add --overwrite' in said and there.read_text() == 'mine'
+        tools.succeed(TOOL, FULL, '--budget', '2', '--random', *options, '--overwrite')
+        assert there.read_bytes() != b'mine'
+        mine.write_text('mine')
+
+
+def test_what_is_read_is_never_replaced(tools, place):
+    """Not even with --overwrite, by a link or another spelling; nor what the same run writes."""
+    own = place / 'm1.json'
+    own.write_bytes((tools.folder / FULL).read_bytes())
+    (place / 'link.json').symlink_to(own)
+    (place / 'i').mkdir()
+    (place / 'i/0_1.png').write_bytes((tools.folder / 'data/images/0.png').read_bytes())
+    more = ['--budget', '3', '--predictions', place / 'p.jsonl', '--overwrite']
+    for options, said in (
+        (('--apply', own), 'the file of the annotations'),
+        (('--out', f'{place}/../{place.name}/m1.json'), 'the file of the annotations'),
+        (('--csv', place / 'link.json'), 'the file of the annotations'),
+        (('--csv', place / 'p.jsonl'), 'the file of --predictions'),
+        (('--apply', place / 'p.jsonl', '--masks', FULL), 'the file of --predictions'),
+        (('--apply', place / 'n.json', '--masks', place / 'n.json'), 'the file of --masks'),
+        (('--out', place / 'n.json', '--csv', place / 'n.json'), 'the file of --out'),
+        (('--out', place / 'n.meta.json', '--apply', place / 'n.json'), 'the file of --out'),
+    ):
+        sentence = tools.fail(TOOL, own, *more, *options)
+        assert f': found {said}, expected another file; rename it' in sentence
+    assert own.read_bytes() == (tools.folder / FULL).read_bytes() and not (place / 'n.json').exists()
+    photo = place / 'i/0_1.png'
+    sheet = ('--sheet', place / 'i/0.png', '--images', place / 'i', '--img-template', '{}_1.png')
+    assert 'found an image of --images' in tools.fail(TOOL, own, *more, *sheet)
+    assert photo.read_bytes() == (tools.folder / 'data/images/0.png').read_bytes()
+
+
+def test_the_verbs_examples_run(tools, place):
+    """What ``mmrefseg choose --help`` shows, on the toy objects."""
+    (verb,) = [verb for verb in TOOL_VERBS if verb.name == 'choose']
+    for example in verb.examples:
+        words = shlex.split(example.replace('data/annotations/mine/instances.json', FULL))
+        words[words.index('--budget') + 1] = '25%'
+        words[-1] = str(place / words[-1])
+        assert words.pop(0) == 'choose' and FULL in words
+        tools.succeed(TOOL, *words)
+        assert Path(words[-1]).is_file()
 
 
 def test_no_torch(tools, place, repo_root):
