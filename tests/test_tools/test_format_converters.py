@@ -83,9 +83,21 @@ def test_an_export_leaves_files_that_are_there_alone(tools, tmp_path):
     assert 'found 2 files that are there, the first ' in tools.fail(
         EXPORT, 'labelme', source, '--out', tmp_path
     )
+    away = [EXPORT, 'labelme', source, '--images', tmp_path / 'away', '--out', tmp_path / 'x']
+    (tmp_path / 'away' / 'photos').mkdir(parents=True)
+    said = tools.fail(*away)
+    assert (
+        f'--images {tmp_path}/away: found 2 of 2 images missing (the first is photos/b.png), expected' in said
+    )
+    (tmp_path / 'away' / 'photos' / 'b.png').write_text('')
+    assert 'found 1 of 2 images missing (the first is photos/a.png), expected' in tools.fail(*away)
+    assert not (tmp_path / 'x').exists()
+    (tmp_path / 'away' / 'photos' / 'a.png').write_text('')
+    tools.succeed(*away)
+    written = tmp_path / 'x' / 'photos' / 'a.json'
+    assert (written.parent / json.loads(written.read_text())['imagePath']).resolve().is_file()
     nowhere = [EXPORT, 'labelme', source, '--images', tmp_path / 'none', '--out', tmp_path / 'x']
     assert f'--images {tmp_path}/none: found no such folder' in tools.fail(*nowhere)
-    assert not (tmp_path / 'x').exists()
 
 
 def test_an_import_leaves_files_that_are_there_alone(tools, tmp_path):
