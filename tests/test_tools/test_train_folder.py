@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 
 @pytest.fixture
@@ -41,4 +42,26 @@ def test_what_is_wrong_is_said_first(tools, tmp_path):
     )
     words = (tmp_path / 'none', '--folder', tmp_path / 'x', '--log-to')
     assert 'did you mean wandb?' in tools.fail('train_folder.py', *words, 'wandbb')
+    assert not (tmp_path / 'x').exists()
+
+
+def test_photos_are_looked_at_first(tools, mine, tmp_path):
+    words = ('train_folder.py', mine, '--folder', tmp_path / 'x', '--dry-run')
+    photos = sorted((mine / 'images').iterdir(), key=lambda path: path.name)
+    whole = photos[1].read_bytes()
+    photos[1].write_bytes(whole[: len(whole) // 2])
+    said = tools.fail(*words)
+    assert (
+        f'error: {photos[1]}: found a truncated image ({len(whole) // 2} bytes), expected a complete' in said
+    )
+    photos[0].write_text('no image')
+    said = tools.fail(*words)
+    assert (
+        f'2 of {len(photos)} images cannot be trained on, the first is {photos[0]}: found a file that' in said
+    )
+    photos[1].write_bytes(whole)
+    photos[0].write_bytes(b'')
+    assert f'{photos[0]}: found an empty file (0 bytes)' in tools.fail(*words)
+    Image.new('RGB', (20, 10)).save(photos[0])
+    assert f'{photos[0]}: found an image of 20 x 10 pixels, expected ' in tools.fail(*words)
     assert not (tmp_path / 'x').exists()
