@@ -65,3 +65,16 @@ def test_photos_are_looked_at_first(tools, mine, tmp_path):
     Image.new('RGB', (20, 10)).save(photos[0])
     assert f'{photos[0]}: found an image of 20 x 10 pixels, expected ' in tools.fail(*words)
     assert not (tmp_path / 'x').exists()
+
+
+def test_config_options_are_looked_at_first(tools, mine, tmp_path):
+    run = tmp_path / 'run'
+    words = ('train_folder.py', mine, '--folder', run, '--cfg-options')
+    assert "--cfg-options foo: the config has no 'foo', and nothing would read it" in tools.fail(
+        *words, 'foo=1'
+    )
+    assert 'optim_wraper.optimizer.lr: the config has no' in tools.fail(*words, 'optim_wraper.optimizer.lr=1')
+    assert "--cfg-options a: found '[1,2', which cannot be read" in tools.fail(*words, 'a=[1,2', '--dry-run')
+    assert not (run / 'boxes').exists() and not (run / 'stages').exists()
+    done = tools.succeed(*words, 'train_cfg.max_epochs=1', 'batch_size=2', '--dry-run')
+    assert 'epochs for boxes' in done.stdout
