@@ -181,9 +181,7 @@ def write_labelme(
     Args:
         entries: See :func:`~mmrefseg.datasets.converters.exports.exported`.
         folder: To write to; a json lies where its image would.
-        images: Folder of the images; the json files point there, whether an image is there or not
-            (:func:`~mmrefseg.datasets.converters.exports.check_images`). By default the images lie beside
-            them.
+        images: Folder of the images; the json files point there. By default the images lie beside them.
         tolerance: How far the polygons of a mask that is no polygon may leave its pixels, in pixels.
         bitmaps: Write every mask as a shape of type mask.
 
