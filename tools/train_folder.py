@@ -15,6 +15,7 @@ from pathlib import Path
 from mmrefseg.datasets.converters.own_folder import read_own_folder
 from mmrefseg.experiments.arguments import key_value, named_folder, positive, seed
 from mmrefseg.experiments.own_folder import (
+    check_options,
     check_times,
     choose,
     free_memory,
@@ -80,6 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     asked = {'image_size': args.image_size, 'steps': args.steps}
     choices = kept_choices(folder, asked) or choose(data, free_memory(), args.image_size, args.steps)
     configs = write_own_run(data, choices, folder)
+    check_options(configs, args.cfg_options)
     keep_choices(choices, folder, asked)
     if args.dry_run:
         print(*(path.read_text(encoding='utf-8') for path in configs), sep='\n')

@@ -5,6 +5,7 @@ header claims more pixels than :data:`MAX_PIXELS`, before anything is decoded.
 """
 
 import io
+import mmap
 import os
 import struct
 import warnings
@@ -322,29 +323,64 @@ def decode_image(
             image = None
     if image is not None:
         return image
+    raise UserInputError.of(where, *_broken(len(content), truncated))
+
+
+def _broken(num_bytes: int, truncated: bool) -> Problem:
     found = 'a truncated image' if truncated else 'a file that cannot be decoded'
-    raise UserInputError.of(
-        where,
-        f'{found if content else "an empty file"} ({len(content)} bytes)',
+    return Problem(
+        f'{found if num_bytes else "an empty file"} ({num_bytes} bytes)',
         'a complete image (JPEG, PNG, ...)',
         'fetch or export the file again, or remove its records',
     )
 
 
-def is_truncated(content: bytes) -> bool:
+def image_problem(path: str | os.PathLike, height: int, width: int) -> Problem | None:
+    """What header and end of a record's image tell against it; nothing is decoded, so it is quick.
+
+    Args:
+        path: The file.
+        height: What its record says, in pixels.
+        width: The same.
+
+    Raises:
+        UserInputError: If the file cannot be opened.
+    """
+    try:
+        with open(path, 'rb') as file:
+            size, num_bytes = _header_size(file), os.fstat(file.fileno()).st_size
+            if size is None:
+                return _broken(num_bytes, False)
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                truncated = is_truncated(content)
+    except (OSError, ValueError) as error:
+        raise unreadable(str(path), error, 'an image') from None
+    if truncated:
+        return _broken(num_bytes, True)
+    if size != (height, width):
+        return _size_problem(*size) or Problem(
+            f'an image of {size[1]} x {size[0]} pixels',
+            f'{width} x {height} as its record says',
+            'use the image that was annotated',
+        )
+    return None
+
+
+def is_truncated(content: bytes | mmap.mmap) -> bool:
     """Whether a JPEG or PNG file lacks its end. What follows the end is no part of the image.
 
     A JPEG has an end marker behind its last start of scan (one before it belongs to a thumbnail), a PNG an
     IEND chunk, which the chunks before it lead to. Other formats are left to the decoder.
     """
-    if content.startswith(b'\xff\xd8'):
-        return content.rfind(b'\xff\xd9') < content.rfind(b'\xff\xda')
-    if content.startswith(b'\x89PNG'):
+    if content[:2] == b'\xff\xd8':
+        # Of a whole one nothing but the end is read.
+        return content.find(b'\xff\xda', content.rfind(b'\xff\xd9') + 1) >= 0
+    if content[:4] == b'\x89PNG':
         return not _has_end(content)
     return False
 
 
-def _has_end(png: bytes) -> bool:
+def _has_end(png: bytes | mmap.mmap) -> bool:
     """Whether a PNG's chunks (length, name, data, checksum) go on to a whole IEND."""
     start = 8
     while start + 12 <= len(png):

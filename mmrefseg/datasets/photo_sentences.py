@@ -107,7 +107,8 @@ def read_rows(source: str, folders: Sequence[str] = ()) -> list[Wanted]:
         One entry a photo, in order of first appearance; a sentence that is there twice counts once.
 
     Raises:
-        UserInputError: If the table cannot be read, a row lacks photo or sentence, or a photo is missing.
+        UserInputError: If the table cannot be read, a quote is not closed, a row lacks photo or sentence, or
+            a photo is missing.
     """
     if source != STDIN and (Path(source).suffix.lower() in SPREADSHEETS or is_zip(source)):
         raise UserInputError.of(source, 'a spreadsheet', f'csv or json lines: {LAYOUT}', 'save it as csv')
@@ -128,11 +129,17 @@ def read_rows(source: str, folders: Sequence[str] = ()) -> list[Wanted]:
 def _csv_rows(content: str, name: str) -> Iterator[tuple[str, dict]]:
     try:
         # A blank before a quotation mark would make it, and a comma behind it, a part of the sentence.
-        lines = io.StringIO(content.removeprefix('\ufeff'), newline='')
+        lines = list(io.StringIO(content.removeprefix('\ufeff'), newline=''))
+        if lines and not lines[-1].endswith(('\n', '\r')):
+            lines[-1] += '\n'  # so that a quote that is open at the end takes a line end in, too
         reader = csv.DictReader(lines, skipinitialspace=True)
+        head = reader.fieldnames or []
+        _check_quotes(dict(zip(head, head, strict=True)), lines[: reader.line_num], reader.line_num, name)
         _check_head(reader.fieldnames, name)
+        read = reader.line_num
         for row in reader:
-            where = f'{name} line {reader.line_num}'
+            _check_quotes(row, lines[read : reader.line_num], reader.line_num, name)
+            where, read = f'{name} line {reader.line_num}', reader.line_num
             more = row.pop(None, [])
             if any(cell.strip() for cell in more):
                 columns = len(reader.fieldnames)
@@ -142,6 +149,38 @@ def _csv_rows(content: str, name: str) -> Iterator[tuple[str, dict]]:
             yield where, {key.strip(): row[key] for key in row}
     except csv.Error as error:
         raise UserInputError.of(name, f'a broken table ({error})', f'csv: {LAYOUT}', 'mend it') from None
+
+
+def _check_quotes(row: dict, lines: list[str], last: int, name: str) -> None:
+    """See that a row of several lines is one: a quote that is not closed takes the next rows into its field.
+
+    Args:
+        row: By column.
+        lines: The lines that it was read from, blank ones before it, too.
+        last: The number of the last of them, from 1.
+        name: Of the table.
+    """
+    longer = [key for key, cell in row.items() if '\n' in f'{cell}' or '\r' in f'{cell}']
+    asked = any((key or '').strip() in (*PHOTO_KEYS, *SENTENCE_KEYS) for key in longer)
+    if not longer or not (asked or _unclosed(lines)):
+        return
+    blank = next((number for number, line in enumerate(lines) if line.strip('\r\n')), 0)
+    first = last - len(lines) + 1 + blank
+    raise UserInputError.of(
+        f'{name} line {first}',
+        f'a field in quotes that goes on to line {last}' if last > first else 'a quote that is not closed',
+        'a quote at the end of its field, in the same line',
+        'close it',
+    )
+
+
+def _unclosed(lines: list[str]) -> bool:
+    """Whether lines are no table if one is strict about quotes: notes may have line ends, closed ones."""
+    try:
+        list(csv.reader(lines, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return True
+    return False
 
 
 def _check_head(columns: Sequence[str] | None, name: str) -> None:

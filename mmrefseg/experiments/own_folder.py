@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..datasets.converters.own_folder import OwnData
+from ..runs.options import option_value
 from ..utils import UserInputError, atomic_write, dump_json, load_json, read_text
-from ..utils.errors import printable
+from ..utils.errors import printable, short
 from .stages import Stage, python
 
 # A typical object shall be so long, in pixels of the network's image: two cells of its finest useful stride.
@@ -365,6 +366,34 @@ def _check_same(texts: dict[str, str], folder: Path) -> None:
                 'the same photos, annotations, masks and options, to go on',
                 'name a new folder, or remove this one',
             )
+
+
+def check_options(configs: Sequence[Path], options: Sequence[str]) -> None:
+    """See that config options fit something in all configs, as each training does in its course.
+
+    It takes seconds where there are options. What only the building of a model can tell is not looked at.
+
+    Args:
+        configs: As :func:`write_own_run` has written them.
+        options: ``key=value`` each.
+
+    Raises:
+        UserInputError: If one does not.
+    """
+    if not options:
+        return
+    from ..runs.overrides import read_config  # mmengine's runner
+
+    given = {}
+    for option in options:
+        key, _, text = option.partition('=')
+        try:
+            given[key] = option_value(key, text)
+        except ValueError as error:
+            found = f'{short(text)}, which cannot be read ({error})'
+            raise UserInputError.of(f'--cfg-options {key}', found, 'a value', 'check brackets') from None
+    for config in configs:
+        read_config(str(config), given, imports=False)
 
 
 def box_config(data: OwnData, choices: Choices, folder: Path) -> str:

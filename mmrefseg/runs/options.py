@@ -29,10 +29,15 @@ class KeyValueAction(argparse.Action):
                     f'{option_string}: found {pair!r}, expected key=value; write the key, = and the value'
                 )
             try:
-                given[key] = text if key in TEXT_KEYS else parse_value(text)
+                given[key] = option_value(key, text)
             except ValueError as error:
                 parser.error(f'{option_string}: {pair!r} cannot be read ({error}); check brackets and quotes')
         setattr(namespace, self.dest, given)
+
+
+def option_value(key: str, text: str) -> object:
+    """The value of an option: :func:`parse_value`, but a name of a file stays a text."""
+    return text if key in TEXT_KEYS else parse_value(text)
 
 
 def parse_value(text: str) -> object:

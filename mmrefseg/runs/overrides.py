@@ -22,30 +22,31 @@ LOOSE = ('test_cfg', 'train_cfg', 'env_cfg', 'mp_cfg', 'dist_cfg')
 """Settings that are no class's arguments: nobody refuses a name in them that nobody reads."""
 
 
-def read_config(path: str, options: Mapping[str, Any]) -> Config:
+def read_config(path: str, options: Mapping[str, Any], imports: bool = True) -> Config:
     """Read a config file with options; what the file computes from a variable that one changes follows.
 
     Args:
         path: A config file.
         options: ``{'a.b.c': value}``.
+        imports: Import what its ``custom_imports`` name, which takes seconds: models, mmdet.
 
     Raises:
         UserInputError: If the file cannot be read, or an option fits nothing in it or would change nothing.
     """
-    config = _read(path)
+    config = _read(path, imports=imports)
     for key in options:
         _refuse_unknown(config, key)
     variables = {key: value for key, value in options.items() if key.split('.')[0] not in RUNNER_KEYS}
     if variables:
-        config = _with_variables(path, config, variables)
+        config = _with_variables(path, config, variables, imports)
     for key, value in options.items():
         _merge(config, key, value)
     return config
 
 
-def _read(path: str, options: Mapping[str, Any] | None = None) -> Config:
+def _read(path: str, options: Mapping[str, Any] | None = None, imports: bool = True) -> Config:
     try:
-        return Config.fromfile(path)
+        return Config.fromfile(path, import_custom_modules=imports)
     except Exception as error:  # a config is a program of the user's: any error in it is one of the input
         reason = ' '.join(str(error).split()) or 'no reason given'
         said = f'{path}: the config cannot be read ({type(error).__name__}: {reason}); correct it'
@@ -99,21 +100,21 @@ def _merge(config: Config, key: str, value: Any) -> None:
         ) from error
 
 
-def _with_variables(path: str, plain: Config, options: Mapping[str, Any]) -> Config:
+def _with_variables(path: str, plain: Config, options: Mapping[str, Any], imports: bool) -> Config:
     """The config computed anew, and a refusal of a variable that this run is not computed from."""
     changes: dict[str, dict[tuple[str, ...], Any]] = {}
     for key, value in options.items():
         top, *below = key.split('.')
         changes.setdefault(top, {})[tuple(below)] = value
     with variables_changed(changes):
-        config = _read(path, options)
+        config = _read(path, options, imports)
     for top in changes:
         given = {key: value for key, value in options.items() if key.split('.')[0] == top}
         news = [like(_get(plain, key.split('.')), value) for key, value in given.items()]
         if news == [_get(plain, key.split('.')) for key in given]:
             continue  # says what stands there
         with variables_changed({top: changes[top]}):
-            alone = config if len(changes) == 1 else _read(path, given)
+            alone = config if len(changes) == 1 else _read(path, given, imports)
         if _settings(alone) == _settings(plain):
             _refuse_idle(next(iter(given)), plain)
     return config

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from coco_files import HEIGHT, WIDTH, sound_file
 
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.structures.masks import to_bitmap
@@ -82,9 +83,21 @@ def test_an_export_leaves_files_that_are_there_alone(tools, tmp_path):
     assert 'found 2 files that are there, the first ' in tools.fail(
         EXPORT, 'labelme', source, '--out', tmp_path
     )
+    away = [EXPORT, 'labelme', source, '--images', tmp_path / 'away', '--out', tmp_path / 'x']
+    (tmp_path / 'away' / 'photos').mkdir(parents=True)
+    said = tools.fail(*away)
+    assert (
+        f'--images {tmp_path}/away: found 2 of 2 images missing (the first is photos/b.png), expected' in said
+    )
+    (tmp_path / 'away' / 'photos' / 'b.png').write_text('')
+    assert 'found 1 of 2 images missing (the first is photos/a.png), expected' in tools.fail(*away)
+    assert not (tmp_path / 'x').exists()
+    (tmp_path / 'away' / 'photos' / 'a.png').write_text('')
+    tools.succeed(*away)
+    written = tmp_path / 'x' / 'photos' / 'a.json'
+    assert (written.parent / json.loads(written.read_text())['imagePath']).resolve().is_file()
     nowhere = [EXPORT, 'labelme', source, '--images', tmp_path / 'none', '--out', tmp_path / 'x']
     assert f'--images {tmp_path}/none: found no such folder' in tools.fail(*nowhere)
-    assert not (tmp_path / 'x').exists()
 
 
 def test_an_import_leaves_files_that_are_there_alone(tools, tmp_path):
@@ -129,3 +142,53 @@ def test_options_of_the_readers(tools, tmp_path):
     assert 'no sentence' in tools.fail(*arguments, '--without-sentence', 'refuse')
     assert '--val: found 100' in tools.fail(*arguments, '--val', '100')
     assert 'is not from 0 to 100' in tools.fail(EXPORT, 'labelme', out, '--out', 'x', '--tolerance', '-1')
+
+
+def test_bad_objects_of_coco_stop_the_import(tools, tmp_path):
+    """As those of other formats do; --skip-bad leaves them out and lists each."""
+    content, out = sound_file(), tmp_path / 'out.json'
+    one, two, three, four, five, six, *_ = content['annotations']
+    one['segmentation'] = {'size': [HEIGHT // 2, WIDTH], 'counts': [10, HEIGHT // 2 * WIDTH - 10]}
+    two['segmentation'] = {'size': [HEIGHT, WIDTH], 'counts': 'no such code'}
+    three['image_id'], four['image_id'] = 99, [1]
+    five['category_id'], six['category_id'] = 99, {}
+    arguments = [CONVERT, 'coco', tmp_path / 'mine.json', '--out', out]
+    arguments[2].write_text(json.dumps(content))
+    said = tools.fail(*arguments)
+    assert (
+        'mine.json: found 6 of 8 objects that cannot be read: 2 whose category_id no category has (5, 6), '
+        in said
+    )
+    assert (
+        '2 whose image_id no image has (3, 4), ' in said
+        and '1 RLE of another size than its image (1)' in said
+    )
+    assert '; mend them, or leave them out by import coco --skip-bad' in said and not out.exists()
+    done = tools.succeed(*arguments, '--skip-bad')
+    assert '6 bad records were skipped' in done.stderr and 'unusable' not in done.stderr
+    assert 'have a box and no mask' not in done.stderr
+    records = json.loads(out.read_text())['train']
+    assert len(records) == 2 and all(record['mask'] for record in records)
+    listed = (tmp_path / 'out.json.skipped.txt').read_text().splitlines()
+    assert len(listed) == 6 and sum('annotation 3: found whose image_id' in line for line in listed) == 1
+    for annotation in content['annotations']:
+        annotation.update(segmentation=[], image_id=1, category_id=1)
+    arguments[2].write_text(json.dumps(content))
+    tools.succeed(*arguments, '--overwrite')
+    records = json.loads(out.read_text())['train']
+    assert len(records) == 8 and not any('mask' in record for record in records), 'boxes are no bad masks'
+
+
+def test_names_of_coco_that_lead_out_of_the_folder(tools, tmp_path):
+    (tmp_path / 'img').mkdir()
+    path, out = tmp_path / 'mine.json', tmp_path / 'out.json'
+    for name in ('../../../etc/passwd', '/etc/passwd', 'a/../../b.png', '..\\b.png', 'C:\\b.png'):
+        content = sound_file()
+        content['images'][1]['file_name'] = name
+        path.write_text(json.dumps(content))
+        said = tools.fail(CONVERT, 'coco', path, '--out', out)
+        assert 'mine.json annotation 3: found the file_name ' in said and 'leads out of the folder' in said
+        said = tools.fail(CONVERT, 'coco', path, '--images', tmp_path / 'img', '--out', out)
+        assert 'leaves the image folder' in said and not out.exists()
+    done = tools.succeed(CONVERT, 'coco', path, '--out', out, '--skip-bad')
+    assert '2 bad records were skipped' in done.stderr

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
 
 from mmrefseg.experiments.own_folder import named_scores
 
@@ -68,3 +69,38 @@ def test_scores_say_what_was_scored():
     )
     assert named_scores(boxes) == said
     assert named_scores({'miou': 61.25, 'p50': 70.0}) == 'mean IoU 61.2 %, p50 70.0 %'
+
+
+def test_photos_are_looked_at_first(tools, mine, tmp_path):
+    words = ('train_folder.py', mine, '--folder', tmp_path / 'x', '--dry-run')
+    photos = sorted((mine / 'images').iterdir(), key=lambda path: path.name)
+    whole = photos[1].read_bytes()
+    photos[1].write_bytes(whole[: len(whole) // 2])
+    said = tools.fail(*words)
+    assert (
+        f'error: {photos[1]}: found a truncated image ({len(whole) // 2} bytes), expected a complete' in said
+    )
+    photos[0].write_text('no image')
+    said = tools.fail(*words)
+    assert (
+        f'2 of {len(photos)} images cannot be trained on, the first is {photos[0]}: found a file that' in said
+    )
+    photos[1].write_bytes(whole)
+    photos[0].write_bytes(b'')
+    assert f'{photos[0]}: found an empty file (0 bytes)' in tools.fail(*words)
+    Image.new('RGB', (20, 10)).save(photos[0])
+    assert f'{photos[0]}: found an image of 20 x 10 pixels, expected ' in tools.fail(*words)
+    assert not (tmp_path / 'x').exists()
+
+
+def test_config_options_are_looked_at_first(tools, mine, tmp_path):
+    run = tmp_path / 'run'
+    words = ('train_folder.py', mine, '--folder', run, '--cfg-options')
+    assert "--cfg-options foo: the config has no 'foo', and nothing would read it" in tools.fail(
+        *words, 'foo=1'
+    )
+    assert 'optim_wraper.optimizer.lr: the config has no' in tools.fail(*words, 'optim_wraper.optimizer.lr=1')
+    assert "--cfg-options a: found '[1,2', which cannot be read" in tools.fail(*words, 'a=[1,2', '--dry-run')
+    assert not (run / 'boxes').exists() and not (run / 'stages').exists()
+    done = tools.succeed(*words, 'train_cfg.max_epochs=1', 'batch_size=2', '--dry-run')
+    assert 'epochs for boxes' in done.stdout

@@ -8,6 +8,7 @@ from pathlib import Path
 from mmrefseg.datasets.coco.tables import read_category_names
 from mmrefseg.datasets.converters import (
     Exported,
+    check_images,
     exported,
     labelling_interface,
     name_categories,
@@ -132,6 +133,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.categories:
         name_categories(conversion.splits, read_category_names(args.categories))
     entries = exported(conversion.splits, args.img_template, args.split)
+    if images is not None:
+        check_images(entries, images, '--images')
     check_files(args, entries)
     written = write(args, entries)
     without = sum(entry.record.get('mask') is None for entry in entries)

@@ -30,6 +30,7 @@ class CheckedCoco:
         num_objects: Annotations in the file.
         unusable: Annotations that were left out, by reason.
         without_mask: Annotations that keep their box only, by reason.
+        lost_masks: Why annotations (by their ids in ``content``) have no mask that have a ``segmentation``.
         mended: What was mended, by kind.
         images_left_out: Images that cannot be used, by reason.
         remarks: What may surprise.
@@ -38,8 +39,9 @@ class CheckedCoco:
     where: str
     content: dict
     num_objects: int = 0
-    unusable: Findings = field(default_factory=Findings)
+    unusable: Findings = field(default_factory=lambda: Findings(keep_all=True))
     without_mask: Findings = field(default_factory=Findings)
+    lost_masks: dict[int, str] = field(default_factory=dict)
     mended: Findings = field(default_factory=Findings)
     images_left_out: Findings = field(default_factory=Findings)
     remarks: list[str] = field(default_factory=list)
@@ -170,6 +172,12 @@ def check_coco(
         checked.remarks.append(str(repeated))
     if 'annotations' in content:
         checked.content['annotations'] = finish(objects, boxes, checked.mended)
+        kept = (item for item, problem in zip(objects, boxes.problems, strict=True) if not problem)
+        checked.lost_masks = {
+            annotation['id']: item.no_mask
+            for item, annotation in zip(kept, checked.annotations, strict=True)
+            if item.mask is None and item.no_mask != NO_MASK
+        }
     return checked
 
 

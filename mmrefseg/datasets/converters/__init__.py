@@ -14,7 +14,7 @@ from .conversion import (
     read_instances,
 )
 from .cvat import read_cvat
-from .exports import Exported, exported, name_categories
+from .exports import Exported, check_images, exported, name_categories
 from .hugging_face import read_hugging_face
 from .json_lines import read_json_lines
 from .label_studio import labelling_interface, read_label_studio, write_label_studio
@@ -43,6 +43,7 @@ __all__ = [
     'ImportOptions',
     'Size',
     'annotation_key',
+    'check_images',
     'compare_counts',
     'count_objects',
     'exported',

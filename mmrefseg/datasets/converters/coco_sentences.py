@@ -11,7 +11,9 @@ from ...structures.masks import bounds, to_rle
 from ...structures.rle import areas, run_lengths
 from ...utils import UserInputError, dump_json, load_json
 from ...utils.errors import short
-from ..coco import read_coco
+from ..coco import CheckedCoco, read_coco
+from ..coco.findings import Findings
+from ..coco.image_files import escapes
 from .conversion import Conversion
 from .exports import Exported, by_image, drawn_mask, label_of
 from .regions import (
@@ -36,6 +38,9 @@ def read_coco_sentences(
 ) -> Conversion:
     """Read a COCO instance file, checked and mended as :func:`~mmrefseg.datasets.coco.check_coco` does.
 
+    What cannot be mended is an error, as in other formats: an object without image, category or sound box,
+    or with a mask that is none. With ``skip_bad`` it is left out.
+
     An object's sentences are those of its annotation (a key such as ``expressions`` or ``caption``, see
     :data:`~mmrefseg.datasets.converters.regions.TEXT_FIELDS`) or of its ``attributes`` (CVAT); else the words
     of its image's ``caption`` at its ``tokens_positive`` (MDETR, and the captions of GLIP and Grounding
@@ -55,6 +60,7 @@ def read_coco_sentences(
     options = options or ImportOptions()
     checked = read_coco(path, images, keep_images=True)
     collector = RegionCollector(options)
+    lost = _leave_out_bad(checked, collector, str(path))
     named = _SPLIT.search(Path(path).stem)
     split = split_named(named[1]) if named and options.split == 'train' else None
     of_images = _read_captions(captions) if captions is not None else {}
@@ -62,6 +68,8 @@ def read_coco_sentences(
     names = {category['id']: category['name'] for category in checked.content['categories']}
     alone = Counter(annotation['image_id'] for annotation in checked.annotations)
     for annotation in checked.annotations:
+        if annotation['id'] in lost:
+            continue
         image, where = by_id[annotation['image_id']], f'{path} annotation {annotation["id"]}'
         try:
             single = alone[annotation['image_id']] == 1
@@ -80,6 +88,35 @@ def read_coco_sentences(
     conversion = collector.finish(str(path))
     conversion.remarks = [*checked.sentences(), *conversion.remarks]
     return conversion
+
+
+def _leave_out_bad(checked: CheckedCoco, collector: RegionCollector, path: str) -> set[int]:
+    """Note each object that the check could not mend.
+
+    Returns:
+        The ids of those that it has left without their masks.
+
+    Raises:
+        UserInputError: If there is one, and ``skip_bad`` is off.
+    """
+    bad = Findings(keep_all=True)
+    for reason, name in checked.unusable.each():
+        bad.add(reason, name)
+    for id_, reason in checked.lost_masks.items():
+        bad.add(reason, id_)
+    expected = 'objects of its images and categories, with boxes and masks that are sound'
+    if bad and not collector.options.skip_bad:
+        found = f'{bad.total} of {checked.num_objects} objects that cannot be read: {bad}'
+        raise UserInputError.of(
+            path, found, expected, 'mend them, or leave them out by import coco --skip-bad'
+        )
+    for reason, name in bad.each():
+        collector.skip(UserInputError.of(f'{path} annotation {name}', reason, expected, 'mend it'))
+    # What was noted is no remark, too.
+    checked.unusable = Findings()
+    for reason in {*checked.lost_masks.values()}:
+        checked.without_mask.drop(reason)
+    return {*checked.lost_masks}
 
 
 def _read_captions(path: str | os.PathLike) -> dict[Any, list[str]]:
@@ -136,6 +173,9 @@ def _region(annotation: dict, image: dict, names: dict[Any, str], texts: list[st
     name = image.get('file_name')
     if not isinstance(name, str) or not name:
         raise UserInputError.of(where, 'an image without a file_name', 'its name', 'add it to "images"')
+    if escapes(name):
+        found = f'the file_name {short(name)}, which leads out of the folder of the images'
+        raise UserInputError.of(where, found, 'the name of a file below it', 'mend the name')
     size = int(image['height']), int(image['width'])
     mask, box = annotation.get('segmentation') or None, [float(value) for value in annotation['bbox']]
     label = names.get(annotation['category_id'])

@@ -1,10 +1,12 @@
 """What all exports to labelling tools share: which image, which label, which polygons."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...structures.masks import to_bitmap
 from ...utils import UserInputError
+from ...utils.errors import printable
 from ..images import name_below
 from .shapes import outline_bitmap
 
@@ -76,6 +78,28 @@ def by_image(entries: Sequence[Exported]) -> dict[str, list[Exported]]:
     for entry in entries:
         images.setdefault(entry.name, []).append(entry)
     return images
+
+
+def check_images(entries: Sequence[Exported], folder: str | os.PathLike, option: str) -> None:
+    """See that the images of all entries are below a folder.
+
+    Args:
+        entries: Of any splits.
+        folder: Of the images.
+        option: What named the folder, for the message.
+
+    Raises:
+        UserInputError: If one is not there.
+    """
+    names = list(by_image(entries))
+    missing = [name for name in names if not os.path.isfile(os.path.join(folder, name))]
+    if missing:
+        raise UserInputError.of(
+            f'{option} {os.fspath(folder)}',
+            f'{len(missing)} of {len(names)} images missing (the first is {printable(missing[0])})',
+            'all images that are exported',
+            'name the folder that file_name is relative to, or copy them there',
+        )
 
 
 def _image_name(record: dict, template: str | None, where: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ...utils import UserInputError, load_json
+from ..images import image_problem
 from .coco_sentences import read_coco_sentences
 from .conversion import Conversion, count_objects, read_instances
 from .cvat import read_cvat
@@ -106,7 +107,7 @@ def read_own_folder(folder: str | os.PathLike, annotations: str | os.PathLike | 
 
     Raises:
         UserInputError: If there is no such folder, nothing is found, something is wrong, or an image is
-            missing.
+            missing, broken or of another size than its records say.
     """
     if annotations is None:
         data = find_annotations(folder)
@@ -114,6 +115,7 @@ def read_own_folder(folder: str | os.PathLike, annotations: str | os.PathLike | 
         conversion = read_instances(annotations)
         images = _image_folder(Path(folder), conversion.splits)
         data = OwnData(conversion.splits, images, f'{annotations} (working format)')
+    _check_images(data)
     _hold_out(data)
     return data
 
@@ -306,6 +308,23 @@ def _image_folder(root: Path, splits: dict[str, list[dict]]) -> Path:
             'copy them there, or remove their annotations',
         )
     return best
+
+
+def _check_images(data: OwnData) -> None:
+    """Look at each image's header and end: what is wrong with one would stop the training in its course."""
+    records = {record['file_name']: record for records in data.splits.values() for record in records}
+    problems = {}
+    for name, record in sorted(records.items()):
+        problem = image_problem(data.images / name, record['height'], record['width'])
+        if problem:
+            problems[name] = problem
+    if not problems:
+        return
+    name, first = next(iter(problems.items()))
+    where = str(data.images / name)
+    if len(problems) > 1:
+        where = f'{len(problems)} of {len(records)} images cannot be trained on, the first is {where}'
+    raise UserInputError.of(where, *first)
 
 
 def _hold_out(data: OwnData) -> None:
