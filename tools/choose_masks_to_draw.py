@@ -1,4 +1,4 @@
-"""Which masks to draw: objects that have a box, in the order in which their masks would teach most.
+"""Which masks to draw: objects that have a box, in the order in which a network needs their masks.
 
     python tools/choose_masks_to_draw.py data/annotations/refcoco-unc/instances_sample_1.json --budget 200 \\
         --predictions work_dirs/partial-res_darknet53_m01-pseudo_refcoco-unc/pseudo \\
@@ -16,6 +16,7 @@ Coverage spreads the choice: each one covers as much as possible of the need tha
 objects like it (facility), or is in need and far from all chosen ones (k-center). Alike are objects of alike
 colours, sizes of boxes, predicted shapes and categories, or of alike --descriptors.
 
+On RefShapes as many masks at random (--random) taught a network more: docs/pseudo_labels.md has the figures.
 Without predictions, coverage and rarity choose. A larger budget begins with a smaller one's choice. Masks in
 the file are not looked at: an object with a mask counts as drawn, unless all have one.
 

@@ -279,7 +279,7 @@ class LabellingSession:
 def rank(
     project: Project, proposer: Proposer | None, progress: Callable[[Iterable], Iterable] = iter
 ) -> list[Choice]:
-    """The objects without a mask, in the order in which theirs would teach most (choose_masks_to_draw.py).
+    """The objects without a mask, in the order of choose_masks_to_draw.py.
 
     Args:
         project: The folder.

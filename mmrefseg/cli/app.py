@@ -24,8 +24,8 @@ Examples:
 LABEL_DOES = 'Draw masks: open the app at its page Label for a folder of photos.'
 LABEL_HELP = f"""{LABEL_DOES}
 
-The object that would teach most comes first, with the network's contour to accept, drag or draw anew. Masks
-are saved in FOLDER/drawn_masks.json, which mmrefseg train FOLDER reads.
+The object whose mask is most in doubt comes first, with the network's contour to accept, drag or draw anew.
+Masks are saved in FOLDER/drawn_masks.json, which mmrefseg train FOLDER reads.
 
 \b
 Examples:

@@ -1,4 +1,4 @@
-"""Which masks to draw next: objects that have a box, in the order in which their masks would teach most.
+"""Which masks to draw next: objects that have a box, in the order in which a network needs their masks.
 
 Only boxes, sentences, images and predictions are looked at, and no mask but those of objects that count as
 drawn: with a file of all masks at hand, the choice is the one of somebody who has none.
