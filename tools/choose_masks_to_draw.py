@@ -12,11 +12,13 @@ objects (what cannot be told has the middle rank, 0.5), and 0.5 + rarity / 2.
   doubt         1 - the predicted quality of its masks
   rarity        1 - the size of its category over that of the largest
 
-Coverage spreads the choice: each one covers as much as possible of the need that is left, its own and that of
-objects like it (facility), or is in need and far from all chosen ones (k-center). Alike are objects of alike
+Coverage spreads the choice: each one is in need and far from all chosen ones (k-center), or covers as much as
+possible of the need that is left, its own and that of objects like it (facility). Alike are objects of alike
 colours, sizes of boxes, predicted shapes and categories, or of alike --descriptors.
 
-On RefShapes as many masks at random (--random) taught a network more: docs/pseudo_labels.md has the figures.
+On RefShapes masks at random (--random) taught a network as much as k-center's, and more than facility's:
+docs/pseudo_labels.md has the figures.
+
 Without predictions, coverage and rarity choose. A larger budget begins with a smaller one's choice. Masks in
 the file are not looked at: an object with a mask counts as drawn, unless all have one.
 
@@ -96,7 +98,12 @@ def add_rule(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         '--compare', choices=('mask', 'box'), default='mask', help='what sentences agree on (default: mask)'
     )
-    group.add_argument('--coverage', choices=('facility', 'k-center', 'none'), default='facility')
+    group.add_argument(
+        '--coverage',
+        choices=('k-center', 'facility', 'none'),
+        default='k-center',
+        help='how the choice is spread (default: %(default)s)',
+    )
     group.add_argument(
         '--descriptors', metavar='NPZ', help='ref_ids (N,) and features (N, D) instead of ours'
     )

@@ -14,11 +14,12 @@ from .rivals_table import KEYS
 from .stages import Stage, python
 
 HALF = '0.5%'
-RANDOM, CHOSEN = 'm00.5_random', 'm00.5_chosen'
+RANDOM, SPREAD, COVERED = 'm00.5_random', 'm00.5_k-center', 'm00.5_facility'
 ROWS = {
     folder_of(BY_NAME[MASKS], 1): '1 % at random',
     RANDOM: '0.5 % at random',
-    CHOSEN: '0.5 % chosen',
+    SPREAD: '0.5 % chosen, k-center',
+    COVERED: '0.5 % chosen, facility',
 }
 """Folder of each training -> what the table calls it."""
 # half of the images have a mask: they come twice as often
@@ -47,7 +48,10 @@ class ChoiceStudy(RivalStudy):
             yield self._pseudo(chooser, 0)
         yield from self._method(BY_NAME[MASKS], 1, done)
         predictions = self.chooser.work_dir(chooser) / 'pseudo'
-        for name, rule in ((RANDOM, ('--random',)), (CHOSEN, ('--predictions', predictions))):
+        rules = {RANDOM: ('--random',)}
+        for name, coverage in ((SPREAD, 'k-center'), (COVERED, 'facility')):
+            rules[name] = ('--predictions', predictions, '--coverage', coverage)
+        for name, rule in rules.items():
             annotations = self.folder / 'annotations' / f'{name}.json'
             yield self._choose(name, rule, annotations)
             yield from self._trained(name, BY_NAME[MASKS].config_for(1), annotations, _AS_MANY_STEPS)

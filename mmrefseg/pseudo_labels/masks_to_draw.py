@@ -227,7 +227,7 @@ class Rule(NamedTuple):
     """
 
     weights: Mapping[str, float]
-    coverage: str = 'facility'
+    coverage: str = 'k-center'
     seed: int = 0
 
 
