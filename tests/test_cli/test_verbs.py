@@ -172,12 +172,12 @@ def test_what_is_wrong_is_said_before_anything_heavy_is_loaded(repo_root, tmp_pa
     (tmp_path / 'closed' / 'drawn_masks.json').mkdir(parents=True)
     for name, content in FILES.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(content)
+        (tmp_path / name).write_bytes(content.encode())
     said = probe(repo_root, tmp_path, [words for words, _ in WRONG])
     assert len(said) == len(WRONG) >= 25
     for (words, expected), (code, _, err, heavy) in zip(WRONG, said, strict=True):
         assert code == 2 and expected in err and err.count('\n') == 1 and not heavy, (words, err, heavy)
-    assert all((tmp_path / name).read_text() == content for name, content in FILES.items())
+    assert all((tmp_path / name).read_bytes() == content.encode() for name, content in FILES.items())
 
 
 def test_a_verb_without_its_tool_is_left_out():
