@@ -125,4 +125,5 @@ def test_masks(golden):
         # one pixel may lie on the edge to the last bit, and fall as the processor rounds
         assert (mask ^ expected).sum() <= max(1, 0.001 * (mask | expected).sum())
     areas = masks.reshape(len(masks), -1).sum(1)
-    assert (np.abs(areas - theirs['final_mask_area_px']) <= 1 + 0.001 * areas).all()
+    # two: without AVX-512 one of the masks has that many on its edge, where probabilities agree all the same
+    assert (np.abs(areas - theirs['final_mask_area_px']) <= 2 + 0.001 * areas).all()
