@@ -59,7 +59,7 @@ def test_files_of_a_labeller_beside_the_ones_that_count_are_named(tools, mine, t
     (mine / 'a.json').write_text(json.dumps({'shapes': [], 'imagePath': 'a.png'}))
     (mine / 'b.json').write_text(json.dumps({'shapes': [], 'imagePath': 'b.png'}))
     done = tools.succeed('train_folder.py', mine, '--folder', tmp_path / 'run', '--dry-run')
-    assert 'instances.json was read, a.json and 1 other files were not' in done.stdout
+    assert 'instances.json was read, 2 other annotation files not (a.json, ...)' in done.stdout
 
 
 def test_scores_say_what_was_scored():

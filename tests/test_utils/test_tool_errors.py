@@ -185,10 +185,12 @@ def test_short_names():
     assert short_names({'res/acc50': 1, 'rec/acc50': 2}) == {'res/acc50': 1.0, 'rec/acc50': 2.0}
 
 
-@pytest.mark.parametrize('given', [None, 'active'])
-def test_threads_of_a_tool_sleep_while_they_wait_unless_told_otherwise(given):
-    code = 'import os\nfrom mmrefseg.utils import cli\ncli(lambda: print(os.environ["OMP_WAIT_POLICY"]))()'
-    environment = {key: value for key, value in os.environ.items() if key != 'OMP_WAIT_POLICY'}
-    environment |= {'OMP_WAIT_POLICY': given} if given else {}
-    done = subprocess.run([sys.executable, '-c', code], env=environment, capture_output=True, text=True)
-    assert done.stdout == f'{given or "passive"}\n'
+@pytest.mark.parametrize(
+    ('given', 'spins'),
+    [({}, '10000'), ({'GOMP_SPINCOUNT': '7'}, '7'), ({'OMP_WAIT_POLICY': 'active'}, 'None')],
+)
+def test_threads_of_a_tool_sleep_soon_unless_told_otherwise(given, spins):
+    code = 'import os\nfrom mmrefseg.utils import cli\ncli(lambda: print(os.environ.get("GOMP_SPINCOUNT")))()'
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(('OMP_WAIT', 'GOMP_'))}
+    done = subprocess.run([sys.executable, '-c', code], env=clean | given, capture_output=True, text=True)
+    assert done.stdout == f'{spins}\n'

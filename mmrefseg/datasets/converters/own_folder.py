@@ -185,8 +185,11 @@ def _look_for_json(root: Path) -> tuple[Conversion, str] | None:
         found = read_instances(path)
         others = [each for kind in ('labelme', 'coco', 'label studio') for each in kinds.get(kind, ())]
         if others:
+            what = (
+                'one other annotation file' if len(others) == 1 else f'{len(others)} other annotation files'
+            )
             found.remarks.append(
-                f'{path} was read, {others[0].name} and {len(others) - 1} other files were not'
+                f'{path} was read, {what} not ({others[0].name}{", ..." * (len(others) > 1)})'
             )
         return found, f'{path} (working format)'
     lines = [path for place in PLACES for path in sorted((root / place).glob('*.jsonl'))]
