@@ -94,8 +94,8 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
-        # How long threads of torch, which is loaded later, wait for one another before they sleep. Those of the
-        # default take twice as long where other programs want the cores, too; on idle ones both are as fast.
+        # How long threads of torch, which is loaded later, wait for one another before they sleep. By the
+        # default they take twice as long where others want the cores, too; on idle ones both are as fast.
         if 'OMP_WAIT_POLICY' not in os.environ:
             os.environ.setdefault('GOMP_SPINCOUNT', '10000')
         if hasattr(sys.stdout, 'reconfigure'):
