@@ -1,4 +1,4 @@
-"""Which masks to draw: half as many, chosen by what they would teach, against masks at random.
+"""Which masks to draw: half as many, chosen by need and coverage, against masks at random.
 
 All rows train the refiner of :mod:`.rivals` on masks alone, for as many steps.
 """
@@ -6,11 +6,10 @@ All rows train the refiner of :mod:`.rivals` on masks alone, for as many steps.
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..utils import atomic_write, dump_json, load_json
-from .experiment_tables import mean_and_spread, spread
-from .few_masks import CHOOSING_SPLIT
+from ..utils import atomic_write, dump_json
+from .experiment_tables import mean_and_spread
 from .rivals import BOXES, BY_NAME, MASKS, RivalStudy, folder_of
-from .rivals_table import KEYS
+from .rivals_table import KEYS, done_seeds
 from .stages import Stage, python
 
 HALF = '0.5%'
@@ -67,24 +66,13 @@ class ChoiceStudy(RivalStudy):
 
 def write_choice(studies: Sequence[ChoiceStudy], folder: Path) -> str:
     """Write ``choice.json`` and ``choice.md`` of the seeds that are done; returns the table."""
-    rows = [row for name in ROWS if (row := _row(studies, name))]
+    found = {name: done_seeds(studies, name) for name in ROWS}
+    rows = [{'masks': ROWS[name], **row} for name, row in found.items() if row]
     dump_json({'rows': rows}, folder / 'choice.json', indent=2)
     text = choice_table(rows)
     with atomic_write(folder / 'choice.md') as file:
         file.write(text)
     return text
-
-
-def _row(studies: Sequence[ChoiceStudy], name: str) -> dict | None:
-    splits = dict.fromkeys((CHOOSING_SPLIT, studies[0].split))
-    done = [s for s in studies if all(s.scores(name, 'mask', split).exists() for split in splits)]
-    if not done:
-        return None
-    row = {'masks': ROWS[name], 'seeds': [study.seed for study in done]}
-    for split in splits:
-        found = [load_json(study.scores(name, 'mask', split)) for study in done]
-        row[split] = {key: spread([each[key] for each in found]) for key in KEYS}
-    return row
 
 
 def choice_table(rows: Sequence[Mapping]) -> str:

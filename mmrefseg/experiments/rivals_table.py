@@ -41,12 +41,22 @@ def _cells() -> Iterator[tuple[Method, int]]:
 
 
 def _row(studies: Sequence[RivalStudy], method: Method, share: int) -> dict | None:
-    name = folder_of(method, share)
+    found = done_seeds(studies, folder_of(method, share))
+    return {'masks': share, 'method': method.name, **found} if found else None
+
+
+def done_seeds(studies: Sequence[RivalStudy], name: str) -> dict | None:
+    """``seeds`` that have tested a network, and mIoU and P@0.9 over them of each split; None without any.
+
+    Args:
+        studies: One a seed.
+        name: The folder of the network.
+    """
     splits = dict.fromkeys((CHOOSING_SPLIT, studies[0].split))
     done = [s for s in studies if all(s.scores(name, 'mask', split).exists() for split in splits)]
     if not done:
         return None
-    row = {'masks': share, 'method': method.name, 'seeds': [s.seed for s in done]}
+    row = {'seeds': [s.seed for s in done]}
     for split in splits:
         found = [load_json(study.scores(name, 'mask', split)) for study in done]
         row[split] = {key: spread([each[key] for each in found]) for key in KEYS}
