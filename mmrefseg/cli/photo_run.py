@@ -38,9 +38,6 @@ class PhotoRun:
             (lines for machines on stdout), ``overlays``, and ``out`` (a folder, None for no files, ``-`` for
             one mask as PNG on stdout).
         files: Names the files in the folder, if there is one.
-
-    Attributes:
-        done: Number of photos that are predicted and written.
     """
 
     def __init__(self, args: argparse.Namespace, files: PhotoFiles | None) -> None:
@@ -51,7 +48,7 @@ class PhotoRun:
         self.coco = CocoWriter()
         self.folder = files.folder if files else None
         self.images: dict[str, np.ndarray] = {}
-        self.unread = self.done = 0
+        self.unread = 0
         self.written = self.replaced = False
         self.rows = self.hits = 0
 
@@ -72,7 +69,6 @@ class PhotoRun:
             try:
                 for found in self.predictor.stream(asked, threshold, self.args.batch_size):
                     self._take(found, self.images.pop(found.file_name))
-                    self.done += 1
                     if watched:
                         bar.advance(task)
             finally:
@@ -84,6 +80,11 @@ class PhotoRun:
             )
         self._sum_up(len(wanted), time.perf_counter() - start)
         return 2 if self.unread else 0
+
+    @property
+    def done(self) -> int:
+        """Number of photos that are predicted and written."""
+        return len(self.coco.images)
 
     def _write_coco(self) -> None:
         """The file of all photos; where none could be read, an earlier file stays as it is."""
