@@ -1,4 +1,4 @@
-# The same with a pretrained sentence encoder, frozen, in place of the GRU (`make test-weights` fetches it).
+# The same with the words of a pretrained sentence encoder, frozen, in place of a vocabulary's (`make test-weights` fetches it).
 _base_ = './box-frame_tiny_words_refshapes.py'
 model = dict(
     language_model=dict(
@@ -8,6 +8,7 @@ model = dict(
         # the first layers know words, the last ones what a whole sentence is about
         config=dict(num_hidden_layers=3),
         output='sentence',
+        pooling='gru',
         frozen=True,
         out_channels=256,
         noise=0.5,
@@ -17,7 +18,13 @@ model = dict(
 custom_hooks = [
     dict(
         type='TrainOnlyHook',
-        modules=['language_model.spread', 'language_model.project', 'language_model.norm', 'head'],
+        modules=[
+            'language_model.spread',
+            'language_model.project',
+            'language_model.gru',
+            'language_model.norm',
+            'head',
+        ],
     ),
     dict(type='FeatureCacheHook'),
     dict(type='FeatureCacheHook', module='neck'),

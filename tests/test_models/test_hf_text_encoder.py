@@ -12,6 +12,7 @@ from transformers import AutoTokenizer
 
 from mmrefseg.experiments import encoder_trials
 from mmrefseg.models.heads.auxiliary import build_auxiliary_heads
+from mmrefseg.models.language_models.kept_sentences import KeptSentences
 from mmrefseg.models.language_models.token_batch import join_tokens
 from mmrefseg.utils import UserInputError
 
@@ -60,7 +61,7 @@ def test_words_and_sentences_are_transformers_own(tmp_path, tokenizer, kind):
 
 
 @pytest.mark.parametrize('kind', ['bert', 'siglip', 'roberta'])
-@pytest.mark.parametrize('pooling', ['auto', 'max', 'first'])
+@pytest.mark.parametrize('pooling', ['auto', 'max', 'first', 'gru'])
 def test_a_sentence_does_not_depend_on_its_neighbours(tokenizer, kind, pooling):
     config = dict(model_type=kind, **(dict(text_config=TEXT) if kind == 'siglip' else TEXT))
     model = build(
@@ -127,6 +128,11 @@ def test_batch_norm_of_sentences(tokenizer):
         (dict(max_tokens=25), 'found max_tokens=25, expected at most 24'),
         (dict(output='word'), "output='word', expected one of words, sentence"),
         (dict(pooling='model'), "pooling='model', expected mean, max or first"),
+        (
+            dict(pooling='gru', output='words'),
+            "output='words' and out_channels=None, expected output",
+        ),
+        (dict(pooling='gru', output='sentence', out_channels=7), 'out_channels=7.* an even number'),
         (
             dict(config=dict(model_type='bert', **TEXT | dict(vocab_size=8))),
             'a tokenizer of 11 tokens, expected',
@@ -236,7 +242,7 @@ def test_noise(tokenizer):
     encoder = build(config=config, tokenizer=tokenizer, output='sentence', frozen=True, noise=0.5).train()
     sentences = [f'{a} {b} {c}' for a in WORDS for b in WORDS for c in WORDS]
     tokens = encoder.tokenize(sentences)
-    found = encoder(tokens) - encoder.spread(encoder._sentences(tokens))
+    found = encoder(tokens) - encoder.spread(torch.stack(encoder._vectors(tokens)))
     assert abs(float(found.std()) - 0.5) < 0.01 and abs(float(found.mean())) < 0.01
     encoder.eval()
     assert torch.equal(encoder(tokens), encoder(tokens))
@@ -244,3 +250,40 @@ def test_noise(tokenizer):
         options = dict(output='sentence', frozen=True, noise=0.5) | wrong
         with pytest.raises(UserInputError, match='expected a positive number'):
             build(config=config, tokenizer=tokenizer, **options)
+
+
+def test_a_gru_reads_words_as_of_a_vocabulary(tokenizer):
+    """Of a sentence among others, padded, its GRU makes what it makes of that sentence's words alone."""
+    config = dict(model_type='bert', **TEXT)
+    options = dict(config=config, tokenizer=tokenizer, output='sentence', pooling='gru', out_channels=12)
+    encoder = build(**options, frozen=True, noise=0.5).eval()
+    tokens = encoder.tokenize(SENTENCES)
+    found = encoder(tokens)
+    assert found.shape == (2, 12) and encoder.out_channels == 12
+    words = encoder._run(tokens)[0]
+    words = encoder._project(words.flatten(0, 1)).unflatten(0, words.shape[:2])
+    for row, (each, real) in enumerate(zip(words, tokens.mask, strict=True)):
+        states, _ = encoder.gru(each[real][None])
+        torch.testing.assert_close(found[row], states[0].amax(0))
+    calls = []
+    encoder.encoder.register_forward_hook(lambda *_: calls.append(1))
+    encoder.train()(tokens).square().sum().backward()
+    assert not calls  # of a frozen encoder they are kept
+    learn = {name for name, parameter in encoder.named_parameters() if parameter.requires_grad}
+    assert {name.split('.')[0] for name in learn} == {'project', 'gru'}
+    assert all(encoder.get_parameter(name).grad is not None for name in learn)
+
+
+def test_what_is_kept_of_sentences_has_a_limit():
+    kept = KeptSentences(limit=3 * 4 * 4)  # three vectors of four single-precision numbers
+    asked = []
+
+    def compute(rows):
+        asked.append(rows)
+        return [torch.full((4,), float(row)) for row in rows]
+
+    kept.get('ab', compute)
+    assert [float(each[0]) for each in kept.get('bac', compute)] == [1, 0, 2] and asked == [[0, 1], [2]]
+    kept.get('ad', compute)  # a fourth: b and c are forgotten
+    kept.get('dab', compute)
+    assert asked[2:] == [[1], [2]]

@@ -36,6 +36,30 @@ def _word_table(vectors: dict | str, vocabulary: Vocabulary) -> Tensor:
     return table
 
 
+def read_words(gru: nn.GRU, words: Tensor, real: Tensor, legacy_padding: bool = False) -> Tensor:
+    """What a GRU makes of sentences: the maximum of its states over the words.
+
+    Args:
+        gru: Batch first, with C units in its directions together.
+        words: Word vectors (M, T, E).
+        real: (M, T) bool, False at the padding behind the last word.
+        legacy_padding: See :class:`GRUEncoder`.
+
+    Returns:
+        Sentence vectors (M, C).
+    """
+    if legacy_padding:
+        states, _ = gru(words)
+    else:
+        lengths = real.sum(1).clamp(min=1).cpu()
+        packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
+        states, _ = pad_packed_sequence(gru(packed)[0], batch_first=True)
+        real = real[:, : states.shape[1]]
+    # An expression without words would give -inf: let it see its padding instead.
+    hidden = ~real & real.any(1, keepdim=True)
+    return states.masked_fill(hidden[..., None], float('-inf')).amax(1)
+
+
 @MODELS.register_module()
 class GRUEncoder(BaseModule):
     """SeqTR's language encoder.
@@ -101,18 +125,9 @@ class GRUEncoder(BaseModule):
 
     def forward(self, token_ids: Tensor) -> Tensor:
         """(M, T) word indices -> (M, C) sentence vectors."""
-        real = token_ids != PAD
-        words = self.embedding(token_ids)
-        if self.legacy_padding:
-            words, _ = self.gru(words)
-        else:
-            lengths = real.sum(1).clamp(min=1).cpu()
-            packed = pack_padded_sequence(words, lengths, batch_first=True, enforce_sorted=False)
-            words, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True)
-            real = real[:, : words.shape[1]]
-        # An expression without words would give -inf: let it see its padding instead.
-        hidden = ~real & real.any(1, keepdim=True)
-        return self._normalise(words.masked_fill(hidden[..., None], float('-inf')).amax(1))
+        return self._normalise(
+            read_words(self.gru, self.embedding(token_ids), token_ids != PAD, self.legacy_padding)
+        )
 
     def _normalise(self, sentences: Tensor) -> Tensor:
         """(M, C) -> (M, C); one sentence alone has no batch statistics and takes the running ones."""

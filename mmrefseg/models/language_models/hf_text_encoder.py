@@ -24,12 +24,14 @@ from ..hugging_face import (
     read_config,
 )
 from ..layers.small_batch_norm import SmallBatchBN
+from .gru_encoder import read_words
 from .hf_tokenizer import carried_tokenizer, find_tokenizer
+from .kept_sentences import KeptSentences
 from .token_batch import TextFeatures, TokenBatch, WordFeatures
 
 OUTPUTS = ('words', 'sentence')
-POOLINGS = ('auto', 'model', 'mean', 'max', 'first')
-MOST_KEPT = 200_000  # sentences: 300 MB for 384 channels
+POOLINGS = ('auto', 'model', 'mean', 'max', 'first', 'gru')
+MOST_KEPT = 2**31  # bytes of sentences in memory
 # Trained on sentences of one length, with the padding seen; the last state is the sentence's.
 PADDED = ('siglip_text_model', 'siglip2_text_model')
 # Trained on images and texts: their own sentence vector means what is in an image.
@@ -49,21 +51,24 @@ class HFTextEncoder(BaseModule):
         tokenizer: Folder or name, where it is not the model's; or a checkpoint that carries one.
         output: What :meth:`forward` gives: ``'words'`` (LAVT) or ``'sentence'`` (SeqTR, Partial-RES).
         pooling: Sentence vectors: the model's own (``'model'``), mean or maximum over the tokens, or the
-            first token's; ``'auto'`` is the model's own of CLIP and SigLIP, and the mean of others.
-        out_channels: C: a linear layer makes them from D; ``None`` keeps D.
+            first token's; ``'auto'`` is the model's own of CLIP and SigLIP, and the mean of others. With
+            ``'gru'`` a GRU, which learns, reads the encoder's word vectors as SeqTR's reads those of a
+            vocabulary: with a frozen encoder it reads words best that training never had (docs/encoders.md).
+        out_channels: C: a linear layer makes them from D, or half of them before a GRU; ``None`` keeps D.
         batch_norm: Normalise sentence vectors over the batch, see :class:`GRUEncoder`: those of a language
             model that was not trained on sentences are all alike.
         max_tokens: T; expressions are cut to so many tokens, special ones included.
         frozen: ``True`` keeps all of the encoder's weights; N keeps the embeddings and the first N layers.
         pad_token: For a tokenizer that has none: one of its tokens.
-        noise: With ``frozen=True`` and ``output='sentence'``: sentence vectors are normalised over the batch
-            before the linear layer, and in training Gaussian noise of so many standard deviations is added.
+        noise: With ``frozen=True`` and ``output='sentence'``: sentence vectors (a GRU's word vectors) are
+            normalised over the batch before the linear layer, and in training Gaussian noise of so many
+            standard deviations is added.
             Linear layers learn then from what sentences have most in common (it acts as ridge regression
             does; Bishop, Neural Computation 1995), and words that no training sentence has are read better.
         allow_pickle: See :func:`load_tower`.
         init_cfg: mmengine's initialisation config.
 
-    Sentence vectors of a frozen encoder are computed once for each sentence and kept in memory.
+    What is read of a frozen encoder is computed once for each sentence and kept in memory, up to 2 GB.
 
     Raises:
         UserInputError: If the model or tokenizer is not on this disk, or they do not fit.
@@ -89,6 +94,7 @@ class HFTextEncoder(BaseModule):
         self.where = f'HFTextEncoder {model}' if model else 'HFTextEncoder'
         self._check_choices(model, config, tokenizer, output, pooling)
         self._check_noise(noise, output, frozen)
+        self._check_gru(pooling, output, out_channels)
         self.folder = None if model is None else find_model(model, 'HFTextEncoder')
         self.output, self.allow_pickle = output, allow_pickle
         settings = read_config(self.folder, config, 'text', self.where)
@@ -102,15 +108,23 @@ class HFTextEncoder(BaseModule):
         self.tokenizer = find_tokenizer(self.tokenizer_source, pad_token, self.where)
         self._check_sizes()
         width = self._width(settings)
-        self.project = nn.Identity() if out_channels is None else nn.Linear(width, out_channels)
         self.out_channels = out_channels or width
+        self.gru, self.project = None, nn.Identity()
+        if pooling == 'gru':
+            half = self.out_channels // 2
+            self.project, self.gru = (
+                nn.Linear(width, half),
+                nn.GRU(half, half, batch_first=True, bidirectional=True),
+            )
+        elif out_channels is not None:
+            self.project = nn.Linear(width, out_channels)
         norm = batch_norm and output == 'sentence'
         self.norm = SmallBatchBN(self.out_channels) if norm else nn.Identity()
         self.noise = noise
         self.spread = SmallBatchBN(width, affine=False) if noise else None
         self.frozen = frozen is True
-        self._kept: dict[tuple[int, ...], Tensor] = {}
-        self.register_load_state_dict_pre_hook(lambda *_: self._kept.clear())
+        self.kept = KeptSentences(MOST_KEPT)
+        self.register_load_state_dict_pre_hook(lambda *_: self.kept.clear())
         self.cuts = SentenceCuts('tokens')
         self._freeze_unused()
         self.cuts.clear()  # of the sentence that this has tried
@@ -136,6 +150,15 @@ class HFTextEncoder(BaseModule):
                 self.where,
                 f'noise={noise} with output={output!r} and frozen={frozen}',
                 "a positive number, output='sentence' and frozen=True",
+                'correct the config',
+            )
+
+    def _check_gru(self, pooling: str, output: str, out_channels: int | None) -> None:
+        if pooling == 'gru' and (output != 'sentence' or (out_channels or 0) % 2):
+            raise UserInputError.of(
+                self.where,
+                f"pooling='gru' with output={output!r} and out_channels={out_channels}",
+                "output='sentence' and an even number, half of it for each direction",
                 'correct the config',
             )
 
@@ -236,38 +259,42 @@ class HFTextEncoder(BaseModule):
         """
         if self.output == 'words':
             return WordFeatures(*self.encode(tokens)[:2])
-        return self.norm(self._project_sentence(self._sentences(tokens)))
+        return self.norm(self._read(self._vectors(tokens)))
 
-    def _sentences(self, tokens: TokenBatch) -> Tensor:
-        """Sentence vectors (M, D); those of a frozen encoder are computed once, with their own padding."""
+    def _vectors(self, tokens: TokenBatch) -> list[Tensor]:
+        """What is read of each expression, (D,) or (T, D); a frozen encoder computes it once."""
+        ids, mask = tokens
         if not self.frozen:
             return self._run(tokens)[1]
-        ids, mask = tokens
         keys = [tuple(row[real].tolist()) for row, real in zip(ids, mask, strict=True)]
-        new = {key: row for row, key in enumerate(keys) if key not in self._kept}
-        if new:
-            rows = [*new.values()]
-            if len(self._kept) + len(new) > MOST_KEPT:
-                self._kept = {key: self._kept[key] for key in keys if key in self._kept}
-            for key, vector in zip(new, self._run(TokenBatch(ids[rows], mask[rows]))[1], strict=True):
-                self._kept[key] = vector.clone()
-        return torch.stack([self._kept[key] for key in keys]).to(ids.device)
+        kept = self.kept.get(keys, lambda rows: self._run(TokenBatch(ids[rows], mask[rows]))[1])
+        return [vectors.to(ids.device) for vectors in kept]
 
-    def _project_sentence(self, sentence: Tensor) -> Tensor:
-        """(M, D) -> (M, C)"""
+    def _read(self, vectors: list[Tensor]) -> Tensor:
+        """What is read of M expressions, (D,) or (T, D) each -> (M, C)"""
+        if self.gru is None:
+            return self._project(torch.stack(vectors))
+        lengths = torch.tensor([len(words) for words in vectors])
+        words = self._project(torch.cat(vectors)).split(lengths.tolist())
+        words = nn.utils.rnn.pad_sequence(words, batch_first=True)
+        real = torch.arange(words.shape[1]) < lengths[:, None]
+        return read_words(self.gru, words, real.to(words.device))
+
+    def _project(self, vectors: Tensor) -> Tensor:
+        """(N, D) -> (N, C), or half of C before a GRU"""
         if self.spread is not None:
-            sentence = self.spread(sentence)
+            vectors = self.spread(vectors)
             if self.training:
-                sentence = sentence + self.noise * torch.randn_like(sentence)
-        return self.project(sentence)
+                vectors = vectors + self.noise * torch.randn_like(vectors)
+        return self.project(vectors)
 
     def encode(self, tokens: TokenBatch) -> TextFeatures:
         """Tokens (M, T) -> words (M, T, C), their mask and sentence vectors (M, C)."""
-        words, sentence = self._run(tokens)
-        return TextFeatures(self.project(words), tokens[1], self._project_sentence(sentence))
+        words, vectors = self._run(tokens)
+        return TextFeatures(self.project(words), tokens[1], self._read(vectors))
 
-    def _run(self, tokens: TokenBatch) -> tuple[Tensor, Tensor]:
-        """The encoder's own states (M, T, D) and sentence vectors (M, D)."""
+    def _run(self, tokens: TokenBatch) -> tuple[Tensor, list[Tensor]]:
+        """The encoder's own states (M, T, D), and what is read of each expression: (D,) or (T, D)."""
         ids, mask = tokens
         positions = self._positions()
         if positions is not None and ids.shape[1] > positions:
@@ -276,9 +303,15 @@ class HFTextEncoder(BaseModule):
             )
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             output = self.encoder(input_ids=ids, attention_mask=None if self.padded else mask.long())
-            return output.last_hidden_state, self._pool(output, mask)
+            words = output.last_hidden_state
+            # an expression without tokens sees its padding
+            mask = mask | ~mask.any(1, keepdim=True)
+            if self.gru is not None:
+                return words, [row[real] for row, real in zip(words, mask, strict=True)]
+            return words, list(self._pool(output, mask))
 
     def _pool(self, output, mask: Tensor) -> Tensor:
+        """(M, D)"""
         words = output.last_hidden_state
         if self.pooling == 'model':
             pooled = getattr(output, 'pooler_output', None)
@@ -292,8 +325,7 @@ class HFTextEncoder(BaseModule):
             return pooled
         if self.pooling == 'first':
             return words[:, 0]
-        # an expression without tokens sees its padding
-        mask = (mask | ~mask.any(1, keepdim=True))[..., None]
+        mask = mask[..., None]
         if self.pooling == 'max':
             return words.masked_fill(~mask, float('-inf')).amax(1)
         return (words * mask).sum(1) / mask.sum(1)
