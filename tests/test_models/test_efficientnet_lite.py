@@ -115,6 +115,22 @@ def test_into_a_backbone(report, tmp_path):
     assert torch.equal(before[key], report.state[key])
 
 
+def test_layers_that_are_not_built_are_left_out_without_a_word(report, tmp_path, capsys):
+    write_checkpoint(tmp_path / 'lite0.pth', report.state, original='lite0')
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'lite0.pth'))
+    backbone = MODELS.build(dict(type='EfficientNetLite', out_indices=(2, 3), init_cfg=init))
+    backbone.init_weights()
+    said = capsys.readouterr()
+    assert 'unexpected' not in said.out + said.err
+    backbone.load_state_dict(report.state)  # strict
+    torch.testing.assert_close(
+        backbone.state_dict()['layers.0.conv.weight'], report.state['layers.0.conv.weight']
+    )
+    other = {**report.state, 'layers.7.conv.weight': torch.zeros(1)}
+    with pytest.raises(RuntimeError, match=r'layers\.7\.conv'):
+        backbone.load_state_dict(other)
+
+
 def test_some_layers_learn():
     backbone = MODELS.build(dict(type='EfficientNetLite', frozen_stages=3)).train()
     sum(x.mean() for x in backbone(torch.randn(2, 3, 64, 64))).backward()

@@ -13,11 +13,22 @@ from ..pretrained import check_pretrained
 
 PIXEL_MEAN, PIXEL_STD = 127.0, 128.0
 """Of RGB pixels in 0..255, each channel: what the published weights were trained with."""
+NUM_LAYERS = 7
+"""Rows of :class:`EfficientNetLite`'s table."""
 
 
 def _without_attention(stages: Sequence) -> list:
     """mmdet's table of stages with every squeeze-and-excitation ratio (third number of a block) at 0."""
     return [[[*block[:2], 0, *block[3:]] for block in stage] for stage in stages]
+
+
+def _leave_out_deeper(module: 'EfficientNetLite', state_dict: dict, prefix: str, *_) -> None:
+    """A converted checkpoint has all layers; those behind the last of ``out_indices`` are not built."""
+    start = f'{prefix}layers.'
+    for key in [key for key in state_dict if key.startswith(start)]:
+        number = key.removeprefix(start).partition('.')[0]
+        if number.isdecimal() and len(module.layers) <= int(number) < NUM_LAYERS:
+            del state_dict[key]
 
 
 @MODELS.register_module()
@@ -70,6 +81,7 @@ class EfficientNetLite(EfficientNet):
         )
         for stage in self.layers[: self.frozen_stages]:
             stage.requires_grad_(False)
+        self.register_load_state_dict_pre_hook(_leave_out_deeper)
 
     def init_weights(self) -> None:
         """As ``init_cfg`` says.
