@@ -16,14 +16,13 @@ from mmrefseg.runs.foreign_flags import DEMO_FLAGS, refuse_foreign
 from mmrefseg.runs.options import KeyValueAction, check_config, check_file
 from mmrefseg.runs.tool_errors import tool
 from mmrefseg.utils import UserInputError
+from mmrefseg.utils.command_line import ToolParser
 
 COLOR_MODES = ('image', 'segmentation', 'bw')
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--config', '--config-file', required=True, metavar='FILE', help='config of the model'
     )

@@ -12,12 +12,11 @@ import argparse
 from mmrefseg.runs.options import check_checkpoint
 from mmrefseg.runs.tool_errors import tool
 from mmrefseg.utils import check_output
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', metavar='SRC', help='checkpoint of a training (.pth)')
     parser.add_argument('dst', metavar='DST', help='file to write (.safetensors)')
     parser.add_argument('--half', action='store_true', help='in half precision, where a tensor bears it')
