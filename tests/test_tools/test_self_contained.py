@@ -75,6 +75,13 @@ def test_a_published_file_is_small_and_runs_alone(stages, tmp_path, monkeypatch)
     assert np.allclose(half.scores, expected.scores, atol=0.01)
     sizes = [path.stat().st_size for path in (Path('half.safetensors'), Path('whole.safetensors'))]
     assert 1.9 * sizes[0] < sizes[1] < (folder / stages.best('m100')).stat().st_size
+    (tmp_path / 'mine.safetensors').write_bytes(b'mine')
+    command = ('model_converters/publish.py', folder / stages.best('m100'), tmp_path / 'mine.safetensors')
+    sentence = stages.tools.fail(*command)
+    assert 'mine.safetensors: found a file that is there' in sentence and 'add --overwrite' in sentence
+    assert (tmp_path / 'mine.safetensors').read_bytes() == b'mine'
+    stages.tools.succeed(*command, '--overwrite')
+    assert (tmp_path / 'mine.safetensors').read_bytes() == (tmp_path / 'whole.safetensors').read_bytes()
     torch.save({'state_dict': {}}, tmp_path / 'bare.pth')
     sentence = stages.tools.fail(
         'model_converters/publish.py', tmp_path / 'bare.pth', tmp_path / 'a.safetensors'
