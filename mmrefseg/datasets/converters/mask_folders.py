@@ -1,7 +1,5 @@
 """A folder of images and one of masks: for each image a file, several files, or a folder of them."""
 
-import csv
-import io
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from PIL import Image
 from ...structures.rle import encode_mask
 from ...utils import UserInputError, parse_json, read_text, text_lines
 from ...utils.errors import short
+from ..csv_table import CsvTable
 from ..images import read_size
 from .conversion import Conversion
 from .image_finder import image_files
@@ -244,14 +243,12 @@ def _means(mask: str, region: Region) -> bool:
 
 def _csv_rows(path: str | os.PathLike) -> Iterator[tuple[str, dict]]:
     text = read_text(path, 'a csv file')
-    try:
-        head = text.partition('\n')[0]
-        delimiter = next((mark for mark in '\t;' if mark in head and ',' not in head), ',')
-        rows = list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
-    except csv.Error as error:
-        raise UserInputError.of(str(path), f'no csv ({error})', f'the columns {COLUMNS}', 'mend it') from None
-    for number, row in enumerate(rows, start=2):
-        yield f'{path} line {number}', {str(key).strip().lower(): value for key, value in row.items() if key}
+    head = text.partition('\n')[0]
+    delimiter = next((mark for mark in '\t;' if mark in head and ',' not in head), ',')
+    table = CsvTable(text, str(path), (*COLUMNS, 'expression'), f'the columns {COLUMNS}', delimiter)
+    for where, row in table:
+        table.check_width(row, where)
+        yield where, {key.lower(): value for key, value in row.items() if key}
 
 
 def _json_rows(path: str | os.PathLike) -> Iterator[tuple[str, dict]]:
