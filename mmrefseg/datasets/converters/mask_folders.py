@@ -62,17 +62,11 @@ def read_mask_folders(
     for image, files in named.items():
         try:
             regions = _read_image(Path(images), image, files, Path(masks))
-            if texts is not None:
-                texts.give(image, regions)
-            else:
-                for region in regions:
-                    region.sentences = lines_of(region.extra.pop('said', None), region.where)
+            _give_sentences(regions, image, texts)
         except UserInputError as error:
             collector.skip(error)
             continue
         for region in regions:
-            for key in ('said', 'mask_file', 'mask_value'):
-                region.extra.pop(key, None)
             collector.add(region)
     if texts is not None:
         for error in texts.unused():
@@ -80,6 +74,17 @@ def read_mask_folders(
     for _ in range(sum(not files for files in named.values())):
         collector.leave_out('image without a mask')
     return collector.finish(str(masks))
+
+
+def _give_sentences(regions: list[Region], image: str, texts: '_Sentences | None') -> None:
+    """Give an image's masks their sentences, from the file of these or from their names."""
+    if texts is not None:
+        texts.give(image, regions)
+    for region in regions:
+        if texts is None:
+            region.sentences = lines_of(region.extra.get('said'), region.where)
+        for key in ('said', 'mask_file', 'mask_value'):
+            region.extra.pop(key, None)
 
 
 def _mask_files(images: Path, masks: Path) -> dict[str, list[tuple[Path, str]]]:
