@@ -91,7 +91,11 @@ def main(argv: list[str] | None = None) -> None:
     check_config(args.config)
     if args.weights:
         check_file(args.weights, 'a checkpoint')
-    from drawing import draw_all  # brings torch
+    if args.device is not None:
+        from mmrefseg.runs.device import choose_device  # brings torch
+
+        choose_device(args.device)
+    from drawing import draw_all  # brings torch, and models
 
     draw_all(args)
 
