@@ -8,14 +8,13 @@ import argparse
 
 from mmrefseg.app.demo_photos import make_photos
 from mmrefseg.utils import cli
+from mmrefseg.utils.command_line import ToolParser
 
 
 @cli
 def main() -> None:
     """Make them."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', help='is made')
     args = parser.parse_args()
     print(f'{len(make_photos(args.folder))} objects without a mask in {args.folder}')

@@ -16,14 +16,13 @@ from mmrefseg.runs.foreign_flags import DEMO_FLAGS, refuse_foreign
 from mmrefseg.runs.options import KeyValueAction, check_config, check_file
 from mmrefseg.runs.tool_errors import tool
 from mmrefseg.utils import UserInputError
+from mmrefseg.utils.command_line import ToolParser
 
 COLOR_MODES = ('image', 'segmentation', 'bw')
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--config', '--config-file', required=True, metavar='FILE', help='config of the model'
     )
@@ -92,7 +91,11 @@ def main(argv: list[str] | None = None) -> None:
     check_config(args.config)
     if args.weights:
         check_file(args.weights, 'a checkpoint')
-    from drawing import draw_all  # brings torch
+    if args.device is not None:
+        from mmrefseg.runs.device import choose_device  # brings torch
+
+        choose_device(args.device)
+    from drawing import draw_all  # brings torch, and models
 
     draw_all(args)
 

@@ -187,10 +187,10 @@ def test_make_arguments(parse_only):
 @pytest.mark.parametrize(
     ('line', 'words'),
     [
-        ('tools/train.py x.py --no-such-option', 'unrecognized'),
-        ('tools/choose_pseudo_data.py --ratio 5 --dataset x --strategy rp', 'invalid choice'),
-        ('tools/dataset_converters/convert.py refr a b --out c', 'invalid choice'),
-        ('tools/dataset_converters/build_vocab.py --ann a', 'required'),
+        ('tools/train.py x.py --no-such-option', 'does not know'),
+        ('tools/choose_pseudo_data.py --ratio 5 --dataset x --strategy rp', 'expected one of'),
+        ('tools/dataset_converters/convert.py refr a b --out c', 'expected one of'),
+        ('tools/dataset_converters/build_vocab.py --ann a', 'expected also --out'),
     ],
 )
 def test_a_wrong_command_is_noticed(parse_only, line, words):

@@ -42,6 +42,7 @@ from mmrefseg.utils import (
     file_sha256,
     track,
 )
+from mmrefseg.utils.command_line import ToolParser
 
 EPILOG = """
 examples
@@ -58,7 +59,7 @@ examples
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('annotations', help='annotation file of the working format: boxes and sentences')
@@ -82,9 +83,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     group.add_argument('--img-template', help="file name of an image_id, e.g. '{}.jpg' (default: COCO's)")
     args = parser.parse_args(argv)
     if not (args.out or args.csv or args.sheet or args.apply):
-        parser.error('name what to write: --out, --csv, --sheet or --apply')
+        parser.error('found nothing to write, expected --out, --csv, --sheet or --apply')
     if args.sheet and not args.images:
-        parser.error('--sheet needs --images')
+        parser.error('--sheet: found no --images, expected the folder of the photos')
     return args
 
 

@@ -29,10 +29,11 @@ from mmrefseg.pseudo_labels.review import Shown, objects_to_show
 from mmrefseg.pseudo_labels.scoring import AGREEMENT_THRESHOLD
 from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
 from mmrefseg.utils import UserInputError, check_output, cli, dump_json, file_sha256, plain_console, track
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Accept the pseudo masks that fit their boxes.')
+    parser = ToolParser(description='Accept the pseudo masks that fit their boxes.')
     parser.add_argument('--dataset', help='e.g. refcoco-unc, refcocoplus-unc, refcocog-umd, refshapes')
     parser.add_argument('--ratio', type=int, help='percent of the objects that have a mask: 1, 5 or 10')
     parser.add_argument('--split', default='train', help='the split to pick for')
@@ -62,7 +63,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     if (args.dataset is None or args.ratio is None) and (
         args.predictions is None or args.annotations is None
     ):
-        parser.error('give --dataset and --ratio, or --predictions and --annotations')
+        parser.error(
+            'found no files to read, expected --dataset and --ratio, or --predictions and --annotations'
+        )
     return args
 
 

@@ -14,11 +14,12 @@ from mmrefseg.runs.options import (
 )
 from mmrefseg.runs.tool_errors import one_sentence, tool
 from mmrefseg.utils import UserInputError, check_output, dump_json
+from mmrefseg.utils.command_line import ToolParser
 
 
 def build_parser() -> argparse.ArgumentParser:
     """mmdet 3.x's options, mmdet 2.x's for submissions, and the originals' words."""
-    parser = argparse.ArgumentParser(description='Test a model')
+    parser = ToolParser(description='Test a model')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', nargs='?', help='checkpoint file')
     parser.add_argument('--load-from', '--finetune-from', metavar='CHECKPOINT', help='the same as CHECKPOINT')

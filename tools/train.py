@@ -7,11 +7,12 @@ from mmrefseg.runs.loggers import add_loggers, logger_names
 from mmrefseg.runs.options import add_run_options, check_checkpoint, check_config, parse_args
 from mmrefseg.runs.tool_errors import one_sentence, tool
 from mmrefseg.utils import check_output
+from mmrefseg.utils.command_line import ToolParser
 
 
 def build_parser() -> argparse.ArgumentParser:
     """mmdet 3.x's options, and the originals' words for where to start from."""
-    parser = argparse.ArgumentParser(description='Train a model')
+    parser = ToolParser(description='Train a model')
     parser.add_argument('config', help='config file')
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(

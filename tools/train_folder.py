@@ -29,13 +29,12 @@ from mmrefseg.experiments.own_folder import (
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.runs.loggers import logger_names
 from mmrefseg.utils import UserInputError, check_output, cli, load_json
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('data', help='the folder of photos and annotations')
     parser.add_argument(
         '--folder', type=named_folder, help='where results go (default: work_dirs/<name of the folder>)'

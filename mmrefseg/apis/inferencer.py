@@ -18,10 +18,11 @@ from ..datasets.images import as_bgr
 from ..datasets.validation import expressions_problem
 from ..evaluation.calibration_file import load_calibration
 from ..models.acceleration import accelerate
+from ..runs.device import choose_device
 from ..utils import UserInputError
 from ..utils.places import DEFAULT
 from .checkpoint_config import config_for
-from .loading import choose_device, load_weights
+from .loading import load_weights
 
 # What needs annotations has no place in inference.
 TRAINING_ONLY = {'DrawExpression', 'LoadRefAnnotations', 'EncodeContour', 'LoadRefImage'}

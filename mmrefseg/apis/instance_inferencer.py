@@ -16,9 +16,10 @@ from PIL import Image
 from ..compat.checkpoint import load_checkpoint_file
 from ..datasets.images import as_bgr
 from ..models.acceleration import accelerate
+from ..runs.device import choose_device
 from ..utils import parse_json
 from .checkpoint_config import config_for
-from .loading import choose_device, load_weights
+from .loading import load_weights
 
 # What needs annotations has no place in inference; images are loaded with one-sentence errors.
 LEFT_OUT = {'LoadAnnotations', 'LoadImageFromFile', 'LoadRefImage'}

@@ -110,11 +110,11 @@ def _open(
 
         check_output(Path(data, FILE))  # before the first mask is drawn
     _check_gradio()
-    from ..apis.loading import choose_device
-
     if device is not None:
+        from ..runs.device import choose_device  # brings torch
+
         choose_device(device)
-    from ..app.project import Project  # brings torch
+    from ..app.project import Project  # brings torch, and models
 
     project = None if data is None else Project(data, runs, weights)
     from ..app.desk import Desk

@@ -6,6 +6,7 @@ loaded by what needs it, after files and arguments were looked at.
 
 import importlib.util
 import os
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import typer
 
 from ..runs.tool_errors import tool
+from ..utils.command_line import KINDS, unknown_words, wrong_usage
 from ..utils.errors import UserInputError, did_you_mean
 from ..utils.places import shipped, shipped_config
 from ..version import __version__
@@ -26,6 +28,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={'help_option_names': ['-h', '--help']},
 )
+USAGE_ERROR = typer.BadParameter.__base__
+"""All that typer says of wrong words; it gives a name to this one child alone."""
 FRONT = {'allow_extra_args': True, 'ignore_unknown_options': True, 'help_option_names': []}
 
 
@@ -156,6 +160,37 @@ def _config_of(word: str) -> str:
     return word if word.startswith('-') or '=' in word else shipped_config(word)
 
 
+def _wrong_usage(error: Exception, prog: str) -> str:
+    """What typer says of wrong words, as the tools say it."""
+    message = error.format_message()
+    option, parameter = getattr(error, 'option_name', None), getattr(error, 'param', None)
+    extra = re.search(r'unexpected extra arguments? ?(?:\(s\) )?\((.+)\)', message)
+    if message.startswith('Missing') and parameter is not None:
+        sentence = f'{prog}: found too few words, expected also {parameter.opts[0].upper()}'
+    elif parameter is not None:
+        value = _value_of(parameter.opts, sys.argv[2:])
+        kind = next((kind for word, kind in KINDS.items() if word in message), message)
+        sentence = f'{parameter.opts[0]}: found {value!r}, expected {kind}'
+    elif option and hasattr(error, 'possibilities'):
+        known = [name for parameter in error.ctx.command.params for name in parameter.opts]
+        sentence = unknown_words(prog, option, did_you_mean(option, known))
+    elif option:
+        found = 'a value, expected none' if 'not take' in message else 'no value, expected one'
+        sentence = f'{option}: found {found}'
+    else:
+        sentence = unknown_words(prog, extra[1]) if extra else f'{prog}: {message}'
+    return wrong_usage(sentence, prog)
+
+
+def _value_of(options: list[str], words: list[str]) -> str | None:
+    """What a command line gives to an option."""
+    for word, after in zip(words, [*words[1:], None], strict=True):
+        name, equals, value = word.partition('=')
+        if name in options:
+            return value if equals else after
+    return None
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f'mmrefseg {__version__}')
@@ -200,8 +235,13 @@ def main() -> int | None:
             f'mmrefseg {first}', f'no such verb{near}', ', '.join(sorted(verbs)), 'see mmrefseg --help'
         )
     try:
-        return app()
-    except SystemExit as stop:  # typer would end the process before it is known that all output is written
+        return app(sys.argv[1:] or ['-h'], prog_name='mmrefseg', standalone_mode=False)
+    except USAGE_ERROR as error:
+        prog = f'mmrefseg {first}' if first in verbs else 'mmrefseg'
+        raise UserInputError(_wrong_usage(error, prog)) from error
+    except typer.Abort:  # what older versions of typer make of Ctrl-C
+        return 130
+    except SystemExit as stop:  # of a verb's tool; all output must be known to be written before the end
         return stop.code
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class PhotoFiles:
             sentence: What was looked for.
             digest: Of the photo's pixels; tells apart what came through standard input.
         """
-        owner = (f'{STDIN}{digest}' if photo == STDIN else os.path.realpath(photo), sentence)
+        owner = (_identity(photo, digest), sentence)
         own = (name for name in self._names.get(owner, ()) if name.casefold() not in self._used)
         stem = _stem(photo)
         base = stem if sentence is None else f'{stem}_{slug(sentence)}'.strip('_')
@@ -61,6 +61,12 @@ class PhotoFiles:
         self._used.add(name.casefold())
         self._owners[name] = owner
         return name
+
+    def left(self, photo: str, sentences: Iterable[str | None], digest: str = '') -> list[str]:
+        """The names of an earlier run for a photo and any of these sentences that this run has not given."""
+        owners = [(_identity(photo, digest), sentence) for sentence in sentences]
+        names = [name for owner in owners for name in self._names.get(owner, ())]
+        return [name for name in names if name.casefold() not in self._used]
 
     def owners(self) -> dict[str, dict[str, str]]:
         """Whose the files are that are there, for ``predictions.json``."""
@@ -98,6 +104,10 @@ def load_predictions(path: Path) -> dict[str, Any]:
             'name another --out, or move the file',
         )
     return content
+
+
+def _identity(photo: str, digest: str) -> str:
+    return f'{STDIN}{digest}' if photo == STDIN else os.path.realpath(photo)
 
 
 def _owners_of(content: Mapping[str, Any]) -> Iterator[tuple[str, Owner]]:

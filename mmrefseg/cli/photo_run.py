@@ -116,8 +116,10 @@ class PhotoRun:
         """Write and tell what one photo has; of a detector's objects only those that are found."""
         found = found if self.predictor.refers else found.rows(np.flatnonzero(found.found))
         files = [self._write(found, row, image) for row in range(len(found))]
-        if not self.predictor.refers and self.folder is not None and self.args.overlays:
-            self._draw_objects(found, image, files)
+        if not self.predictor.refers and self.folder is not None:
+            if self.args.overlays:
+                self._draw_objects(found, image, files)
+            self._remove_left(found, image)
         self.coco.add(found, files)
         for row, written in enumerate(files):
             self.rows += 1
@@ -159,14 +161,21 @@ class PhotoRun:
         for each in files:
             each['overlay'] = name
 
+    def _remove_left(self, found: Prediction, image: np.ndarray) -> None:
+        """Remove what an earlier run has of objects of a photo that a detector does not find now."""
+        for name in self.files.left(
+            found.file_name, [*self.predictor.infer.classes, None], _digest(found, image)
+        ):
+            for file in (f'masks/{name}.png', f'overlays/{name}.jpg'):
+                _write(None, self.folder / file)
+
     def _title(self, found: Prediction, row: int) -> str:
         what = f'{found.scores[row]:.2f}'
         return f'{found.labels[row]}   {what}' if found.found[row] else f'{found.labels[row]}   nothing found'
 
     def _name(self, found: Prediction, image: np.ndarray, label: str | None = None) -> str:
         """Of the files of one sentence, or of all objects of a photo."""
-        digest = hashlib.sha256(image.tobytes()).hexdigest() if found.file_name == STDIN else ''
-        return self.files.name(found.file_name, label, digest)
+        return self.files.name(found.file_name, label, _digest(found, image))
 
     def _line(self, found: Prediction, row: int, files: dict[str, str]) -> dict[str, Any]:
         x1, y1, x2, y2 = (round(value, 2) for value in found.boxes[row].tolist())
@@ -205,6 +214,11 @@ class PhotoRun:
             f'{self.hits} of {self.rows} {kind}; score: {self.predictor.score_means}{where}',
             file=sys.stderr,
         )
+
+
+def _digest(found: Prediction, image: np.ndarray) -> str:
+    """What tells photos through standard input apart; '' of others."""
+    return hashlib.sha256(image.tobytes()).hexdigest() if found.file_name == STDIN else ''
 
 
 def _encoded(pixels: np.ndarray, kind: str) -> bytes:

@@ -97,7 +97,11 @@ def _run(args: argparse.Namespace, files: PhotoFiles | None, wanted: list[Wanted
     """Predict; returns the exit code. Ctrl-C ends it with what is done, and says so."""
     run = None
     try:
-        from .photo_run import PhotoRun  # brings torch
+        if args.device is not None:
+            from ..runs.device import choose_device  # brings torch
+
+            choose_device(args.device)
+        from .photo_run import PhotoRun  # brings torch, and models
 
         run = PhotoRun(args, files)
         return run(wanted)

@@ -237,7 +237,8 @@ def _explain(path: Path, error: Exception) -> UserInputError:
             str(path),
             f'a pickle that wants to import `{refused[1]}`, which was not executed',
             'tensors and plain containers',
-            'if you trust where the file comes from, name that class in `allow`, else do not use the file',
+            'use a file of tensors alone (.safetensors), or, if you trust who made this one, save '
+            'its weights as docs/troubleshooting.md shows',
         )
     reason = str(error).strip().splitlines()[0] if str(error).strip() else 'the file ends too early'
     return UserInputError.of(

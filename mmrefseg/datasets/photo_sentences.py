@@ -3,9 +3,7 @@
 Nothing of it needs boxes, sizes or a network.
 """
 
-import csv
 import glob
-import io
 import os
 import sys
 from collections import Counter
@@ -16,6 +14,7 @@ from typing import NamedTuple
 from ..utils import UserInputError, parse_json, read_text
 from ..utils.errors import printable, short
 from ..utils.files import is_zip
+from .csv_table import CsvTable
 from .validation import expressions_problem
 
 STDIN = '-'
@@ -127,65 +126,17 @@ def read_rows(source: str, folders: Sequence[str] = ()) -> list[Wanted]:
 
 
 def _csv_rows(content: str, name: str) -> Iterator[tuple[str, dict]]:
-    try:
-        # A blank before a quotation mark would make it, and a comma behind it, a part of the sentence.
-        lines = list(io.StringIO(content.removeprefix('\ufeff'), newline=''))
-        if lines and not lines[-1].endswith(('\n', '\r')):
-            lines[-1] += '\n'  # so that a quote that is open at the end takes a line end in, too
-        reader = csv.DictReader(lines, skipinitialspace=True)
-        head = reader.fieldnames or []
-        _check_quotes(dict(zip(head, head, strict=True)), lines[: reader.line_num], reader.line_num, name)
-        _check_head(reader.fieldnames, name)
-        read = reader.line_num
-        for row in reader:
-            _check_quotes(row, lines[read : reader.line_num], reader.line_num, name)
-            where, read = f'{name} line {reader.line_num}', reader.line_num
-            more = row.pop(None, [])
-            if any(cell.strip() for cell in more):
-                columns = len(reader.fieldnames)
-                raise UserInputError.of(
-                    where, f'{columns + len(more)} columns', str(columns), 'put the sentence in quotes'
-                )
-            yield where, {key.strip(): row[key] for key in row}
-    except csv.Error as error:
-        raise UserInputError.of(name, f'a broken table ({error})', f'csv: {LAYOUT}', 'mend it') from None
+    table = CsvTable(content, name, (*PHOTO_KEYS, *SENTENCE_KEYS), f'csv: {LAYOUT}')
+    _check_head(table.columns, name)
+    for where, row in table:
+        table.check_width(row, where)
+        row.pop(None, None)
+        yield where, row
 
 
-def _check_quotes(row: dict, lines: list[str], last: int, name: str) -> None:
-    """See that a row of several lines is one: a quote that is not closed takes the next rows into its field.
-
-    Args:
-        row: By column.
-        lines: The lines that it was read from, blank ones before it, too.
-        last: The number of the last of them, from 1.
-        name: Of the table.
-    """
-    longer = [key for key, cell in row.items() if '\n' in f'{cell}' or '\r' in f'{cell}']
-    asked = any((key or '').strip() in (*PHOTO_KEYS, *SENTENCE_KEYS) for key in longer)
-    if not longer or not (asked or _unclosed(lines)):
-        return
-    blank = next((number for number, line in enumerate(lines) if line.strip('\r\n')), 0)
-    first = last - len(lines) + 1 + blank
-    raise UserInputError.of(
-        f'{name} line {first}',
-        f'a field in quotes that goes on to line {last}' if last > first else 'a quote that is not closed',
-        'a quote at the end of its field, in the same line',
-        'close it',
-    )
-
-
-def _unclosed(lines: list[str]) -> bool:
-    """Whether lines are no table if one is strict about quotes: notes may have line ends, closed ones."""
-    try:
-        list(csv.reader(lines, skipinitialspace=True, strict=True))
-    except csv.Error:
-        return True
-    return False
-
-
-def _check_head(columns: Sequence[str] | None, name: str) -> None:
-    """See that the first line of a csv, None of an empty one, names columns, with commas between them."""
-    if columns is None:
+def _check_head(columns: Sequence[str], name: str) -> None:
+    """See that the first line of a csv, none of an empty one, names columns, with commas between them."""
+    if not columns:
         return
     for letter, called in ((';', ';'), ('\t', 'a tab')):
         if len(columns) == 1 and letter in columns[0]:

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..datasets.refshapes import PRESETS
+from ..utils.command_line import ToolParser
 
 
 def tool_parser(description: str, folder: str) -> argparse.ArgumentParser:
@@ -13,9 +14,7 @@ def tool_parser(description: str, folder: str) -> argparse.ArgumentParser:
         description: The tool's docstring, printed as it is.
         folder: Where results go by default.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--folder', type=named_folder, default=Path(folder), help='where results go (default: %(default)s)'
     )

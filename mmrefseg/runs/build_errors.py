@@ -3,7 +3,7 @@
 import inspect
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +24,45 @@ def explain_build(error: Exception) -> str | None:
     wrong = [f'{name}={short(value)}' for name, value in settings.items() if not _fits(cls, name, value)]
     what = f' with {", ".join(wrong)}' if wrong else ''
     return f'{cls.__name__} cannot be built{what} ({reason}); correct the config'
+
+
+def built_key(error: BaseException, begins: str | None = None) -> str | None:
+    """Where in the config of a run the settings stand that a class could not be built with: ``a.b.c``.
+
+    Args:
+        error: Caught where the config is a variable of a calling function, or the runner's.
+        begins: A message; None is returned if it does not begin with the name of that class.
+    """
+    found = _built(error.__traceback__)
+    if found is None or (begins is not None and not begins.startswith(f'{found[0].__name__}:')):
+        return None
+    places = dict(_places(_config_of(error.__traceback__), found[0].__name__, found[1]))
+    return max(places, key=places.get, default=None)
+
+
+def _config_of(traceback: TracebackType | None) -> Mapping[str, Any]:
+    """The first config that is a variable of the functions that led to an error."""
+    while traceback is not None:
+        values = traceback.tb_frame.f_locals
+        for config in (values.get('config'), getattr(values.get('self'), '__dict__', {}).get('cfg')):
+            if type(config).__name__ == 'Config':  # of mmengine, which is not imported for a sentence
+                return dict(config.items())
+        traceback = traceback.tb_next
+    return {}
+
+
+def _places(node: Any, name: str, settings: Mapping[str, Any], key: str = '') -> Iterator[tuple[str, int]]:
+    """The keys of all dicts of a ``type`` of that name and of none but these settings, with their number."""
+    if isinstance(node, Mapping):
+        own = {each: value for each, value in node.items() if each != 'type'}
+        same = all(each in settings and settings[each] == value for each, value in own.items())
+        if str(node.get('type')).rpartition('.')[2] == name and same:
+            yield key, len(own)
+        children = node.items()
+    else:
+        children = enumerate(node) if isinstance(node, list | tuple) else ()
+    for each, value in children:
+        yield from _places(value, name, settings, f'{key}.{each}' if key else str(each))
 
 
 def _built(traceback: TracebackType | None) -> tuple[type, Mapping[str, Any]] | None:

@@ -12,10 +12,11 @@ from types import FrameType
 from typing import NoReturn
 
 from ..utils.errors import UserInputError, cli, did_you_mean, explain_os_error
-from .build_errors import explain_build
+from .build_errors import built_key, explain_build
 
 WORKER_ERROR = re.compile(r'^Caught UserInputError in .*?^\S*UserInputError: (.*)', re.DOTALL | re.MULTILINE)
 NOT_REGISTERED = re.compile(r'(\S+) is not in the (\S+?)::(.+?) registry')
+CLASSES = re.compile(r'(?:class `\w+` in \S+?\.py: )+')
 # Functions that call a class with what the config says: an error raised in one is about those arguments.
 BUILDERS = ('build_from_cfg', 'get_instance')
 # A file name that tools/dist_run.py gives to the processes it starts: who makes the file first may speak.
@@ -63,7 +64,8 @@ def one_sentence(where: str = 'config') -> Iterator[None]:
     try:
         yield
     except UserInputError as error:
-        raise UserInputError(unwrap_worker_error(str(error))) from error
+        sentence = _without_classes(unwrap_worker_error(str(error)))
+        raise UserInputError(_with_key(sentence, built_key(error, sentence))) from error
     except OSError as error:
         sentence = explain_os_error(error)
         if sentence is None:
@@ -73,7 +75,16 @@ def one_sentence(where: str = 'config') -> Iterator[None]:
         sentence = explain(error)
         if sentence is None:
             raise
-        raise UserInputError(f'{where}: {sentence}') from error
+        raise UserInputError(f'{where}: {_with_key(_without_classes(sentence), built_key(error))}') from error
+
+
+def _with_key(sentence: str, key: str | None) -> str:
+    return f'{key}: {sentence}' if key else sentence
+
+
+def _without_classes(sentence: str) -> str:
+    """A sentence without the classes that older versions of mmengine put before it, one for each level."""
+    return CLASSES.sub('', sentence)
 
 
 def unwrap_worker_error(message: str) -> str:
@@ -187,7 +198,8 @@ def _unknown_argument(message: str, error: TypeError) -> str | None:
         traceback = traceback.tb_next
     if built is None:
         return None
-    near = did_you_mean(unknown[1], argument_names(built))
+    names = argument_names(built)
+    near = did_you_mean(unknown[1], names) or f', expected one of {", ".join(sorted(names))}'
     return f'{built.__name__} takes no argument {unknown[1]!r}{near}; correct the config'
 
 

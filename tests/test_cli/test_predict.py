@@ -189,6 +189,23 @@ def test_photos_through_standard_input_are_told_apart(call, photos, tmp_path, mo
     assert names == [f'out/masks/stdin_star{number}.png' for number in ('', '_2', '')]
 
 
+def test_a_device_that_is_not_there_is_told_before_models_are_loaded(photos, repo_root):
+    code = (
+        'import sys\nfrom mmrefseg.cli.main import main\n'
+        'try:\n    main()\nfinally:\n    print(sorted({"mmengine", "mmdet"} & {*sys.modules}))'
+    )
+    for name, found in (('quantum', 'no such kind'), ('cuda:99', 'GPU, expected one that is there; use cpu')):
+        done = subprocess.run(
+            [sys.executable, '-c', code, 'predict', 'photos', '--text', 'a', '--device', name],
+            env=os.environ | {'PYTHONPATH': str(repo_root)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 2 and found in done.stderr and done.stderr.count('\n') == 1
+        assert done.stdout == '[]\n'
+
+
 def test_a_stopped_run_says_what_is_kept(photos, tmp_path, repo_root):
     """Ctrl-C after the first photo: its files and its row are there."""
     for number in range(60):

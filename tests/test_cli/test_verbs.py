@@ -102,6 +102,29 @@ WRONG = [
     (['app', '--image-size', '65'], '--image-size: found 65'),
     (['app', '--runs', 'a.png/x'], '--runs a.png/x: found a file within the path'),
     (['label', 'none'], 'none: found no folder'),
+    (
+        ['--foo'],
+        'mmrefseg: found --foo, which it does not know, expected what its help names; see mmrefseg --h',
+    ),
+    (
+        ['predict', '--otu', 'x'],
+        'mmrefseg predict: found --otu, which it does not know (did you mean --out?), expected what its help '
+        'names; see mmrefseg predict --help',
+    ),
+    (
+        ['predict', '--threshold', 'a'],
+        "--threshold: found 'a', expected a number; see mmrefseg predict --help",
+    ),
+    (['predict', '--batch-size=b'], "--batch-size: found 'b', expected a whole number; see mmrefseg predict"),
+    (['predict', '--text'], '--text: found no value, expected one; see mmrefseg predict --help'),
+    (['predict', '--json=3'], '--json: found a value, expected none; see mmrefseg predict --help'),
+    (['label'], 'mmrefseg label: found too few words, expected also FOLDER; see mmrefseg label --help'),
+    (['info', 'a', 'b'], 'mmrefseg info: found b, which it does not know, expected what its help names'),
+    (['import', 'yolo', 'a'], 'mmrefseg import yolo: found too few words, expected also --out; see mmrefseg'),
+    (
+        ['train', '.', '--seed', 'x'],
+        "--seed: found 'x', expected a whole number from 0 to 2**32 - 1; see mmr",
+    ),
     (['label', 'closed'], 'closed/drawn_masks.json: found a folder, expected a file'),
 ]
 FILES = {

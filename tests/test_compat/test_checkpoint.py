@@ -3,7 +3,10 @@
 import argparse
 import os
 import pickle
+import re
 import resource
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -153,11 +156,23 @@ def test_getattr_reaches_only_the_log_statistics(tmp_path):
 def test_namespace_only_where_named(tmp_path):
     path = tmp_path / 'lavt.pth'
     torch.save({'model': {'w': torch.ones(2)}, 'args': argparse.Namespace(lr=0.1)}, path)
-    with pytest.raises(UserInputError, match=r'argparse\.Namespace`, which was not executed.*`allow`'):
+    with pytest.raises(UserInputError, match=r'argparse\.Namespace`, which was not executed') as error:
         load_checkpoint_file(path)
+    assert 'save its weights as docs/troubleshooting.md shows' in str(error.value)
+    assert 'allow' not in str(error.value), 'which no tool has for this'
     assert load_checkpoint_file(path, allow=[argparse.Namespace])['args'].lr == 0.1
     with pytest.raises(UserInputError):  # allowed for that one call
         load_checkpoint_file(path)
+
+
+def test_weights_of_a_trusted_file_are_saved_as_documented(tmp_path, repo_root):
+    page = (repo_root / 'docs' / 'troubleshooting.md').read_text()
+    (command,) = re.findall(r'^python -c "(.*argparse\.Namespace.*)"$', page, re.MULTILINE)
+    state = {'w': torch.ones(2)}
+    torch.save({'state_dict': state, 'args': argparse.Namespace(lr=0.1)}, tmp_path / 'theirs.pth')
+    subprocess.run([sys.executable, '-c', command], cwd=tmp_path, check=True, timeout=120)
+    assert load_checkpoint_file(tmp_path / 'weights.pth').keys() == {'state_dict'}
+    assert torch.equal(load_checkpoint_file(tmp_path / 'weights.pth')['state_dict']['w'], state['w'])
 
 
 def whole(path):

@@ -11,6 +11,7 @@ from mmrefseg.datasets.converters import (
     read_boxes_csv,
     read_grefcoco,
     read_json_lines,
+    read_mask_folders,
     read_refer,
     read_simrec,
 )
@@ -143,6 +144,58 @@ def test_csv(tmp_path, row):
     path.write_text(f'ref_id,img_id,sent_id,sent,bbox\n{row}\n')
     with pytest.raises(UserInputError, match=r'c\.csv line 2'):
         read_boxes_csv({'val': path}, lambda record, where: (48, 64))
+
+
+CSV_HEAD = 'ref_id,img_id,sent_id,sent,bbox,notes'
+BOX = '"[1, 2, 10, 10]"'
+
+
+@pytest.mark.parametrize(
+    ('rows', 'found'),
+    [
+        (
+            f'3,1,7,cup,{BOX}\n4,1,8,star,"[1, 2, 10, 10]\n5,1,9,ring,{BOX}\n',
+            'line 3: found a field in quotes that goes on to line 4',
+        ),
+        (f'3,1,7,cup,{BOX}\n\n4,1,8,"star', 'line 4: found a quote that is not closed'),
+        (
+            f'3,1,7,cup,{BOX},"a\n4,1,8,star,{BOX},\n',
+            'line 2: found a field in quotes that goes on to line 3',
+        ),
+        (f'3,1,7,a cup, red,{BOX},note\n', 'line 2: found 7 columns, expected 6; put the sentence in quotes'),
+    ],
+)
+def test_an_open_quote_of_boxes_takes_no_rows_in(tmp_path, rows, found):
+    path = tmp_path / 'c.csv'
+    path.write_text(f'{CSV_HEAD}\n{rows}')
+    with pytest.raises(UserInputError) as error:
+        read_boxes_csv({'val': path}, lambda record, where: (48, 64))
+    assert f'c.csv {found}' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('rows', 'found'),
+    [
+        ('a.png,cup,\na.png,"ring,\na.png,star,\n', 'line 3: found a field in quotes that goes on to line 4'),
+        ('a.png,cup,\n\na.png,"ring', 'line 4: found a quote that is not closed'),
+        ('a.png,cup,"1\na.png,ring,\n', 'line 2: found a field in quotes that goes on to line 3'),
+        ('a.png,a cup, red,1\n', 'line 2: found 4 columns, expected 3; put the sentence in quotes'),
+    ],
+)
+def test_an_open_quote_of_sentences_for_masks_takes_no_rows_in(tmp_path, rows, found):
+    for mark in ',;':
+        (tmp_path / 'c.csv').write_text(f'image,sentence,mask\n{rows}'.replace(',', mark))
+        with pytest.raises(UserInputError) as error:
+            read_mask_folders(tmp_path, tmp_path, sentences=tmp_path / 'c.csv')
+        assert f'c.csv {found}' in str(error.value)
+
+
+def test_notes_of_several_lines_are_no_open_quote(tmp_path):
+    path = tmp_path / 'c.csv'
+    path.write_text(f'{CSV_HEAD}\n3,1,7,"a cup, red",{BOX},"two\nlines"\n4,1,8,star,"[1",\n')
+    conversion = read_boxes_csv({'val': path}, lambda record, where: (48, 64), skip_bad=True)
+    assert [record['expressions'] for record in conversion.splits['val']] == [['a cup, red']]
+    assert ['c.csv line 4' in problem for problem in conversion.skipped] == [True]
 
 
 def test_ids_of_predictions(tmp_path):

@@ -126,8 +126,8 @@ def test_refusals(tools, place):
     for options, said in (
         (['--budget', '9', *out], '--budget: found 9, expected at most the 8 objects'),
         (['--budget', 'some', *out], "--budget: found 'some'"),
-        (['--budget', '2'], 'name what to write'),
-        (['--budget', '2', '--sheet', place / 's.png'], '--sheet needs --images'),
+        (['--budget', '2'], 'found nothing to write, expected --out'),
+        (['--budget', '2', '--sheet', place / 's.png'], '--sheet: found no --images'),
         (['--budget', '2', *out, '--weights', 'doubts=1'], "--weights: found 'doubts=1'"),
         (['--budget', '2', *out, '--random', '--weights', 'doubt=1'], '--random: found predictions'),
         (['--budget', '2', *out, '--masks', FULL], '--masks: found no --apply'),

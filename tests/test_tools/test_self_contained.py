@@ -75,6 +75,13 @@ def test_a_published_file_is_small_and_runs_alone(stages, tmp_path, monkeypatch)
     assert np.allclose(half.scores, expected.scores, atol=0.01)
     sizes = [path.stat().st_size for path in (Path('half.safetensors'), Path('whole.safetensors'))]
     assert 1.9 * sizes[0] < sizes[1] < (folder / stages.best('m100')).stat().st_size
+    (tmp_path / 'mine.safetensors').write_bytes(b'mine')
+    command = ('model_converters/publish.py', folder / stages.best('m100'), tmp_path / 'mine.safetensors')
+    sentence = stages.tools.fail(*command)
+    assert 'mine.safetensors: found a file that is there' in sentence and 'add --overwrite' in sentence
+    assert (tmp_path / 'mine.safetensors').read_bytes() == b'mine'
+    stages.tools.succeed(*command, '--overwrite')
+    assert (tmp_path / 'mine.safetensors').read_bytes() == (tmp_path / 'whole.safetensors').read_bytes()
     torch.save({'state_dict': {}}, tmp_path / 'bare.pth')
     sentence = stages.tools.fail(
         'model_converters/publish.py', tmp_path / 'bare.pth', tmp_path / 'a.safetensors'
@@ -111,6 +118,31 @@ def test_a_detector_brings_its_classes(tmp_path, monkeypatch, capsys):
         assert len(lines) == expected and all(line['found'] for line in lines)
         assert Path(f'out{least}/overlays/a.jpg').is_file()
     assert lines, 'an untrained network is unsure, but finds something'
+
+
+def test_a_second_run_of_a_detector_leaves_no_mask_of_the_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load_config(str(REPO / 'configs/mask_rcnn/mask-rcnn_tiny_refshapes.py'))
+    torch.manual_seed(0)
+    meta = {'cfg': config.pretty_text, 'dataset_meta': {'classes': tuple('abcdefghij')}}
+    torch.save({'meta': meta, 'state_dict': MODELS.build(config.model).state_dict()}, 'detector.pth')
+    for name in 'pq':
+        Image.fromarray(np.full((96, 128, 3), 40, np.uint8)).save(f'{name}.png')
+
+    def names(*words):
+        line = ['mmrefseg', 'predict', *words, '--weights', 'detector.pth', '--out', 'out']
+        monkeypatch.setattr('sys.argv', line)
+        with pytest.raises(SystemExit) as stop:
+            command.main()
+        assert not stop.value.code
+        return {str(file.relative_to('out')) for file in Path('out').glob('*s/*')}
+
+    both = names('p.png', 'q.png', '--threshold', '0.06')
+    masks = {name for name in both if name.startswith('masks/p_')}
+    assert len(masks) >= 2 and {'overlays/p.jpg', 'overlays/q.jpg'} <= both
+    assert names('p.png', '--threshold', '1') == both - masks, 'those of q stay'
+    assert names('p.png', '--threshold', '1', '--no-overlays') == both - masks - {'overlays/p.jpg'}
+    assert names('p.png', '--threshold', '0.06', '--no-overlays') == both - {'overlays/p.jpg'}
 
 
 def test_a_test_beside_other_annotations_keeps_the_words(stages, other_words):

@@ -21,12 +21,11 @@ from mmrefseg.datasets.annotations import load_split
 from mmrefseg.evaluation.functional.protocols import PROTOCOLS
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
 from mmrefseg.utils import UserInputError, atomic_write, check_output, cli, load_json, plain_console, track
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('predictions', help='json list (or .jsonl) of predictions')
     parser.add_argument('--ann', required=True, help='annotation file of the working format')
     parser.add_argument('--split', required=True, help='split of the annotation file, e.g. val or testA')
@@ -45,9 +44,10 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--title', help='of the page')
     args = parser.parse_args(argv)
     if not 0 <= args.low <= args.high <= args.threshold <= 1:
-        parser.error('0 <= --low <= --high <= --threshold <= 1 is expected')
+        found = f'{args.low}, {args.high}, {args.threshold}'
+        parser.error(f'--low, --high, --threshold: found {found}, expected 0 to 1, none above the next')
     if args.cases < 1:
-        parser.error('--cases is at least 1')
+        parser.error(f'--cases: found {args.cases}, expected 1 or more')
     return args
 
 

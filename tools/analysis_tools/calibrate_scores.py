@@ -34,12 +34,13 @@ from mmrefseg.evaluation.functional.scores import (
 )
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
 from mmrefseg.utils import UserInputError, atomic_write, check_output, cli, dump_json, plain_console
+from mmrefseg.utils.command_line import ToolParser
 
 GOOD = 0.5
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Measure, plot and calibrate the scores of predictions.')
+    parser = ToolParser(description='Measure, plot and calibrate the scores of predictions.')
     parser.add_argument('predictions', help='json list (or .jsonl) of predictions with scores')
     parser.add_argument('--ann', required=True, help='annotation file of the working format')
     parser.add_argument('--split', required=True, help='split of the annotation file, e.g. val or testA')
@@ -50,9 +51,11 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--json', metavar='OUT', help='write the numbers here')
     args = parser.parse_args(argv)
     if args.fit and args.calibration:
-        parser.error('--fit and --calibration exclude one another: fit on the scores as they were predicted')
+        parser.error(
+            '--fit: found --calibration beside it, expected scores as they were predicted; leave one out'
+        )
     if args.write and not (args.fit or args.calibration):
-        parser.error('--write needs --calibration or --fit')
+        parser.error('--write: found neither --calibration nor --fit, expected one of them')
     return args
 
 

@@ -21,6 +21,7 @@ from mmrefseg.codecs.contour_codec import ContourCodec
 from mmrefseg.codecs.contours import SAMPLERS
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.utils import UserInputError, check_output, cli, dump_json, track
+from mmrefseg.utils.command_line import ToolParser
 
 KEYS = {
     'miou': 'mIoU', 'p50': 'P@0.5', 'p60': 'P@0.6', 'p70': 'P@0.7', 'p80': 'P@0.8', 'p90': 'P@0.9',
@@ -39,7 +40,7 @@ examples
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('annotations', help='annotation file of the working format, with masks')

@@ -19,6 +19,7 @@ from mmrefseg.evaluation.functional.protocols import PROTOCOLS, Pair, Scores, sc
 from mmrefseg.evaluation.prediction_file import Frame, load_predictions, pair_predictions
 from mmrefseg.structures.rle import areas, intersection_areas
 from mmrefseg.utils import UserInputError, atomic_write, check_output, cli, csv_cell, dump_json, plain_console
+from mmrefseg.utils.command_line import ToolParser
 
 KEYS = ('oiou', 'miou', 'p50', 'p60', 'p70', 'p80', 'p90', 'acc50')
 NAMES = {
@@ -34,7 +35,7 @@ NAMES = {
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Score a prediction file without a model.')
+    parser = ToolParser(description='Score a prediction file without a model.')
     parser.add_argument('predictions', help='json list (or .jsonl) of predictions')
     parser.add_argument('--ann', required=True, help='annotation file of the working format')
     parser.add_argument('--split', required=True, help='split of the annotation file, e.g. val or testA')
@@ -53,9 +54,9 @@ def parse_args(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--per-expression', metavar='CSV', help="write every expression's counts here")
     args = parser.parse_args(argv)
     if (args.frame == 'network') != (args.network_size is not None):
-        parser.error('--frame network and --network-size H W go together')
+        parser.error('found one of --frame network and --network-size H W alone, expected both or none')
     if args.batch_size < 1 or min(args.network_size or [1]) < 1:
-        parser.error('--batch-size and --network-size are at least 1')
+        parser.error('--batch-size, --network-size: found a number below 1, expected 1 or more')
     return args
 
 

@@ -7,8 +7,6 @@ share that the paper's threshold of 0.1 accepts; then which threshold accepts ha
 changed masks of about a given IoU. The table in docs/pseudo_labels.md comes from here.
 """
 
-import argparse
-
 import cv2
 import numpy as np
 from rich.table import Table
@@ -18,6 +16,7 @@ from mmrefseg.pseudo_labels import projection_term
 from mmrefseg.structures.masks import to_rle
 from mmrefseg.structures.rle import decode_mask, encode_mask, ious
 from mmrefseg.utils import UserInputError, check_output, cli, dump_json, plain_console, track
+from mmrefseg.utils.command_line import ToolParser
 
 SHARES = (0.01, 0.02, 0.05, 0.08, 0.12, 0.16)
 MOVES = ((1, 0), (0, 1), (1, 1), (-1, -1))
@@ -108,7 +107,7 @@ def print_rows(rows: list[dict], title: str) -> None:
 
 @cli
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description='What RPP score does a mask of a known IoU get?')
+    parser = ToolParser(description='What RPP score does a mask of a known IoU get?')
     parser.add_argument('annotations', help='annotation file of the working format')
     parser.add_argument('--split', default='val')
     parser.add_argument('--limit', type=int, default=1000, help='so many objects at most')

@@ -11,10 +11,11 @@ from typing import Any
 
 from mmrefseg.evaluation.submission import SubmissionChecker
 from mmrefseg.utils import UserInputError, cli, load_json
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Say what is wrong with a submission, entry by entry.')
+    parser = ToolParser(description='Say what is wrong with a submission, entry by entry.')
     parser.add_argument('submission', help='json list as tools/test.py --format-only writes it')
     parser.add_argument('--test-json', required=True, help='the COCO file of the test images')
     parser.add_argument(

@@ -10,10 +10,11 @@ from pathlib import Path
 from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.datasets.word_vectors import SOURCES, find_word_vectors, save_word_vectors
 from mmrefseg.utils import UserInputError, check_output, cli
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ToolParser(description=__doc__.splitlines()[0])
     parser.add_argument('--ann', nargs='+', required=True, help='annotation files of the working format')
     parser.add_argument('--out', required=True, help='vocabulary to write (json)')
     parser.add_argument('--tokenizer', default='simple', choices=['simple', 'spacy', 'spacy_punct'])

@@ -32,6 +32,7 @@ from mmrefseg.datasets.converters import (
     write_refer,
 )
 from mmrefseg.utils import UserInputError, atomic_write, check_absent, check_output, cli, dump_json
+from mmrefseg.utils.command_line import ToolParser
 
 EPILOG = """
 examples
@@ -62,7 +63,7 @@ SHOWN = 5
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     formats = parser.add_subparsers(dest='source', required=True, metavar='FORMAT')
@@ -153,7 +154,7 @@ def _region_options(parser: argparse.ArgumentParser, images: str | None = None) 
 
 
 def _common_options() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = ToolParser(add_help=False)
     common.add_argument('--out', required=True, help='file to write; with --to refer a folder')
     common.add_argument('--overwrite', action='store_true', help='replace files that are there')
     common.add_argument(

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmrefseg.datasets.refshapes import PRESETS, generate
 from mmrefseg.datasets.refshapes.synonyms import write_synonyms
 from mmrefseg.utils import UserInputError, check_output, cli
+from mmrefseg.utils.command_line import ToolParser
 
 EPILOG = """
 what is written (DIR is --out, S is --size)
@@ -40,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         f'of {preset.image_size} x {preset.image_size}'
         for name, preset in PRESETS.items()
     )
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Make RefShapes: images of shapes, masks, boxes and sentences.',
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -18,6 +18,7 @@ from mmrefseg.datasets.converters import (
     write_labelme,
 )
 from mmrefseg.utils import UserInputError, atomic_write, check_absent, check_output, cli
+from mmrefseg.utils.command_line import ToolParser
 
 EPILOG = """
 examples
@@ -37,11 +38,11 @@ Objects keep their ref_id, their split and their sentences on the way there and 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     formats = parser.add_subparsers(dest='target', required=True, metavar='FORMAT')
-    common = argparse.ArgumentParser(add_help=False)
+    common = ToolParser(add_help=False)
     common.add_argument('file', help='instances.json of the working format')
     common.add_argument('--split', nargs='+', default=[], metavar='SPLIT', help='default: all of them')
     common.add_argument('--img-template', metavar='T', help="names of images without one, such as '{}.jpg'")

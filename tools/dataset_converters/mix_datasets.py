@@ -6,6 +6,7 @@ import os
 from mmrefseg.datasets.annotations import load_annotation_file, load_split
 from mmrefseg.datasets.converters import count_objects, mix_datasets
 from mmrefseg.utils import UserInputError, check_output, cli, dump_json
+from mmrefseg.utils.command_line import ToolParser
 
 EPILOG = """
 The other splits keep their records under names of their own: val_refcoco_unc, testA_refcoco_unc...
@@ -23,7 +24,7 @@ example
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('datasets', nargs='+', metavar='NAME=FILE', help='files of the working format')

@@ -6,6 +6,7 @@ from pathlib import Path
 from mmrefseg.datasets.annotations import load_split
 from mmrefseg.datasets.converters import count_objects, sample_coco_masks, sample_masks
 from mmrefseg.utils import UserInputError, check_output, cli, dump_json, load_json, track
+from mmrefseg.utils.command_line import ToolParser
 from mmrefseg.utils.files import file_sha256
 
 EPILOG = """
@@ -31,7 +32,7 @@ examples
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('ann_file', help='a fully masked file, of the working format or COCO instances')

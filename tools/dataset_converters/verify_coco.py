@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmrefseg.datasets.coco import CheckedCoco, as_objects, read_coco, with_plain_ids
 from mmrefseg.utils import UserInputError, check_output, cli, dump_json
+from mmrefseg.utils.command_line import ToolParser
 
 EPILOG = """
 exit code
@@ -22,7 +23,7 @@ examples
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('ann_file', help='images, annotations and categories as json')

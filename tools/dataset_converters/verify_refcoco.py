@@ -5,6 +5,7 @@ import argparse
 from mmrefseg.datasets.annotations import load_annotation_file, load_split
 from mmrefseg.datasets.converters import PUBLISHED, compare_counts, format_comparison
 from mmrefseg.utils import cli
+from mmrefseg.utils.command_line import ToolParser
 
 EPILOG = """
 exit code
@@ -19,7 +20,7 @@ examples
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('ann_file', help='a file of the working format')

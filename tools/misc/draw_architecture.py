@@ -15,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from mmrefseg.utils import atomic_write, check_output, cli
+from mmrefseg.utils.command_line import ToolParser
 
 ROOT = Path(__file__).resolve().parents[2]
 FLOORS = (
@@ -134,9 +135,7 @@ def draw(arrows: Arrows, lines: dict[str, int], path: Path) -> None:
 @cli
 def main(argv: list[str] | None = None) -> int:
     """Draw or check; the exit code is 1 where an import climbs."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--check', action='store_true', help='draw nothing')
     parser.add_argument('--root', type=Path, default=ROOT, help='of the checkout (default: this one)')
     parser.add_argument('--out', type=Path, default=ROOT / 'docs/images/architecture.png', metavar='FILE')

@@ -11,12 +11,11 @@ import argparse
 
 from mmrefseg.experiments.real_weights import VARIABLE, fetch_weights, weights_folder
 from mmrefseg.utils import check_output, cli
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--folder', help=f'where they go (default: ${VARIABLE}, else data/test_weights)')
     return parser.parse_args(argv)
 

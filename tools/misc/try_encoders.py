@@ -12,6 +12,7 @@ import warnings
 from pathlib import Path
 
 from mmrefseg.utils import UserInputError, atomic_write, cli, read_text, track
+from mmrefseg.utils.command_line import ToolParser
 from mmrefseg.utils.errors import did_you_mean
 
 DOCS = Path(__file__).resolve().parents[2] / 'docs' / 'encoders.md'
@@ -29,7 +30,7 @@ def between_marks(text: str, name: str, new: str) -> str:
 
 @cli
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument('--only', nargs='+', metavar='TYPE', help='model types; no table is written')

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mmrefseg.utils import atomic_write, check_output, cli
+from mmrefseg.utils.command_line import ToolParser
 
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 # Data set: how a sentence calls it.
@@ -119,9 +120,7 @@ def copies(configs: Path = CONFIGS) -> dict[str, str]:
 
 @cli
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--check', action='store_true', help='write nothing, say what differs')
     parser.add_argument('--out', type=Path, default=CONFIGS, help='folder that is written to, or checked')
     args = parser.parse_args(argv)

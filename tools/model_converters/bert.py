@@ -12,12 +12,11 @@ from pathlib import Path
 
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import check_output, cli
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', metavar='SRC', help='pytorch_model.bin or model.safetensors')
     parser.add_argument('dst', metavar='DST', help='folder to write')
     parser.add_argument('--vocab', metavar='FILE', help='vocab.txt (default: beside SRC)')

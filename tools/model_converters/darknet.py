@@ -9,10 +9,11 @@ from pathlib import Path
 from mmrefseg.checkpoints.converter_options import add_conversion_options, check_destination
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ToolParser(description=__doc__.splitlines()[0])
     add_conversion_options(parser, 'darknet.weights or yolov3.weights')
     return parser.parse_args()
 

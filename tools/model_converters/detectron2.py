@@ -19,6 +19,7 @@ from mmrefseg.checkpoints.converter_options import (
 from mmrefseg.runs.options import check_config, check_file
 from mmrefseg.runs.tool_errors import one_sentence
 from mmrefseg.utils import UserInputError, cli
+from mmrefseg.utils.command_line import ToolParser
 from mmrefseg.utils.places import shipped
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ CONFIG = 'configs/mask_rcnn/mask-rcnn_r{depth}-caffe_fpn_3x_coco.py'
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_conversion_options(parser, 'model_final_xxx.pkl, R-50.pkl, R-101.pkl or model_final.pth')
     add_config_option(parser, 'that of configs/mask_rcnn with its depth and classes')
     return parser.parse_args(argv)

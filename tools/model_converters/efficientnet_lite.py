@@ -14,12 +14,11 @@ from pathlib import Path
 from mmrefseg.checkpoints.converter_options import add_conversion_options, check_destination
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_conversion_options(parser, 'efficientnet-lite0-*.pth')
     return parser.parse_args(argv)
 

@@ -12,12 +12,11 @@ import argparse
 from mmrefseg.runs.options import KeyValueAction, check_checkpoint, check_config
 from mmrefseg.runs.tool_errors import tool
 from mmrefseg.utils import check_output
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', metavar='CONFIG', help='the shipped config that the weights run with')
     parser.add_argument('src', metavar='SRC', help='checkpoint of the training (.pth)')
     parser.add_argument('dst', metavar='DST', help='file to write (.safetensors)')

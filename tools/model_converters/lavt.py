@@ -18,12 +18,11 @@ from mmrefseg.checkpoints.converter_options import (
 )
 from mmrefseg.runs.options import check_config, check_file
 from mmrefseg.utils import cli
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_conversion_options(parser, "the original's checkpoint (model_best_*.pth, ckpt_epoch_*.pth)")
     base = parser.add_mutually_exclusive_group()
     base.add_argument(

@@ -10,13 +10,12 @@ from pathlib import Path
 
 from mmrefseg.experiments.stages import run_stages
 from mmrefseg.utils import check_output, cli
+from mmrefseg.utils.command_line import ToolParser
 from mmrefseg.utils.places import WEIGHTS
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         '--folder',
         type=Path,

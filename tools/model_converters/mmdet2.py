@@ -18,6 +18,7 @@ from mmrefseg.checkpoints.converter_options import (
 from mmrefseg.runs.options import check_config, check_file
 from mmrefseg.runs.tool_errors import one_sentence
 from mmrefseg.utils import cli
+from mmrefseg.utils.command_line import ToolParser
 from mmrefseg.utils.places import shipped
 
 if TYPE_CHECKING:
@@ -27,9 +28,7 @@ CONFIG = 'configs/cascade_rcnn/cascade-mask-rcnn_resnest50_fpn_tiny-voc.py'
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_conversion_options(parser, 'latest.pth, epoch_24.pth or published weights of mmdet 2.x')
     add_config_option(parser, CONFIG)
     return parser.parse_args(argv)

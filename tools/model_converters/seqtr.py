@@ -16,10 +16,11 @@ from mmrefseg.checkpoints.converter_options import (
 from mmrefseg.datasets.vocabulary import Vocabulary
 from mmrefseg.runs.options import check_config, check_file
 from mmrefseg.utils import cli
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = ToolParser(description=__doc__.splitlines()[0])
     add_conversion_options(parser, "the original's checkpoint (det_best.pth, segm_best.pth, latest.pth, ...)")
     parser.add_argument(
         '--weights',

@@ -13,12 +13,11 @@ from pathlib import Path
 from mmrefseg.checkpoints.converter_options import add_conversion_options, check_destination
 from mmrefseg.runs.options import check_file
 from mmrefseg.utils import cli
+from mmrefseg.utils.command_line import ToolParser
 
 
 def parse_args(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_conversion_options(parser, 'swin_*_patch4_window*.pth of the authors of Swin')
     parser.add_argument('--window-size', type=int, help="of the backbone (default: the file's)")
     return parser.parse_args(argv)

@@ -1,7 +1,7 @@
 """One check for every reader of COCO instance files."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from ...utils import load_json
 from ..annotations import paused_gc
+from .boxes import Boxes
 from .findings import Findings
 from .image_files import ImageFolder
 from .image_table import UNSIZED, Size, read_images
@@ -158,6 +159,15 @@ def check_coco(
     checked.content.update(images=list(table.images.values()), categories=categories)
     objects = _of_images(objects, table.images, table.left_out, checked.unusable)
     boxes = read_shapes(objects, checked.unusable, checked.mended, checked.without_mask)
+    _add_remarks(checked, objects, boxes)
+    if 'annotations' in content:
+        checked.content['annotations'] = finish(objects, boxes, checked.mended)
+        checked.lost_masks = _lost_masks(checked.annotations, objects, boxes)
+    return checked
+
+
+def _add_remarks(checked: CheckedCoco, objects: list[CocoObject], boxes: Boxes) -> None:
+    """Note what is odd about shapes and is kept as it is."""
     if boxes.remark:
         checked.remarks.append(boxes.remark)
     if boxes.disagree.any():
@@ -170,15 +180,16 @@ def check_coco(
     repeated = repetitions(objects, boxes)
     if repeated:
         checked.remarks.append(str(repeated))
-    if 'annotations' in content:
-        checked.content['annotations'] = finish(objects, boxes, checked.mended)
-        kept = (item for item, problem in zip(objects, boxes.problems, strict=True) if not problem)
-        checked.lost_masks = {
-            annotation['id']: item.no_mask
-            for item, annotation in zip(kept, checked.annotations, strict=True)
-            if item.mask is None and item.no_mask != NO_MASK
-        }
-    return checked
+
+
+def _lost_masks(annotations: Sequence[dict], objects: Sequence[CocoObject], boxes: Boxes) -> dict[int, str]:
+    """Why an object lost its mask, by the id of its annotation."""
+    kept = (item for item, problem in zip(objects, boxes.problems, strict=True) if not problem)
+    return {
+        annotation['id']: item.no_mask
+        for item, annotation in zip(kept, annotations, strict=True)
+        if item.mask is None and item.no_mask != NO_MASK
+    }
 
 
 def _of_images(

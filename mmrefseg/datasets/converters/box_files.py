@@ -1,6 +1,5 @@
 """Formats that hold boxes and sentences: SimREC / MCN json (masks apart) and csv."""
 
-import csv
 import os
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from ...structures.rle import encode_mask
-from ...utils import UserInputError, load_json, parse_json
+from ...utils import UserInputError, load_json, parse_json, read_text
 from ...utils.arrays import load_npy
+from ..csv_table import CsvTable
 from ..images import ImageSizes
 from ..validation import ID, WHOLE, Kind, fields_problem, is_whole
 from .conversion import Conversion
@@ -104,9 +104,10 @@ def read_boxes_csv(
     """
     conversion = Conversion(skip_bad)
     for split, path in paths.items():
-        for index, row in enumerate(_rows(path)):
-            where = f'{path} line {index + 2}'
+        table = _table(path)
+        for where, row in table:
             try:
+                table.check_width(row, where)
                 record = _csv_record(row, sizes, where)
             except UserInputError as error:
                 conversion.skip(error)
@@ -115,23 +116,13 @@ def read_boxes_csv(
     return conversion.finish(', '.join(map(str, paths.values())))
 
 
-def _rows(path: str | os.PathLike) -> list[dict[str, str]]:
-    try:
-        with open(path, newline='', encoding='utf-8-sig') as file:
-            reader = csv.DictReader(file)
-            rows = list(reader)
-    except FileNotFoundError:
-        raise UserInputError.of(str(path), 'no such file', 'a csv file', 'check the path') from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserInputError.of(str(path), f'no csv ({error})', 'a csv file', 'check the file') from None
-    if not set(reader.fieldnames or ()) >= CSV_KEYS:
+def _table(path: str | os.PathLike) -> CsvTable:
+    table = CsvTable(read_text(path, 'a csv file'), str(path), CSV_KEYS, 'a csv file')
+    if not set(table.columns) >= CSV_KEYS:
         raise UserInputError.of(
-            str(path),
-            f'the columns {reader.fieldnames}',
-            f'{sorted(CSV_KEYS)}',
-            'name them in the first line',
+            str(path), f'the columns {table.columns}', f'{sorted(CSV_KEYS)}', 'name them in the first line'
         )
-    return rows
+    return table
 
 
 def _csv_record(row: dict[str, str], sizes: ImageSizes, where: str) -> dict[str, Any]:

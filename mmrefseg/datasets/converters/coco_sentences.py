@@ -57,37 +57,59 @@ def read_coco_sentences(
     Raises:
         UserInputError: If a file is wrong, or nothing is left.
     """
-    options = options or ImportOptions()
     checked = read_coco(path, images, keep_images=True)
-    collector = RegionCollector(options)
+    collector = RegionCollector(options or ImportOptions())
     lost = _leave_out_bad(checked, collector, str(path))
-    named = _SPLIT.search(Path(path).stem)
-    split = split_named(named[1]) if named and options.split == 'train' else None
-    of_images = _read_captions(captions) if captions is not None else {}
-    by_id = {image['id']: image for image in checked.content['images']}
-    names = {category['id']: category['name'] for category in checked.content['categories']}
-    alone = Counter(annotation['image_id'] for annotation in checked.annotations)
+    regions = _Regions(checked, path, collector.options, captions)
     for annotation in checked.annotations:
         if annotation['id'] in lost:
             continue
-        image, where = by_id[annotation['image_id']], f'{path} annotation {annotation["id"]}'
         try:
-            single = alone[annotation['image_id']] == 1
-            texts = _sentences(annotation, image, names, options, where)
-            if not texts and single:
-                texts = lines_of(image.get('caption'), where) + of_images.get(annotation['image_id'], [])
-            region = _region(annotation, image, names, texts, where)
+            region = regions.of(annotation)
         except UserInputError as error:
             collector.skip(error)
             continue
-        if annotation['iscrowd'] and not texts and not isinstance(annotation.get('attributes'), dict):
+        if (
+            annotation['iscrowd']
+            and not region.sentences
+            and not isinstance(annotation.get('attributes'), dict)
+        ):
             collector.leave_out('crowd')
             continue
-        region.split = split
         collector.add(region)
     conversion = collector.finish(str(path))
     conversion.remarks = [*checked.sentences(), *conversion.remarks]
     return conversion
+
+
+class _Regions:
+    """The objects of a file with their sentences."""
+
+    def __init__(
+        self,
+        checked: CheckedCoco,
+        path: str | os.PathLike,
+        options: ImportOptions,
+        captions: str | os.PathLike | None,
+    ) -> None:
+        self._path, self._options = path, options
+        self._captions = _read_captions(captions) if captions is not None else {}
+        named = _SPLIT.search(Path(path).stem)
+        self._split = split_named(named[1]) if named and options.split == 'train' else None
+        self._images = {image['id']: image for image in checked.content['images']}
+        self._names = {category['id']: category['name'] for category in checked.content['categories']}
+        self._counts = Counter(annotation['image_id'] for annotation in checked.annotations)
+
+    def of(self, annotation: dict) -> Region:
+        """One object; as the only one of its image, it may have the words of the image's captions."""
+        image_id, where = annotation['image_id'], f'{self._path} annotation {annotation["id"]}'
+        image = self._images[image_id]
+        texts = _sentences(annotation, image, self._names, self._options, where)
+        if not texts and self._counts[image_id] == 1:
+            texts = lines_of(image.get('caption'), where) + self._captions.get(image_id, [])
+        region = _region(annotation, image, self._names, texts, where)
+        region.split = self._split
+        return region
 
 
 def _leave_out_bad(checked: CheckedCoco, collector: RegionCollector, path: str) -> set[int]:

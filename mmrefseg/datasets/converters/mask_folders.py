@@ -1,7 +1,5 @@
 """A folder of images and one of masks: for each image a file, several files, or a folder of them."""
 
-import csv
-import io
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from PIL import Image
 from ...structures.rle import encode_mask
 from ...utils import UserInputError, parse_json, read_text, text_lines
 from ...utils.errors import short
+from ..csv_table import CsvTable
 from ..images import read_size
 from .conversion import Conversion
 from .image_finder import image_files
@@ -63,17 +62,11 @@ def read_mask_folders(
     for image, files in named.items():
         try:
             regions = _read_image(Path(images), image, files, Path(masks))
-            if texts is not None:
-                texts.give(image, regions)
-            else:
-                for region in regions:
-                    region.sentences = lines_of(region.extra.pop('said', None), region.where)
+            _give_sentences(regions, image, texts)
         except UserInputError as error:
             collector.skip(error)
             continue
         for region in regions:
-            for key in ('said', 'mask_file', 'mask_value'):
-                region.extra.pop(key, None)
             collector.add(region)
     if texts is not None:
         for error in texts.unused():
@@ -81,6 +74,17 @@ def read_mask_folders(
     for _ in range(sum(not files for files in named.values())):
         collector.leave_out('image without a mask')
     return collector.finish(str(masks))
+
+
+def _give_sentences(regions: list[Region], image: str, texts: '_Sentences | None') -> None:
+    """Give an image's masks their sentences, from the file of these or from their names."""
+    if texts is not None:
+        texts.give(image, regions)
+    for region in regions:
+        if texts is None:
+            region.sentences = lines_of(region.extra.get('said'), region.where)
+        for key in ('said', 'mask_file', 'mask_value'):
+            region.extra.pop(key, None)
 
 
 def _mask_files(images: Path, masks: Path) -> dict[str, list[tuple[Path, str]]]:
@@ -244,14 +248,12 @@ def _means(mask: str, region: Region) -> bool:
 
 def _csv_rows(path: str | os.PathLike) -> Iterator[tuple[str, dict]]:
     text = read_text(path, 'a csv file')
-    try:
-        head = text.partition('\n')[0]
-        delimiter = next((mark for mark in '\t;' if mark in head and ',' not in head), ',')
-        rows = list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
-    except csv.Error as error:
-        raise UserInputError.of(str(path), f'no csv ({error})', f'the columns {COLUMNS}', 'mend it') from None
-    for number, row in enumerate(rows, start=2):
-        yield f'{path} line {number}', {str(key).strip().lower(): value for key, value in row.items() if key}
+    head = text.partition('\n')[0]
+    delimiter = next((mark for mark in '\t;' if mark in head and ',' not in head), ',')
+    table = CsvTable(text, str(path), (*COLUMNS, 'expression'), f'the columns {COLUMNS}', delimiter)
+    for where, row in table:
+        table.check_width(row, where)
+        yield where, {key.lower(): value for key, value in row.items() if key}
 
 
 def _json_rows(path: str | os.PathLike) -> Iterator[tuple[str, dict]]:

@@ -60,11 +60,7 @@ def read_voc(
     documents = []
     for path in files:
         try:
-            document = load_xml(path, EXPECTED)
-            if document.tag != 'annotation':
-                raise UserInputError.of(
-                    str(path), f'xml that begins with <{document.tag[:40]}>', EXPECTED, 'check the file'
-                )
+            document = _load(path)
             documents.append((path, document, _objects(document, str(path))))
         except UserInputError as error:
             collector.skip(error)
@@ -94,6 +90,14 @@ def _splits(root: Path) -> dict[str, str]:
         if found:
             return found
     return {}
+
+
+def _load(path: Path) -> Element:
+    document = load_xml(path, EXPECTED)
+    if document.tag != 'annotation':
+        found = f'xml that begins with <{document.tag[:40]}>'
+        raise UserInputError.of(str(path), found, EXPECTED, 'check the file')
+    return document
 
 
 def _objects(document: Element, where: str) -> list[tuple[Element, list[float]]]:

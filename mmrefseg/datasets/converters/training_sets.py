@@ -42,12 +42,8 @@ def sample_masks(
         UserInputError: If a ratio or the unit is wrong, or the file has too few masks.
     """
     _check(ratios, unit)
-    if unit == 'image':
-        keys: list[Any] = [_image_key(record) for record in records]
-        total = len(set(keys))
-    else:
-        keys = [annotation_key(record) for record in records]
-        total = len(records)
+    keys: list[Any] = [(_image_key if unit == 'image' else annotation_key)(record) for record in records]
+    total = len(set(keys)) if unit == 'image' else len(records)
     weights = _weights(records, keys, unit)
     order = sorted(weights, key=repr)
     random.Random(seed).shuffle(order)
@@ -56,12 +52,8 @@ def sample_masks(
     for ratio in ratios:
         wanted = max(1, round(ratio / 100 * total))
         if wanted > available:
-            raise UserInputError.of(
-                where,
-                f'{available} {unit}s with masks',
-                f'{wanted} ({ratio:g} % of {total})',
-                'use the full file',
-            )
+            found, expected = f'{available} {unit}s with masks', f'{wanted} ({ratio:g} % of {total})'
+            raise UserInputError.of(where, found, expected, 'use the full file')
         kept = _first(order, weights, wanted)
         sampled[ratio] = [
             record if key in kept else _withhold(record) for key, record in zip(keys, records, strict=True)
