@@ -1,6 +1,6 @@
 """Importing this registers into mmdet's registries every class of the package that a config can name."""
 
-from . import compat  # isort: skip  (before anything imports mmdet)
+from .compat import quick_mmdet  # isort: skip  (before anything imports mmdet)
 from mmdet.registry import TASK_UTILS
 
 from . import engine  # noqa: F401
@@ -33,4 +33,4 @@ from .visualization import backends, local_visualizer  # noqa: F401
 # Not where it is written: a codec is used without any network, too.
 TASK_UTILS.register_module(module=ContourCodec)
 
-__all__ = ['compat']
+__all__ = ['quick_mmdet']

@@ -8,6 +8,11 @@ from .versions import IncompatibleVersionError, check_versions
 
 check_versions()  # before the imports below, which would fail in their own words
 
+from .late_transformers import late_transformers  # noqa: E402
+
+with late_transformers():
+    import mmengine.optim  # noqa: F401
+
 from .checkpoint import allow_mmengine_state, know_package_weights, load_checkpoint_file  # noqa: E402
 from .configs import allow_package_configs, read_yaml_as_data  # noqa: E402
 from .ops import MissingOperatorError, compiled_operators_installed, install_operators  # noqa: E402

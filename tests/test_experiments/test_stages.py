@@ -108,8 +108,7 @@ if __name__ == '__main__':
 """
 
 
-@pytest.mark.parametrize('gpu', [False, True])
-@pytest.mark.parametrize('code', [0, 3, '"a word"'])
+@pytest.mark.parametrize(('code', 'gpu'), [(0, False), (3, False), ('"a word"', False), (3, True)])
 def test_scripts_are_forked_by_a_server_unless_there_is_a_gpu(tmp_path, monkeypatch, code, gpu):
     monkeypatch.setattr('torch.cuda.is_available', lambda: gpu)
     script, out = tmp_path / 'tool.py', tmp_path / 'out'
