@@ -43,7 +43,7 @@ READERS = (
     Reader('gru', 'GRU of a vocabulary', 'configs/extended/box-frame_tiny_words_refshapes.py'),
     Reader(
         'minilm',
-        'all-MiniLM-L6-v2, frozen',
+        'GRU of all-MiniLM-L6-v2, frozen',
         'configs/extended/box-frame_tiny_words-minilm_refshapes.py',
         pretrained=True,
     ),
