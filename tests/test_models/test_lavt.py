@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hf_models import TEXT
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 import mmrefseg.registration  # noqa: F401
+from mmrefseg.experiments.encoder_trials import write_tokenizer
 from mmrefseg.models.language_models.token_batch import TokenBatch, join_tokens
 from mmrefseg.models.layers.language_gate import SwappedLanguageGate
 from mmrefseg.utils import UserInputError
@@ -16,7 +18,7 @@ from mmrefseg.utils import UserInputError
 WORDS = ['red', 'blue', 'left', 'right', 'star', 'square']
 
 
-def tiny(test_cfg=None, head=None, **backbone):
+def tiny(test_cfg=None, head=None, language_model=None, **backbone):
     torch.manual_seed(0)
     model = dict(
         type='LAVT',
@@ -30,7 +32,8 @@ def tiny(test_cfg=None, head=None, **backbone):
             language_channels=32,
         )
         | backbone,
-        language_model=dict(
+        language_model=language_model
+        or dict(
             type='WordEncoder', vocabulary=dict(words=WORDS), max_tokens=6, embed_dims=16, hidden_dims=16
         ),
         decode_head=dict(type='LAVTHead', in_channels=(16, 32, 64), channels=16) | (head or {}),
@@ -217,6 +220,16 @@ def test_a_sentence_is_read_once():
         assert [len(rows) for rows in logits] == [3, 1]
         low = model._sentence_logits(model.backbone.forward_image(images[1:]), samples[1:])
     assert torch.allclose(logits[1], low[0], atol=1e-6)
+
+
+def test_a_sentence_vector_instead_of_words(tmp_path):
+    text = dict(type='HFTextEncoder', config=dict(model_type='bert', **TEXT), output='sentence')
+    text['tokenizer'] = str(write_tokenizer(tmp_path, WORDS))
+    with pytest.raises(
+        UserInputError, match="language_model: found output='sentence', expected output='words'"
+    ):
+        tiny(language_model=text)
+    assert tiny(language_model=text | dict(output='words'))
 
 
 def test_wrong_settings_are_said():

@@ -58,6 +58,13 @@ class LAVT(BaseDetector):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.language_model = MODELS.build(language_model)
+        if getattr(self.language_model, 'output', 'words') != 'words':
+            raise UserInputError.of(
+                f'{type(self).__name__}: language_model',
+                f'output={self.language_model.output!r}',
+                "output='words', a vector for each word",
+                'correct the config',
+            )
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
         self.auxiliary_heads = build_auxiliary_heads(auxiliary_heads, self.language_model)
