@@ -110,7 +110,7 @@ def test_class_weights_are_a_weighted_mean():
 )
 def test_expressions_of_a_image_share_its_stage(backbone, head):
     if head:
-        model = tiny(**backbone)
+        model = tiny(head=dict(in_channels=head['in_channels']), **backbone)
         model.decode_head = MODELS.build({key: value for key, value in head.items() if key != '_delete_'})
         model.eval()
     else:
@@ -224,12 +224,21 @@ def test_a_sentence_is_read_once():
 
 def test_a_sentence_vector_instead_of_words(tmp_path):
     text = dict(type='HFTextEncoder', config=dict(model_type='bert', **TEXT), output='sentence')
-    text['tokenizer'] = str(write_tokenizer(tmp_path, WORDS))
+    text |= dict(tokenizer=str(write_tokenizer(tmp_path, WORDS)), out_channels=32)
     with pytest.raises(
         UserInputError, match="language_model: found output='sentence', expected output='words'"
     ):
         tiny(language_model=text)
     assert tiny(language_model=text | dict(output='words'))
+
+
+def test_parts_of_different_channels():
+    with pytest.raises(UserInputError, match='backbone: found language_channels 768, expected 32, the lang'):
+        tiny(language_channels=768)
+    with pytest.raises(
+        UserInputError, match=r'found in_channels \(16, 32\), expected \(16, 32, 64\), the back'
+    ):
+        tiny(head=dict(in_channels=(16, 32)))
 
 
 def test_wrong_settings_are_said():
