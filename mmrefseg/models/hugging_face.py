@@ -225,7 +225,7 @@ def build_tower(config, where: str) -> nn.Module:
             'an encoder without it',
             'name another model',
         ) from error
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
         raise UserInputError.of(
             f'{where}: config of {config.model_type}',
             f'fields that do not fit ({short(str(error))})',

@@ -27,8 +27,8 @@ LINE = re.compile(
 )
 IN_TRAINING = ('lr', 'base_lr', 'eta', 'loss', 'grad_norm')
 LEFT_OUT = ('time', 'data_time', 'memory')
-HOST_GOSSIP = re.compile('will be deprecated|is deprecated')
-"""Warnings of mmengine about mmengine's own calls."""
+HOST_GOSSIP = re.compile('will be deprecated|is deprecated|is skipped since its requires_grad=False')
+"""Warnings of mmengine about mmengine's own calls, and one for every parameter that a config freezes."""
 
 
 class ShortFilter(logging.Filter):

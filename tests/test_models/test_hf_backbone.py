@@ -240,6 +240,12 @@ def test_a_checkpoint_holds_the_encoder(tmp_path, images):
         (dict(config=DINO, frozen=3), 'found frozen=3, expected True, False, or 0 to 2 of its blocks'),
         (dict(config=DINO, strides=(12,)), 'stride 12 from maps of strides .16,.'),
         (dict(config=DINO, out_channels=(8, 8)), '2 out_channels for 3 strides'),
+        (dict(config=DINO, out_channels=-3), 'out_channels=-3, expected numbers from 1, or None'),
+        (dict(config=DINO, out_channels='256'), "out_channels='256', expected numbers"),
+        (dict(config=DINO, strides=8), 'strides=8, expected numbers of pixels, such as .8, 16, 32.'),
+        (dict(config=DINO, strides=()), r'strides=\(\), expected numbers of pixels'),
+        (dict(config=DINO, strides=(0, 8)), r'strides=\(0, 8\), expected numbers of pixels'),
+        (dict(config=DINO | dict(patch_size=0)), 'fields that do not fit .*division'),
     ],
 )
 def test_bad_options(options, sentence):

@@ -130,9 +130,25 @@ def test_batch_norm_of_sentences(tokenizer):
         (dict(pooling='model'), "pooling='model', expected mean, max or first"),
         (
             dict(pooling='gru', output='words'),
-            "output='words' and out_channels=None, expected output",
+            "output='words' and out_channels=None .the encoder's 16., expected output",
         ),
         (dict(pooling='gru', output='sentence', out_channels=7), 'out_channels=7.* an even number'),
+        (
+            dict(
+                pooling='gru',
+                output='sentence',
+                config=dict(model_type='bert', **TEXT | dict(hidden_size=15, num_attention_heads=1)),
+            ),
+            "None .the encoder's 15., .* an even number",
+        ),
+        (dict(out_channels=0), 'out_channels=0, expected a number from 1, or None'),
+        (dict(pooling='gru', output='sentence', out_channels=-2), 'out_channels=-2, expected a number'),
+        (dict(out_channels='16'), "out_channels='16', expected a number"),
+        (dict(max_tokens=0), 'max_tokens=0, expected a number from 3, of which 2 are special ones'),
+        (dict(max_tokens=2), 'max_tokens=2, expected a number from 3'),
+        (dict(max_tokens='20'), "max_tokens='20', expected a number from 3"),
+        (dict(noise='0.5', output='sentence', frozen=True), "noise='0.5' .* a positive number"),
+        (dict(noise=float('inf'), output='sentence', frozen=True), 'noise=inf .* a positive number'),
         (
             dict(config=dict(model_type='bert', **TEXT | dict(vocab_size=8))),
             'a tokenizer of 11 tokens, expected',
@@ -250,6 +266,36 @@ def test_noise(tokenizer):
         options = dict(output='sentence', frozen=True, noise=0.5) | wrong
         with pytest.raises(UserInputError, match='expected a positive number'):
             build(config=config, tokenizer=tokenizer, **options)
+
+
+def test_the_sentence_that_is_tried_first_leaves_no_statistics(tokenizer):
+    config = dict(model_type='bert', **TEXT)
+    options = dict(output='sentence', pooling='gru', frozen=True, noise=0.5)
+    spread = build(config=config, tokenizer=tokenizer, **options).spread
+    assert spread.num_batches_tracked == 0 and not spread.running_mean.any()
+
+
+def test_sentences_kept_in_mixed_precision_serve_there_alone(tokenizer):
+    """SigLIP's own vector is of half precision there, which float layers do not take in validation."""
+    config = dict(model_type='siglip', text_config=TEXT)
+    options = dict(config=config, tokenizer=tokenizer, output='sentence', out_channels=8, frozen=True)
+    encoder = build(**options)
+    tokens = encoder.tokenize(SENTENCES)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert encoder.train()(tokens).dtype == torch.bfloat16
+    torch.testing.assert_close(encoder.eval()(tokens), build(**options).eval()(tokens))
+
+
+@pytest.mark.parametrize('options', [{}, dict(output='sentence', pooling='gru', frozen=True)])
+def test_nothing_but_empty_sentences_without_special_tokens(tmp_path, tokenizer, options):
+    AutoTokenizer.from_pretrained(tokenizer).save_pretrained(tmp_path)
+    file = tmp_path / 'tokenizer.json'
+    file.write_text(json.dumps(json.loads(file.read_text()) | dict(post_processor=None)))
+    encoder = build(config=dict(model_type='bert', **TEXT), tokenizer=str(tmp_path), **options).eval()
+    tokens = encoder.tokenize(['', ''])
+    assert tokens.ids.tolist() == [[0], [0]] and not tokens.mask.any()
+    found = encoder(tokens)
+    assert (found if options else found.words).isfinite().all()
 
 
 def test_a_gru_reads_words_as_of_a_vocabulary(tokenizer):

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hf_models import TEXT
 from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData
 
 import mmrefseg.registration  # noqa: F401
+from mmrefseg.experiments.encoder_trials import write_tokenizer
 from mmrefseg.models.language_models.token_batch import TokenBatch, join_tokens
 from mmrefseg.models.layers.language_gate import SwappedLanguageGate
 from mmrefseg.utils import UserInputError
@@ -16,7 +18,7 @@ from mmrefseg.utils import UserInputError
 WORDS = ['red', 'blue', 'left', 'right', 'star', 'square']
 
 
-def tiny(test_cfg=None, head=None, **backbone):
+def tiny(test_cfg=None, head=None, language_model=None, **backbone):
     torch.manual_seed(0)
     model = dict(
         type='LAVT',
@@ -30,7 +32,8 @@ def tiny(test_cfg=None, head=None, **backbone):
             language_channels=32,
         )
         | backbone,
-        language_model=dict(
+        language_model=language_model
+        or dict(
             type='WordEncoder', vocabulary=dict(words=WORDS), max_tokens=6, embed_dims=16, hidden_dims=16
         ),
         decode_head=dict(type='LAVTHead', in_channels=(16, 32, 64), channels=16) | (head or {}),
@@ -107,7 +110,7 @@ def test_class_weights_are_a_weighted_mean():
 )
 def test_expressions_of_a_image_share_its_stage(backbone, head):
     if head:
-        model = tiny(**backbone)
+        model = tiny(head=dict(in_channels=head['in_channels']), **backbone)
         model.decode_head = MODELS.build({key: value for key, value in head.items() if key != '_delete_'})
         model.eval()
     else:
@@ -217,6 +220,25 @@ def test_a_sentence_is_read_once():
         assert [len(rows) for rows in logits] == [3, 1]
         low = model._sentence_logits(model.backbone.forward_image(images[1:]), samples[1:])
     assert torch.allclose(logits[1], low[0], atol=1e-6)
+
+
+def test_a_sentence_vector_instead_of_words(tmp_path):
+    text = dict(type='HFTextEncoder', config=dict(model_type='bert', **TEXT), output='sentence')
+    text |= dict(tokenizer=str(write_tokenizer(tmp_path, WORDS)), out_channels=32)
+    with pytest.raises(
+        UserInputError, match="language_model: found output='sentence', expected output='words'"
+    ):
+        tiny(language_model=text)
+    assert tiny(language_model=text | dict(output='words'))
+
+
+def test_parts_of_different_channels():
+    with pytest.raises(UserInputError, match='backbone: found language_channels 768, expected 32, the lang'):
+        tiny(language_channels=768)
+    with pytest.raises(
+        UserInputError, match=r'found in_channels \(16, 32\), expected \(16, 32, 64\), the back'
+    ):
+        tiny(head=dict(in_channels=(16, 32)))
 
 
 def test_wrong_settings_are_said():

@@ -4,10 +4,13 @@ import copy
 
 import pytest
 import torch
+from hf_models import STAGES, TEXT
 from mmdet.registry import MODELS
-from tiny_seqtr import PARTIAL, build_tiny, make_batch, tiny_config
+from tiny_seqtr import PARTIAL, WORDS, build_tiny, make_batch, tiny_config
 
+from mmrefseg.experiments.encoder_trials import write_tokenizer
 from mmrefseg.models.acceleration import accelerate, decelerate
+from mmrefseg.utils import UserInputError
 
 TASKS = {
     'rec': dict(with_box=True, with_mask=False),
@@ -251,3 +254,31 @@ def test_a_batch_of_one_sentence_trains():
     assert losses['loss_mask'].isfinite()
     losses['loss_mask'].backward()
     assert model.language_model.gru.weight_ih_l0.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ('part', 'options', 'sentence'),
+    [
+        (
+            'backbone',
+            dict(type='HFBackbone', config=dict(model_type='resnet', **STAGES)),
+            r'backbone: found out_channels \(16, 24, 32\), expected \(16, 32, 64\), the neck.s in_channels',
+        ),
+        (
+            'language_model',
+            dict(type='GRUEncoder', vocabulary=dict(words=WORDS), hidden_dims=8),
+            'language_model: found out_channels 16, expected 32, the neck.s out_channels',
+        ),
+    ],
+)
+def test_encoders_of_other_channels_than_the_neck_reads(part, options, sentence):
+    with pytest.raises(UserInputError, match=sentence):
+        MODELS.build(tiny_config() | {part: options})
+
+
+def test_words_instead_of_a_sentence(tmp_path):
+    text = dict(type='HFTextEncoder', config=dict(model_type='bert', **TEXT), out_channels=32)
+    text['tokenizer'] = str(write_tokenizer(tmp_path, WORDS))
+    with pytest.raises(UserInputError, match="language_model: found output='words', expected output='sent"):
+        MODELS.build(tiny_config() | dict(language_model=text))
+    assert MODELS.build(tiny_config() | dict(language_model=dict(text, output='sentence')))

@@ -1,6 +1,7 @@
 """What a run says on the terminal and keeps to be looked at, and the page of `mmrefseg report`."""
 
 import json
+import logging
 import re
 import shutil
 import time
@@ -12,7 +13,7 @@ from mmengine.config import Config
 from mmrefseg.analysis.run_log import describe_state, progress, read_run
 from mmrefseg.analysis.run_page import plots, render_run
 from mmrefseg.runs.loggers import LOGGERS, PACKAGES, add_loggers, check_packages, logger_names
-from mmrefseg.runs.terminal import short_line
+from mmrefseg.runs.terminal import ShortFilter, short_line
 from mmrefseg.utils import UserInputError
 from mmrefseg.utils.sizes import folder_size, size_text
 
@@ -52,6 +53,13 @@ def test_a_test_says_its_table(tools, watched):
     assert 'log: ' in said[0] and 'checkpoint ' in said[1] and 'Epoch(test) [4/4]' in said[2]
     assert said[3].startswith('RESMetric, protocol sentence')
     assert read_run(tools.folder / 'short_test').last.tested['res/miou'] > 0
+
+
+def test_frozen_parameters_are_not_listed_on_the_terminal():
+    """mmengine warns of each; the file has them."""
+    said = 'backbone.{}.weight is skipped since its requires_grad=False'
+    records = [logging.makeLogRecord(dict(msg=text, levelno=logging.WARNING)) for text in (said, 'look out')]
+    assert [ShortFilter().filter(record) for record in records] == [False, True]
 
 
 def test_short_lines():

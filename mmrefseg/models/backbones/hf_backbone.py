@@ -28,7 +28,7 @@ from ..hugging_face import (
     pixel_statistics,
     read_config,
 )
-from ..necks.simple_feature_pyramid import SimpleFeaturePyramid
+from ..necks.simple_feature_pyramid import SimpleFeaturePyramid, check_levels
 
 # Class tokens and registers stand before the patches; what has more (YOLOS) has others behind them.
 MOST_TOKENS = 16
@@ -102,6 +102,7 @@ class HFBackbone(BaseModule):
                 'HFBackbone', 'neither model nor config.model_type', 'one of them', 'name the model'
             )
         self.where = f'HFBackbone {model}' if model else 'HFBackbone'
+        check_levels(strides, out_channels, self.where)
         self.folder = None if model is None else find_model(model, 'HFBackbone')
         self.resize, self.allow_pickle = resize, allow_pickle
         self.strides = tuple(strides)

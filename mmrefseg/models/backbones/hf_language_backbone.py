@@ -99,7 +99,7 @@ class HFLanguageBackbone(BaseModule):
             )
         self.staged = staged and not (gates == 'auto' and self.encoder.frozen)
         channels = self.encoder.maps.channels if self.staged else self.encoder.out_channels
-        self.out_channels = tuple(channels)
+        self.out_channels, self.language_channels = tuple(channels), language_channels
         options = dict(language_channels=language_channels, **(gate or {}))
         self.gates = nn.ModuleList(
             # late gates end where they are: what goes on to a next stage is of no use

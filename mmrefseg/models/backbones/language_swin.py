@@ -73,7 +73,7 @@ class LanguageSwin(BaseModule):
         )
         if fuse_after_merging:
             channels = [*channels[1:], channels[-1]]
-        self.out_channels = tuple(channels)
+        self.out_channels, self.language_channels = tuple(channels), language_channels
         self.gates = nn.ModuleList(_build_gates(channels, language_channels, dict(gate or {})))
         self.norms = nn.ModuleList(nn.Identity() if fuse_after_merging else nn.LayerNorm(c) for c in channels)
         self._init_swin()

@@ -101,6 +101,7 @@ class LAVTHead(MaskHead):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(loss, dice_loss, init_cfg)
+        self.in_channels = tuple(in_channels)
         *finer, coarse = in_channels
         blocks = []
         for skip in reversed(finer):
@@ -136,6 +137,7 @@ class LAVTPytorchHead(MaskHead):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(loss, dice_loss, init_cfg)
+        self.in_channels = tuple(in_channels)
         *finer, channels = in_channels
         blocks = []
         for skip in reversed(finer):

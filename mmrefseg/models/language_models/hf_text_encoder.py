@@ -3,9 +3,11 @@
 Letters: M expressions, T tokens, D channels of the encoder, C channels given.
 """
 
+import math
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmengine.model import BaseModule
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from ...compat.carried import HERE
 from ...datasets.vocabulary import SentenceCuts
 from ...utils import UserInputError
+from ...utils.errors import short
 from ..hugging_face import (
     build_tower,
     config_fields,
@@ -68,7 +71,8 @@ class HFTextEncoder(BaseModule):
         allow_pickle: See :func:`load_tower`.
         init_cfg: mmengine's initialisation config.
 
-    What is read of a frozen encoder is computed once for each sentence and kept in memory, up to 2 GB.
+    What ``output='sentence'`` reads of a frozen encoder is computed once for each sentence and kept in
+    memory, up to 2 GB.
 
     Raises:
         UserInputError: If the model or tokenizer is not on this disk, or they do not fit.
@@ -94,7 +98,7 @@ class HFTextEncoder(BaseModule):
         self.where = f'HFTextEncoder {model}' if model else 'HFTextEncoder'
         self._check_choices(model, config, tokenizer, output, pooling)
         self._check_noise(noise, output, frozen)
-        self._check_gru(pooling, output, out_channels)
+        self._check_channels(out_channels)
         self.folder = None if model is None else find_model(model, 'HFTextEncoder')
         self.output, self.allow_pickle = output, allow_pickle
         settings = read_config(self.folder, config, 'text', self.where)
@@ -109,6 +113,7 @@ class HFTextEncoder(BaseModule):
         self._check_sizes()
         width = self._width(settings)
         self.out_channels = out_channels or width
+        self._check_gru(pooling, output, out_channels)
         self.gru, self.project = None, nn.Identity()
         if pooling == 'gru':
             half = self.out_channels // 2
@@ -127,7 +132,6 @@ class HFTextEncoder(BaseModule):
         self.register_load_state_dict_pre_hook(lambda *_: self.kept.clear())
         self.cuts = SentenceCuts('tokens')
         self._freeze_unused()
-        self.cuts.clear()  # of the sentence that this has tried
         self.still = freeze_encoder(self.encoder, frozen, self.where)
 
     def _check_choices(self, model, config, tokenizer, output: str, pooling: str) -> None:
@@ -145,19 +149,30 @@ class HFTextEncoder(BaseModule):
             )
 
     def _check_noise(self, noise: float, output: str, frozen: bool | int) -> None:
-        if noise and not (noise > 0 and output == 'sentence' and frozen is True):
+        number = isinstance(noise, int | float) and not isinstance(noise, bool) and math.isfinite(noise)
+        if noise and not (number and noise > 0 and output == 'sentence' and frozen is True):
             raise UserInputError.of(
                 self.where,
-                f'noise={noise} with output={output!r} and frozen={frozen}',
+                f'noise={noise!r} with output={output!r} and frozen={frozen}',
                 "a positive number, output='sentence' and frozen=True",
                 'correct the config',
             )
 
-    def _check_gru(self, pooling: str, output: str, out_channels: int | None) -> None:
-        if pooling == 'gru' and (output != 'sentence' or (out_channels or 0) % 2):
+    def _check_channels(self, out_channels: int | None) -> None:
+        if out_channels is not None and (type(out_channels) is not int or out_channels < 1):
             raise UserInputError.of(
                 self.where,
-                f"pooling='gru' with output={output!r} and out_channels={out_channels}",
+                f'out_channels={short(out_channels)}',
+                'a number from 1, or None',
+                'correct the config',
+            )
+
+    def _check_gru(self, pooling: str, output: str, given: int | None) -> None:
+        if pooling == 'gru' and (output != 'sentence' or self.out_channels % 2):
+            found = given or f"None (the encoder's {self.out_channels})"
+            raise UserInputError.of(
+                self.where,
+                f"pooling='gru' with output={output!r} and out_channels={found}",
                 "output='sentence' and an even number, half of it for each direction",
                 'correct the config',
             )
@@ -183,6 +198,14 @@ class HFTextEncoder(BaseModule):
                 f'at most {known}, the vocab_size of the encoder',
                 'name the tokenizer of the same model',
             )
+        ends = self.tokenizer.num_special_tokens_to_add()
+        if not isinstance(self.max_tokens, int) or self.max_tokens <= ends:
+            raise UserInputError.of(
+                self.where,
+                f'max_tokens={self.max_tokens!r}',
+                f'a number from {ends + 1}, of which {ends} are special ones',
+                'correct max_tokens',
+            )
         positions = self._positions()
         if positions is not None and self.max_tokens > positions:
             raise UserInputError.of(
@@ -196,6 +219,10 @@ class HFTextEncoder(BaseModule):
         self.encoder.eval()
         features = self.encode(self.tokenize(['a']))
         freeze_unused(self.encoder, [features.words if self.output == 'words' else features.sentence])
+        # nothing of that sentence is kept
+        self.cuts.clear()
+        if self.spread is not None:
+            self.spread.reset_running_stats()
 
     def init_weights(self) -> None:
         """Read the model's weights; without a model they stay random.
@@ -229,7 +256,7 @@ class HFTextEncoder(BaseModule):
         return self
 
     def tokenize(self, expressions: list[str]) -> TokenBatch:
-        """Tokens of expressions (M, T), special ones included; T is the longest's, or the model's."""
+        """Tokens of expressions (M, T), special ones included; T >= 1 is the longest's, or the model's."""
         rows = self.tokenizer(
             list(expressions),
             truncation=True,
@@ -240,7 +267,10 @@ class HFTextEncoder(BaseModule):
         )
         self._count_cuts(expressions, rows['attention_mask'].sum(1).tolist())
         device = self.encoder.get_input_embeddings().weight.device
-        return TokenBatch(rows['input_ids'].to(device), rows['attention_mask'].bool().to(device))
+        ids, mask = rows['input_ids'].long().to(device), rows['attention_mask'].bool().to(device)
+        if not ids.shape[1]:  # nothing but empty expressions, and no special tokens
+            return TokenBatch(F.pad(ids, (0, 1), value=self.tokenizer.pad_token_id), F.pad(mask, (0, 1)))
+        return TokenBatch(ids, mask)
 
     def _count_cuts(self, expressions: list[str], lengths: list[int]) -> None:
         """Count sentences; only those that fill their row can be longer than it, and are split once more."""
@@ -266,7 +296,8 @@ class HFTextEncoder(BaseModule):
         ids, mask = tokens
         if not self.frozen:
             return self._run(tokens)[1]
-        keys = [tuple(row[real].tolist()) for row, real in zip(ids, mask, strict=True)]
+        rough = torch.is_autocast_enabled(ids.device.type)  # mixed precision: other numbers, of another type
+        keys = [(rough, *row[real].tolist()) for row, real in zip(ids, mask, strict=True)]
         kept = self.kept.get(keys, lambda rows: self._run(TokenBatch(ids[rows], mask[rows]))[1])
         return [vectors.to(ids.device) for vectors in kept]
 
@@ -289,7 +320,7 @@ class HFTextEncoder(BaseModule):
         return self.project(vectors)
 
     def encode(self, tokens: TokenBatch) -> TextFeatures:
-        """Tokens (M, T) -> words (M, T, C), their mask and sentence vectors (M, C)."""
+        """Tokens (M, T) -> words (M, T, C, or C / 2 with a GRU), their mask and sentence vectors (M, C)."""
         words, vectors = self._run(tokens)
         return TextFeatures(self.project(words), tokens[1], self._read(vectors))
 

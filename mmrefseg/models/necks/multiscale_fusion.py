@@ -41,6 +41,7 @@ class MultiscaleFusion(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.in_channels, self.out_channels = tuple(in_channels), out_channels
         fine, middle, coarse = in_channels
         both = fine + middle
         if downsample not in ('pool', 'unshuffle'):

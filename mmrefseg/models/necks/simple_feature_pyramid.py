@@ -4,7 +4,8 @@ Letters: B images, C channels, h w cells.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch.nn.functional as F
 from mmdet.registry import MODELS
@@ -12,6 +13,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...utils import UserInputError
+from ...utils.errors import short
 
 
 @MODELS.register_module()
@@ -61,6 +63,7 @@ class SimpleFeaturePyramid(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        check_levels(out_strides, out_channels, 'SimpleFeaturePyramid')
         wanted = out_channels if isinstance(out_channels, Sequence) else [out_channels] * len(out_strides)
         if len(wanted) != len(out_strides):
             raise UserInputError.of(
@@ -91,6 +94,23 @@ class SimpleFeaturePyramid(BaseModule):
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Maps (B, C, h, w) of the strides there are -> one per stride wanted."""
         return tuple(level(maps[i]) for i, level in zip(self.sources, self.levels, strict=True))
+
+
+def check_levels(strides: Sequence[int], channels: int | Sequence[int] | None, where: str) -> None:
+    """Raise :class:`UserInputError` unless these are pixels a cell, and channels or ``None``."""
+    if isinstance(strides, str) or not isinstance(strides, Sequence) or not strides or not _counts(strides):
+        raise UserInputError.of(
+            where, f'strides={short(strides)}', 'numbers of pixels, such as (8, 16, 32)', 'correct the config'
+        )
+    wanted = channels if isinstance(channels, list | tuple) else [channels]
+    if not _counts(c for c in wanted if c is not None):
+        raise UserInputError.of(
+            where, f'out_channels={short(channels)}', 'numbers from 1, or None', 'correct the config'
+        )
+
+
+def _counts(values: Iterable[Any]) -> bool:
+    return all(type(value) is int and value > 0 for value in values)
 
 
 def _level(in_channels: int, out_channels: int, octaves: int) -> nn.Sequential:

@@ -60,12 +60,34 @@ class LAVT(BaseDetector):
         self.language_model = MODELS.build(language_model)
         self.backbone = MODELS.build(backbone)
         self.decode_head = MODELS.build(decode_head)
+        self._check_parts()
         self.auxiliary_heads = build_auxiliary_heads(auxiliary_heads, self.language_model)
         self.test_cfg = TEST_CFG | dict(test_cfg or {})
         for name, value in self.test_cfg.items():
             if name not in TEST_CFG or value not in CHOICES.get(name, (value,)):
                 expected = f'one of {", ".join(CHOICES.get(name, TEST_CFG))}'
                 raise UserInputError.of('LAVT test_cfg', f'{name}={value!r}', expected, 'correct the config')
+
+    def _check_parts(self) -> None:
+        """Each part reads what the one before it gives, where both tell."""
+        name = type(self).__name__
+        if getattr(self.language_model, 'output', 'words') != 'words':
+            raise UserInputError.of(
+                f'{name}: language_model',
+                f'output={self.language_model.output!r}',
+                "output='words', a vector for each word",
+                'correct the config',
+            )
+        for part, reader, key in (
+            ('language_model', 'backbone', 'language_channels'),
+            ('backbone', 'decode_head', 'in_channels'),
+        ):
+            given = getattr(getattr(self, part), 'out_channels', None)
+            wanted = getattr(getattr(self, reader), key, given)
+            if given is not None and given != wanted:
+                raise UserInputError.of(
+                    f'{name}: {reader}', f'{key} {wanted}', f"{given}, the {part}'s", 'correct the config'
+                )
 
     def extract_feat(
         self, batch_inputs: Tensor, tokens: TokenBatch, index: Tensor | None = None

@@ -16,6 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...structures.polygons import vertices_to_mask
+from ...utils import UserInputError
 from ..heads.auxiliary import AuxiliaryInputs, build_auxiliary_heads
 from ..heads.seqtr_head import HeadPrediction, ImageSizes
 from ..layers.memory import Memory
@@ -60,8 +61,31 @@ class SeqTR(BaseDetector):
         self.neck = MODELS.build(neck)
         self.head = MODELS.build(head)
         self.auxiliary_heads = build_auxiliary_heads(auxiliary_heads, self.language_model)
+        self._check_parts()
         switches = dict(confine_to_box=False, legacy_rescale=False)
         self.test_cfg = switches | dict(test_cfg or {})
+
+    def _check_parts(self) -> None:
+        """Where the encoders tell what they give, the neck reads that."""
+        gives = getattr(self.language_model, 'output', 'sentence')
+        if gives != 'sentence':
+            raise UserInputError.of(
+                f'{type(self).__name__}: language_model',
+                f'output={gives!r}',
+                "output='sentence', a vector for each expression",
+                'correct the config',
+            )
+        for name, key in (('backbone', 'in_channels'), ('language_model', 'out_channels')):
+            given = getattr(getattr(self, name), 'out_channels', None)
+            wanted = getattr(self.neck, key, None)
+            # of some of mmdet's backbones it is one number, which means something else
+            if type(given) is type(wanted) and given != wanted:
+                raise UserInputError.of(
+                    f'{type(self).__name__}: {name}',
+                    f'out_channels {given}',
+                    f"{wanted}, the neck's {key}",
+                    f'set {name}.out_channels to that, or neck.{key} to what it gives',
+                )
 
     def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) -> three maps."""
