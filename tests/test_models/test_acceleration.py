@@ -43,9 +43,12 @@ def stir(model, seed=3):
 
 
 def lavt_pytorch():
-    model = test_lavt.tiny(gate=dict(type='lavt_pytorch'), fuse_after_merging=True, shift_single_window=False)
-    model.decode_head = MODELS.build(dict(PYTORCH_HEAD))
-    return model
+    return test_lavt.tiny(
+        head=PYTORCH_HEAD,
+        gate=dict(type='lavt_pytorch'),
+        fuse_after_merging=True,
+        shift_single_window=False,
+    )
 
 
 NETWORKS = {

@@ -36,7 +36,9 @@ def tiny(test_cfg=None, head=None, language_model=None, **backbone):
         or dict(
             type='WordEncoder', vocabulary=dict(words=WORDS), max_tokens=6, embed_dims=16, hidden_dims=16
         ),
-        decode_head=dict(type='LAVTHead', in_channels=(16, 32, 64), channels=16) | (head or {}),
+        decode_head=head
+        if head and 'type' in head
+        else dict(type='LAVTHead', in_channels=(16, 32, 64), channels=16) | (head or {}),
         test_cfg=test_cfg,
     )
     return MODELS.build(model)
