@@ -12,7 +12,8 @@ ADVICE = $(if $(wildcard $(BIN)/python),remove it (make clean) and run this agai
 	one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.13)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 REQUIREMENTS := requirements
-INSTALL := $(PIP) install --quiet --no-build-isolation --constraint $(REQUIREMENTS)/constraints.txt
+# what pip would compile on one core is compiled on all of them when everything is there
+INSTALL := $(PIP) install --quiet --no-compile --no-build-isolation --constraint $(REQUIREMENTS)/constraints.txt
 # two test processes, each with one thread: on two cores that is faster than one process with two threads
 TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
@@ -41,6 +42,8 @@ $(STAMP): setup.py pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
 	@$(INSTALL) --requirement $(REQUIREMENTS)/runtime.txt --requirement $(REQUIREMENTS)/mminstall.txt \
 	  --requirement $(REQUIREMENTS)/tests.txt --requirement $(REQUIREMENTS)/docs.txt
 	@$(INSTALL) --no-deps --editable .
+# packages carry files of other Pythons, too, which cannot be compiled
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	@touch $@
 	@echo 'installed; source $(VENV)/bin/activate puts mmrefseg on the path'
 
