@@ -4,13 +4,16 @@ import multiprocessing
 import os
 import re
 import runpy
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -160,7 +163,7 @@ def run_stages(stages: Sequence[Stage], folder: Path, console: Console | None = 
     console = console or Console(stderr=True)
     columns = (TextColumn('{task.description}'), BarColumn(), TextColumn('{task.percentage:>3.0f} %'))
     total = 0.0
-    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+    with _kill_as_interrupt(), Progress(*columns, TimeElapsedColumn(), console=console) as bar:
         overall = bar.add_task('[bold]all stages', total=len(stages))
         for number, stage in enumerate(stages):
             seconds = stage.seconds(folder)
@@ -173,6 +176,23 @@ def run_stages(stages: Sequence[Stage], folder: Path, console: Console | None = 
             total += seconds
             bar.update(overall, completed=number + 1)
     return total
+
+
+@contextmanager
+def _kill_as_interrupt() -> Iterator[None]:
+    """SIGTERM, which ``kill`` sends, does what Ctrl-C does: else the stage would run on by itself."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():  # only that one may set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(stage: Stage, folder: Path, bar: Progress, report: Callable[[float], None]) -> float:

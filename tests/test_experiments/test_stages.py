@@ -134,7 +134,8 @@ def test_a_script_that_raises_leaves_its_traceback_in_the_log(tmp_path):
     assert 'Traceback' in (tmp_path / 'stages' / 'tool.log').read_text()
 
 
-def test_what_is_interrupted_leaves_no_process_behind(tmp_path):
+@pytest.mark.parametrize('stop', ['Ctrl-C', 'kill'])
+def test_what_is_interrupted_leaves_no_process_behind(tmp_path, stop):
     script, pid = tmp_path / 'tool.py', tmp_path / 'pid'
     script.write_text(f'import os, time\nopen({str(pid)!r}, "w").write(f"{{os.getpid()}} ")\ntime.sleep(600)')
     runner = tmp_path / 'runner.py'
@@ -146,7 +147,10 @@ def test_what_is_interrupted_leaves_no_process_behind(tmp_path):
     while not (pid.exists() and ' ' in pid.read_text()):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
+    if stop == 'kill':
+        os.kill(process.pid, signal.SIGTERM)  # that process alone, not the stage's
+    else:
+        os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert 'slow one: stopped; the same command goes on with this stage and keeps those before it' in said
