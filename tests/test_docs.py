@@ -95,13 +95,12 @@ def parse_only(monkeypatch):
     def parse(script: str, arguments: list[str]) -> argparse.Namespace:
         monkeypatch.setattr(sys, 'argv', [script, *arguments])
         errors = io.StringIO()
+        quiet = contextlib.redirect_stderr(errors), contextlib.redirect_stdout(errors)
         try:
-            with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(errors):
+            with quiet[0], quiet[1], contextlib.suppress(SystemExit):  # that of a refusal, which fails below
                 runpy.run_path(script, run_name='__main__')
         except Parsed as parsed:
             return parsed.args[0]
-        except SystemExit:
-            pass
         pytest.fail(f'{shlex.join([script, *arguments])}\n{errors.getvalue()}')
 
     return parse

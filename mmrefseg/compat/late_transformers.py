@@ -22,10 +22,12 @@ def late_transformers() -> Iterator[None]:
 
     Nothing is done where it is imported already or not installed.
     """
-    if NAME in sys.modules or importlib.util.find_spec(NAME) is None:
+    spec = None if NAME in sys.modules else importlib.util.find_spec(NAME)
+    if spec is None:
         yield
         return
     stand_in = ModuleType(NAME)
+    stand_in.__spec__ = spec  # for those who ask only whether it is installed
     for name in LATE:
         setattr(stand_in, name, _late(name))
     sys.modules[NAME] = stand_in

@@ -47,3 +47,13 @@ def test_one_that_is_imported_stays():
     with late_transformers():
         assert sys.modules['transformers'] is real
     assert all(hasattr(real, name) for name in LATE)
+
+
+def test_it_counts_as_installed_meanwhile():
+    """Host packages ask for it before they use it."""
+    code = (
+        'from importlib.util import find_spec\n'
+        'from mmrefseg.compat.late_transformers import late_transformers\n'
+        'with late_transformers():\n    print(find_spec("transformers") is not None)'
+    )
+    assert run(code) == ['True']

@@ -117,10 +117,8 @@ class HFTextEncoder(BaseModule):
         self.gru, self.project = None, nn.Identity()
         if pooling == 'gru':
             half = self.out_channels // 2
-            self.project, self.gru = (
-                nn.Linear(width, half),
-                nn.GRU(half, half, batch_first=True, bidirectional=True),
-            )
+            self.project = nn.Linear(width, half)
+            self.gru = nn.GRU(half, half, batch_first=True, bidirectional=True)
         elif out_channels is not None:
             self.project = nn.Linear(width, out_channels)
         norm = batch_norm and output == 'sentence'
