@@ -15,13 +15,11 @@ check_count() {
     [[ "$1" =~ ^[1-9][0-9]*$ ]] || usage_error "found '$1' as the number of processes, expected 1, 2, ...; usage: $2"
 }
 
-# Several nodes must agree on a port; on one node any free one will do.
-if [ -z "${PORT:-}" ]; then
-    if [ "$NNODES" = 1 ]; then
-        PORT=$($PYTHON -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')
-    else
-        PORT=29500
-    fi
+# Several nodes must agree on a port; on one node torchrun takes a free one, which no other run takes first.
+if [ "$NNODES" = 1 ] && [ -z "${PORT:-}" ]; then
+    MEETING=(--standalone)
+else
+    MEETING=(--master_addr="$MASTER_ADDR" --master_port="${PORT:-29500}")
 fi
 
 # launch N SCRIPT ARGS...: the cores are shared out among the processes, unless the user says otherwise.
@@ -34,6 +32,6 @@ launch() {
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((threads > 0 ? threads : 1))}
     export PYTHONPATH="$TOOLS/..${PYTHONPATH:+:$PYTHONPATH}"
     exec $PYTHON "$TOOLS/dist_run.py" \
-        --nnodes="$NNODES" --node_rank="$NODE_RANK" --master_addr="$MASTER_ADDR" --master_port="$PORT" \
+        --nnodes="$NNODES" --node_rank="$NODE_RANK" "${MEETING[@]}" \
         --nproc_per_node="$count" "$script" "$@" --launcher pytorch
 }

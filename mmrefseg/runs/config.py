@@ -1,6 +1,7 @@
 """From a config file and options to a runner that can start."""
 
 from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
+import gc
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -282,8 +283,14 @@ def build_runner(config: Config) -> Runner:
 
 
 def close_processes() -> None:
-    """Take the process group down in order, once all processes are done."""
+    """Take the process group down in order, once all processes are done and nothing holds the runner.
+
+    A model for several processes holds the group, whose threads run as long as it is held. One that still
+    lets go of the last collective's tensors while Python ends takes the process down (``terminate called
+    without an active exception``).
+    """
     if is_distributed():
+        gc.collect()  # runner and model hold each other
         torch.distributed.destroy_process_group()
 
 

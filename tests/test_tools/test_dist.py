@@ -7,6 +7,8 @@ import sys
 
 import torch
 
+from .threads_left import LINE
+
 
 def test_two_processes_test_like_one(stages):
     """Five images on two processes (one is tested twice): the same metrics to the last digit."""
@@ -28,9 +30,12 @@ def test_two_processes_train(tools):
 
     The only test whose processes start as a user's do, by an interpreter each.
     """
-    fresh = {'PYTHON': sys.executable, 'PYTHON_EXEC': sys.executable}
+    fresh = {'PYTHON': sys.executable, 'PYTHON_EXEC': sys.executable, 'TELL_THREADS': '1'}
     options = ('--work-dir', 'dist', '--cfg-options', 'train_cfg.max_epochs=1')
     done = tools.succeed('dist_train.sh', tools.config, '2', *options, **fresh)
+    threads = [line for line in done.stderr.splitlines() if LINE in line]
+    assert len(threads) == 2, done.stderr
+    assert 'gloo' not in ''.join(threads), 'one that holds a tensor when Python ends takes the process down'
     assert re.search(r"dist_cfg: \{'backend': 'gloo'\}", done.stdout)
     assert 'Epoch(train) [1][2/2]' in done.stdout, 'eight objects, two processes, batches of two'
     state = torch.load(tools.folder / 'dist/latest.pth', weights_only=False)['state_dict']

@@ -47,5 +47,7 @@ param_scheduler = [dict(type='MultiStepLR', milestones=[2], gamma=0.5)]
 
 default_hooks = dict(checkpoint=dict(save_best='res/miou'))
 custom_hooks = [dict(type='EMAHook', momentum=0.1)]
-custom_imports = dict(imports=['mmrefseg.registration', 'toy_model'], allow_failed_imports=False)
+custom_imports = dict(
+    imports=['mmrefseg.registration', 'toy_model', 'threads_left'], allow_failed_imports=False
+)
 randomness = dict(seed=3)
