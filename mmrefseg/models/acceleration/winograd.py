@@ -19,6 +19,8 @@ MANY_PAIRS, WIDE_PAIRS, MOST_PAIRS = 2**17, 900_000, 4_000_000
 LARGE_MAP = 24 * 24
 # So many tiles at a time: fewer leave the matrix products short, more leave the processor's cache.
 TILES_AT_ONCE = 200
+# Input channels of a kernel that are transformed at a time, so that they stay in the processor's cache.
+CHANNELS_AT_ONCE = 16
 
 # By O: what makes O + 2 inputs, 3 weights and O + 2 products into as many or O outputs. Interpolation at
 # 0, 1, -1, infinity (O = 2), and 2, -2 (O = 4).
@@ -61,9 +63,7 @@ class WinogradConv3x3:
 
     def __init__(self, weight: Tensor, bias: Tensor | None, outputs: int) -> None:
         self.outputs = outputs
-        one_axis = torch.tensor(KERNEL[self.outputs], dtype=torch.float64)
-        kernel = torch.einsum('ai,bj,dcij->abcd', one_axis, one_axis, weight.detach().double().cpu())
-        self.kernel = kernel.flatten(0, 1).to(weight).contiguous()
+        self.kernel = _transformed(weight.detach().cpu(), outputs).to(weight)
         self.bias = weight.new_zeros(len(weight)) if bias is None else bias.detach()
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -109,6 +109,19 @@ class WinogradConv3x3:
         columns = matrix @ products.view(side, -1)
         both = matrix @ columns.view(outputs, side, -1)
         result.copy_(both.view(outputs, outputs, m, down, along, d).permute(2, 3, 0, 4, 1, 5))
+
+
+def _transformed(weight: Tensor, outputs: int) -> Tensor:
+    """Kernels (D, C, 3, 3) as factors of the products, ((O + 2)^2, C, D); computed in 64 bits."""
+    one_axis = torch.tensor(KERNEL[outputs], dtype=torch.float64)
+    matrix = torch.kron(one_axis, one_axis)  # ((O + 2)^2, 9)
+    result = weight.new_empty(len(matrix), weight.shape[1], weight.shape[0])
+    for channels, part in zip(
+        weight.split(CHANNELS_AT_ONCE, 1), result.split(CHANNELS_AT_ONCE, 1), strict=True
+    ):
+        places = channels.permute(2, 3, 1, 0).double().reshape(matrix.shape[1], -1)
+        part.copy_((matrix @ places).view(part.shape))
+    return result
 
 
 def tile_outputs(conv: nn.Conv2d, x: Tensor) -> int:
