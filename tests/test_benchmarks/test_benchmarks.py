@@ -2,10 +2,9 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
+from test_tools.conftest import Tools
 
 TOY = ['--toy', '--threads', '1', '--repeats', '2', '--size', '96', '--batch', '3', '--points', '4']
 FACTS = {'machine', 'options', 'rows'}
@@ -14,10 +13,9 @@ FACTS = {'machine', 'options', 'rows'}
 def run(root, tmp_path, name, *args):
     """A benchmark's table as text, and what it writes."""
     out = tmp_path / 'results' / f'{name}.json'
-    command = [sys.executable, str(root / 'benchmarks' / f'{name}.py'), *args, '--out', str(out)]
-    env = {**os.environ, 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1', 'PYTHONPATH': str(root)}
-    result = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
-    assert result.returncode == 0, result.stderr[-3000:]
+    script = root / 'benchmarks' / f'{name}.py'
+    tools = Tools(tmp_path)
+    result = tools.succeed(script, *args, '--out', out, MKL_NUM_THREADS='1', **tools.server.warm)
     found = json.loads(out.read_text())
     assert found.keys() >= FACTS
     assert found['machine']['cores'] == os.cpu_count()
@@ -93,9 +91,7 @@ def test_pieces(repo_root, tmp_path):
 
 
 def test_a_missing_folder_is_said(repo_root, tmp_path):
-    command = [sys.executable, str(repo_root / 'benchmarks' / 'dataset.py'), '--boxes', str(tmp_path)]
-    env = {**os.environ, 'PYTHONPATH': str(repo_root)}
-    result = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300, check=False)
+    result = Tools(tmp_path).run(repo_root / 'benchmarks/dataset.py', '--boxes', tmp_path)
     assert result.returncode != 0
     assert f'--boxes {tmp_path}: no ' in result.stderr
     assert 'Traceback' not in result.stderr

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import subprocess
 import sys
 from fractions import Fraction
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from test_tools.conftest import Tools
 
 import mmrefseg.registration  # noqa: F401
 from mmrefseg.checkpoints.from_bert import make_bert_folder
@@ -41,14 +41,10 @@ def save_original(golden_dir, kind, path, **changes):
 
 
 @pytest.mark.parametrize('kind', ['lavt', 'lavt_one'])
-def test_lavt_checkpoint(golden_dir, tmp_path, repo_root, kind):
+def test_lavt_checkpoint(golden_dir, tmp_path, kind):
     source, target = tmp_path / 'model_best_g.pth', tmp_path / 'lavt.pth'
     content = save_original(golden_dir, kind, source)
-    tool = repo_root / 'tools' / 'model_converters' / 'lavt.py'
-    done = subprocess.run(
-        [sys.executable, tool, source, target], capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    done = Tools(tmp_path).succeed('model_converters/lavt.py', source, target)
     assert '0 missing' in done.stdout and '0 left over' in done.stdout
     converted = load_checkpoint_file(target)
     network = read_lavt(source)

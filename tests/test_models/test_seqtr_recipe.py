@@ -1,8 +1,6 @@
 """A published SeqTR REC checkpoint, converted by the tool, runs, and starts Partial-RES as in its recipe."""
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
+from test_tools.conftest import Tools
 
 from mmrefseg.datasets.vocabulary import SPECIAL_WORDS
 from mmrefseg.engine.hooks.checkpoint_hooks import compare_state_dicts
@@ -21,16 +20,15 @@ ADDED = ('head.task_prompt.', 'point_modulation.', 'head.decoder.position.')
 
 
 @pytest.fixture(scope='module')
-def published(tmp_path_factory, golden_dir, repo_root):
+def published(tmp_path_factory, golden_dir):
     """The converted checkpoint of a data-parallel run with a moving average: 420 MB, gone afterwards."""
     folder = tmp_path_factory.mktemp('published')
     average = {f'module.{key}': value for key, value in original_weights(golden_dir, 'A_seqtr_rec').items()}
     raw = {key: torch.zeros((), dtype=value.dtype).expand(value.shape) for key, value in average.items()}
     torch.save({'state_dict': raw, 'ema_state_dict': average, 'epoch': 59}, folder / 'det_best.pth')
     (folder / 'words.txt').write_text('\n'.join([*SPECIAL_WORDS, *(f'word{i}' for i in range(497))]))
-    command = [sys.executable, repo_root / 'tools/model_converters/seqtr.py', folder / 'det_best.pth']
-    command += [folder / 'rec.pth', '--vocab', folder / 'words.txt']
-    subprocess.run([str(part) for part in command], check=True, timeout=600)
+    files = (folder / 'det_best.pth', folder / 'rec.pth', '--vocab', folder / 'words.txt')
+    Tools(folder).succeed('model_converters/seqtr.py', *files)
     (folder / 'det_best.pth').unlink()
     yield folder
     shutil.rmtree(folder)

@@ -89,18 +89,19 @@ class Tools:
         self.server = shared_server()
 
     def run(
-        self, script: str, *args: str, timeout: int = 300, **environment: str
+        self, script: str | Path, *args: str, timeout: int = 300, **environment: str
     ) -> subprocess.CompletedProcess:
-        """Run ``tools/<script>`` and return what it wrote and its exit code.
+        """Run ``tools/<script>``, or a script of a whole path; returns what it wrote and its exit code.
 
         A shell script's Python processes are the server's, unless ``PYTHON`` says otherwise.
         """
-        if script.endswith('.sh'):
+        shell = str(script).endswith('.sh')
+        if shell:
             environment = self.server.warm | environment
         path, environment = str(REPO / 'tools' / script), {**self.environment, **environment}
         out, err = self.folder / 'stdout.txt', self.folder / 'stderr.txt'
         args = [str(arg) for arg in args]
-        if script.endswith('.sh'):
+        if shell:
             with open(out, 'w') as stdout, open(err, 'w') as stderr:
                 code = subprocess.call(
                     ['bash', path, *args],
@@ -123,7 +124,7 @@ class Tools:
     def _ask(self, **request) -> int:
         return self.server.ask(**request, folder=str(self.folder))
 
-    def succeed(self, script: str, *args: str, **environment: str) -> subprocess.CompletedProcess:
+    def succeed(self, script: str | Path, *args: str, **environment: str) -> subprocess.CompletedProcess:
         """Run a tool that must end well."""
         done = self.run(script, *args, **environment)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]

@@ -4,8 +4,7 @@ import argparse
 import json
 import pickle
 import shutil
-import subprocess
-import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,9 @@ from PIL import Image
 from mmrefseg.compat.carried import words_of
 from mmrefseg.compat.checkpoint import load_checkpoint_file
 
-from .conftest import ENVIRONMENT, REPO
+from .conftest import REPO, Tools
+
+COMMAND = Path(__file__).with_name('command.py')
 
 
 @pytest.fixture
@@ -28,16 +29,8 @@ def predict(tmp_path):
         shutil.move(checkpoint, folder / 'mine.pth')
         Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(folder / 'a.png')
         given = [*words, '--weights', 'mine.pth', '--device', 'cpu']
-        done = subprocess.run(
-            [sys.executable, '-m', 'mmrefseg.cli.main', 'predict', 'a.png', '--json', *given],
-            cwd=folder,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        assert sorted(path.name for path in folder.iterdir()) == ['a.png', 'mine.pth']
+        done = Tools(folder).succeed(COMMAND, 'predict', 'a.png', '--json', *given)
+        assert {path.name for path in folder.iterdir()} == {'a.png', 'mine.pth', 'stdout.txt', 'stderr.txt'}
         return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
     return run

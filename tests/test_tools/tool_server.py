@@ -34,10 +34,14 @@ def run_script(script: str, args: list[str], folder: str, environment: dict) -> 
     torch.set_num_threads(1)
     sys.path[:0] = [str(Path(script).parent), *environment['PYTHONPATH'].split(os.pathsep)]
     sys.argv = [script, *args]
+    sys.executable = environment.get('PYTHON_EXEC', sys.executable)  # of processes that the script starts
     try:
         runpy.run_path(script, run_name='__main__')
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        if isinstance(stop.code, int | None):
+            return stop.code or 0
+        sys.stderr.write(f'{stop.code}\n')
+        return 1
     except BaseException:
         traceback.print_exc()
         return 1

@@ -1,0 +1,5 @@
+"""What ``mmrefseg`` does, as a script."""
+
+from mmrefseg.cli.main import main
+
+main()
