@@ -12,8 +12,10 @@ ADVICE = $(if $(wildcard $(BIN)/python),remove it (make clean) and run this agai
 	one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.13)
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 REQUIREMENTS := requirements
-# what pip would compile on one core is compiled on all of them when everything is there
+# what pip would compile on one core is compiled on all of them
 INSTALL := $(PIP) install --quiet --no-compile --no-build-isolation --constraint $(REQUIREMENTS)/constraints.txt
+# their tests are not; packages carry files of other Pythons, too, which cannot be compiled
+COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests/|/torch/testing/_internal/' $(VENV)/lib || true
 # two test processes, each with one thread: on two cores that is faster than one process with two threads
 TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
@@ -39,11 +41,13 @@ $(STAMP): setup.py pyproject.toml $(wildcard $(REQUIREMENTS)/*.txt)
 	@$(INSTALL) --requirement $(REQUIREMENTS)/build.txt
 # torch by itself and first: what comes after finds it installed and does not look for another build of it
 	@$(INSTALL) torch
-	@$(INSTALL) --requirement $(REQUIREMENTS)/runtime.txt --requirement $(REQUIREMENTS)/mminstall.txt \
-	  --requirement $(REQUIREMENTS)/tests.txt --requirement $(REQUIREMENTS)/docs.txt
+# and is compiled while the rest is fetched
+	@{ $(COMPILE); } & \
+	$(INSTALL) --requirement $(REQUIREMENTS)/runtime.txt --requirement $(REQUIREMENTS)/mminstall.txt \
+	  --requirement $(REQUIREMENTS)/tests.txt --requirement $(REQUIREMENTS)/docs.txt; \
+	code=$$?; wait; exit $$code
 	@$(INSTALL) --no-deps --editable .
-# packages carry files of other Pythons, too, which cannot be compiled
-	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+	@$(COMPILE)
 	@touch $@
 	@echo 'installed; source $(VENV)/bin/activate puts mmrefseg on the path'
 
