@@ -55,6 +55,13 @@ def find_model(name: str, where: str) -> Path:
     Raises:
         UserInputError: If it is neither; the sentence has the command that fetches it.
     """
+    if not isinstance(name, str):
+        raise UserInputError.of(
+            where,
+            f'model={short(name)}',
+            'a folder, or the name of a model such as facebook/dinov2-base',
+            'correct the config',
+        )
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / 'config.json').is_file():
@@ -330,7 +337,11 @@ def _read_weights(encoder: nn.Module, folder: Path, safe: bool, where: str) -> t
 
 
 def pixel_statistics(folder: Path | None) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """Mean and standard deviation of pixels in 0..1 that a model was trained with; None if not said."""
+    """Mean and standard deviation of pixels in 0..1 that a model was trained with; None if not said.
+
+    Raises:
+        UserInputError: If what is said are no such numbers.
+    """
     for name in ('preprocessor_config.json', 'processor_config.json'):
         if folder is None or not (folder / name).is_file():
             continue
@@ -338,8 +349,16 @@ def pixel_statistics(folder: Path | None) -> tuple[tuple[float, ...], tuple[floa
         content = content if isinstance(content, dict) else {}
         content = content.get('image_processor', content)
         rows = [content.get(key) for key in ('image_mean', 'image_std')]
-        if are_statistics(rows):
-            return tuple(map(tuple, rows))
+        if rows == [None, None]:
+            continue
+        if not are_statistics(rows):
+            raise UserInputError.of(
+                str(folder / name),
+                f'image_mean={short(rows[0])} and image_std={short(rows[1])}',
+                'mean and deviation of pixels in 0..1, three numbers each',
+                'fetch the model again, or set statistics in the config',
+            )
+        return tuple(map(tuple, rows))
     return None
 
 

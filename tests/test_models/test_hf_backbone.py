@@ -245,6 +245,7 @@ def test_a_checkpoint_holds_the_encoder(tmp_path, images):
         (dict(config=DINO, strides=8), 'strides=8, expected numbers of pixels, such as .8, 16, 32.'),
         (dict(config=DINO, strides=()), r'strides=\(\), expected numbers of pixels'),
         (dict(config=DINO, strides=(0, 8)), r'strides=\(0, 8\), expected numbers of pixels'),
+        (dict(config=DINO, strides=(32, 16, 8)), r'strides=\(32, 16, 8\), .*finest first'),
         (dict(config=DINO | dict(patch_size=0)), 'fields that do not fit .*division'),
     ],
 )
@@ -252,6 +253,22 @@ def test_bad_options(options, sentence):
     with pytest.raises(UserInputError, match=sentence) as caught:
         build(**options)
     assert '\n' not in str(caught.value)
+
+
+def test_a_number_is_no_model():
+    with pytest.raises(UserInputError, match='HFBackbone: found model=5, expected a folder'):
+        MODELS.build(dict(type='HFBackbone', model=5))
+
+
+@pytest.mark.parametrize('content', [dict(image_mean=[0.5, 0.5]), dict(image_mean=0.5, image_std='x')])
+def test_statistics_of_the_folder_that_are_none(tmp_path, content):
+    """Pixels of another mean than the model was trained with would go unnoticed."""
+    save_model(tmp_path, 'dinov2', **RATIO)
+    (tmp_path / 'preprocessor_config.json').write_text(json.dumps(content))
+    with pytest.raises(
+        UserInputError, match=r'preprocessor_config\.json: found image_mean=.* three numbers each'
+    ):
+        build(tmp_path)
 
 
 def test_folder_without_config(tmp_path):

@@ -125,6 +125,10 @@ def test_batch_norm_of_sentences(tokenizer):
             dict(config=dict(model_type='dinov3_vit', **VIT)),
             "'dinov3_vit', which has no text tower.*HFBackbone",
         ),
+        (
+            dict(config=dict(model_type='wav2vec2', num_hidden_layers=1)),
+            "'wav2vec2', which reads no sentence .* a text encoder",
+        ),
         (dict(max_tokens=25), 'found max_tokens=25, expected at most 24'),
         (dict(output='word'), "output='word', expected one of words, sentence"),
         (dict(pooling='model'), "pooling='model', expected mean, max or first"),
@@ -191,6 +195,8 @@ def test_no_pad_token(tmp_path, tokenizer):
         build(config=config, tokenizer=str(tmp_path))
     with pytest.raises(UserInputError, match="pad_token='<pad>', expected a token that the tokenizer knows"):
         build(config=config, tokenizer=str(tmp_path), pad_token='<pad>')
+    with pytest.raises(UserInputError, match='pad_token=0, expected a token that the tokenizer knows'):
+        build(config=config, tokenizer=str(tmp_path), pad_token=0)
     model = build(config=config, tokenizer=str(tmp_path), pad_token='</s>')
     tokens = model.tokenize(SENTENCES)
     assert tokens.mask.sum(1).tolist() == [5, 10] and tokens.ids[0, -1] == 3

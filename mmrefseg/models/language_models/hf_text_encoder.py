@@ -4,6 +4,8 @@ Letters: M expressions, T tokens, D channels of the encoder, C channels given.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -188,7 +190,8 @@ class HFTextEncoder(BaseModule):
         return count if isinstance(count, int) and count > 0 else None
 
     def _check_sizes(self) -> None:
-        known = self.encoder.get_input_embeddings().num_embeddings
+        with self._reads_sentences():
+            known = self.encoder.get_input_embeddings().num_embeddings
         if len(self.tokenizer) > known:
             raise UserInputError.of(
                 self.where,
@@ -213,9 +216,26 @@ class HFTextEncoder(BaseModule):
                 'correct max_tokens',
             )
 
+    @contextmanager
+    def _reads_sentences(self) -> Iterator[None]:
+        """Encoders of sounds, and those that want an image beside the sentence, fail in many ways."""
+        try:
+            yield
+        except (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError) as error:
+            if isinstance(error, UserInputError):
+                raise
+            kind = self.encoder.config.model_type
+            raise UserInputError.of(
+                self.where,
+                f'model_type {kind!r}, which reads no sentence ({short(str(error))})',
+                'a text encoder, or a model of images and text',
+                'name another model',
+            ) from error
+
     def _freeze_unused(self) -> None:
         self.encoder.eval()
-        features = self.encode(self.tokenize(['a']))
+        with self._reads_sentences():
+            features = self.encode(self.tokenize(['a']))
         freeze_unused(self.encoder, [features.words if self.output == 'words' else features.sentence])
         # nothing of that sentence is kept
         self.cuts.clear()

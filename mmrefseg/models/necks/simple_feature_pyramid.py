@@ -5,6 +5,7 @@ Letters: B images, C channels, h w cells.
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch.nn.functional as F
@@ -97,10 +98,14 @@ class SimpleFeaturePyramid(BaseModule):
 
 
 def check_levels(strides: Sequence[int], channels: int | Sequence[int] | None, where: str) -> None:
-    """Raise :class:`UserInputError` unless these are pixels a cell, and channels or ``None``."""
-    if isinstance(strides, str) or not isinstance(strides, Sequence) or not strides or not _counts(strides):
+    """Raise :class:`UserInputError` unless these are pixels a cell, rising, and channels or ``None``."""
+    numbers = isinstance(strides, Sequence) and strides and _counts(strides)
+    if not numbers or any(second <= first for first, second in pairwise(strides)):
         raise UserInputError.of(
-            where, f'strides={short(strides)}', 'numbers of pixels, such as (8, 16, 32)', 'correct the config'
+            where,
+            f'strides={short(strides)}',
+            'numbers of pixels, such as (8, 16, 32), finest first',
+            'correct the config',
         )
     wanted = channels if isinstance(channels, list | tuple) else [channels]
     if not _counts(c for c in wanted if c is not None):
