@@ -36,6 +36,7 @@ from mmrefseg.datasets.annotations import load_annotation_file, load_split
 from mmrefseg.utils import (
     UserInputError,
     check_absent,
+    check_apart,
     check_output,
     cli,
     dump_json,
@@ -131,28 +132,19 @@ def check_files(args: argparse.Namespace) -> None:
     """See that nothing is replaced: neither what is read or written by this run, nor other files."""
     from mmrefseg.pseudo_labels.prediction_shards import prediction_files
 
-    predictions = prediction_files(args.predictions or ())
-    read = {
-        os.path.realpath(path): f'the file of {option}'
-        for option, path in (
-            ('the annotations', args.annotations),
-            ('--masks', args.masks),
-            ('--descriptors', args.descriptors),
-            *(('--predictions', path) for path in predictions),
-        )
-        if path is not None
-    }
-    for option in ('out', 'csv', 'apply'):
-        path = getattr(args, option)
-        if path is None:
-            continue
-        files = [path, meta_path(path)] if option == 'apply' else [path]
-        real = [os.path.realpath(file) for file in files]
-        for file in real:
-            if file in read and (os.path.isfile(file) or not os.path.exists(file)):  # not /dev/null
-                raise UserInputError.of(f'--{option} {path}', read[file], 'another file', 'rename it')
-        read |= dict.fromkeys(real, f'the file of --{option}')
-        check_absent(files, f'--{option} {path}', args.overwrite)
+    read = [
+        ('the annotations', args.annotations),
+        ('--masks', args.masks),
+        ('--descriptors', args.descriptors),
+    ]
+    read += [('--predictions', path) for path in prediction_files(args.predictions or ())]
+    written = [(f'--{option}', getattr(args, option)) for option in ('out', 'csv', 'apply')]
+    meta = [('--apply', meta_path(args.apply))] if args.apply else []
+    check_apart([*written, *meta], read)
+    for option, path in written:
+        if path is not None:
+            files = [path, meta_path(path)] if option == '--apply' else [path]
+            check_absent(files, f'{option} {path}', args.overwrite)
 
 
 def check_pages(args: argparse.Namespace, objects: list[dict], number: int) -> None:
@@ -307,10 +299,10 @@ def main(argv: list[str] | None = None) -> None:
         record = choice.record
         print(f'{choice.rank:5} ref_id {record["ref_id"]}: {record["expressions"][0]} ({choice.why})')
     print(f'{number} of {len(objects)} objects, {len(drawn)} of which were drawn before')
-    if args.apply:
+    write(args, choices, about)
+    if args.apply:  # last: where a mask lacks, the list says which to draw
         kept = [*(choice.record for choice in choices), *(objects[row] for row in drawn)]
         print(apply(args, objects, kept, about))
-    write(args, choices, about)
 
 
 if __name__ == '__main__':

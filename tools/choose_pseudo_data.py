@@ -28,7 +28,16 @@ from mmrefseg.pseudo_labels.prediction_shards import PredictionStore, prediction
 from mmrefseg.pseudo_labels.review import Shown, objects_to_show
 from mmrefseg.pseudo_labels.scoring import AGREEMENT_THRESHOLD
 from mmrefseg.pseudo_labels.selection_report import compare_with_truth, summarise_selection
-from mmrefseg.utils import UserInputError, check_output, cli, dump_json, file_sha256, plain_console, track
+from mmrefseg.utils import (
+    UserInputError,
+    check_apart,
+    check_output,
+    cli,
+    dump_json,
+    file_sha256,
+    plain_console,
+    track,
+)
 from mmrefseg.utils.command_line import ToolParser
 
 
@@ -103,12 +112,6 @@ def fill_defaults(args: argparse.Namespace) -> None:
 
 def check_paths(args: argparse.Namespace) -> None:
     """What is read is there, as far as that is told at once, and what is written can be."""
-    for kind in ('annotations', 'full_annotations'):
-        path = getattr(args, kind)
-        if path is not None and os.path.realpath(path) == os.path.realpath(args.out):
-            raise UserInputError.of(
-                '--out', f'the file of --{kind.replace("_", "-")}', 'another file', 'rename it'
-            )
     if (
         args.full_annotations
         and not args.dataset
@@ -122,6 +125,19 @@ def check_paths(args: argparse.Namespace) -> None:
         )
     check_output(args.out, '--out')
     check_output(args.report, '--report')
+
+
+def check_files(args: argparse.Namespace, predictions: list[str]) -> None:
+    """Nothing that is read is replaced, and nothing is written twice."""
+    read = [
+        ('--annotations', args.annotations),
+        ('--full-annotations', args.full_annotations),
+        ('--checkpoint', args.checkpoint),
+        ('--instances', args.instances),
+        *(('--predictions', path) for path in predictions),
+        *(('--decisions', path) for path in args.decisions or ()),
+    ]
+    check_apart([(f'--{option}', getattr(args, option)) for option in ('out', 'report', 'html')], read)
 
 
 def check_sample(args: argparse.Namespace) -> None:
@@ -147,8 +163,6 @@ def check_page(args: argparse.Namespace) -> None:
     """What the page needs, before anything begins."""
     folder = annotation_folder(args.dataset)
     check_output(args.html, '--html')
-    if os.path.realpath(args.html) in map(os.path.realpath, (args.out, args.report)):
-        raise UserInputError.of('--html', 'the file of --out or --report', 'another file', 'rename it')
     if args.html_objects < 1:
         raise UserInputError.of('--html-objects', str(args.html_objects), 'at least 1', 'correct it')
     shapes = os.path.basename(folder).startswith('refshapes')
@@ -313,6 +327,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.html is not None:
         check_page(args)
     files = prediction_files(args.predictions)
+    check_files(args, files)
     selector, subject = make_selector(args, files)
     # Millions of small objects without cycles: looking for cycles would take half of the time.
     gc.disable()

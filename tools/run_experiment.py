@@ -206,9 +206,9 @@ def run_choice(args: argparse.Namespace) -> str:
 def run_rivals(args: argparse.Namespace) -> str:
     """Every method with every seed; returns the table."""
     table = ''
-    if args.earlier:
-        read_rivals(args.earlier)  # before hours of training
     studies = [make_rivals(args, seed_, RivalStudy) for seed_ in dict.fromkeys(args.seeds)]
+    if args.earlier:
+        read_rivals(args.earlier, studies[0])  # before hours of training
     for study in studies:
         run_samples(study)
         shares = [share for share in dict.fromkeys(args.ratios or SHARES) if share in SHARES]

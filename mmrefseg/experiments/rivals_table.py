@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..analysis.plots import as_png, open_pyplot
 from ..utils import UserInputError, atomic_write, dump_json, load_json
+from ..utils.errors import short
 from .experiment_tables import mean_and_spread, spread
 from .few_masks import CHOOSING_SPLIT
 from .rivals import BY_NAME, CEILING, METHODS, RPP, SHARES, Method, RivalStudy, folder_of
@@ -23,8 +24,8 @@ def write_rivals(studies: Sequence[RivalStudy], folder: Path, earlier: Path | No
     """
     rows = [row for method, share in _cells() if (row := _row(studies, method, share))]
     if earlier is not None:
-        rows = join(rows, read_rivals(earlier))
-    dump_json({'rows': rows}, folder / 'rivals.json', indent=2)
+        rows = join(rows, read_rivals(earlier, studies[0]))
+    dump_json({'size': studies[0].size, 'rows': rows}, folder / 'rivals.json', indent=2)
     text = rivals_table(rows)
     with atomic_write(folder / 'rivals.md') as file:
         file.write(text)
@@ -63,26 +64,51 @@ def done_seeds(studies: Sequence[RivalStudy], name: str) -> dict | None:
     return row
 
 
-def read_rivals(path: Path) -> list[dict]:
+def read_rivals(path: Path, study: RivalStudy) -> list[dict]:
     """The rows of a ``rivals.json``.
 
+    Args:
+        path: The file.
+        study: Whose table they join: of the same RefShapes and splits.
+
     Raises:
-        UserInputError: It is none.
+        UserInputError: It is none, or of another size.
     """
     found = load_json(path)
     try:
-        rows = join((), found['rows'])
-        sound = len(rows) == len(found['rows']) and all(row[CHOOSING_SPLIT] for row in rows)
+        sound = all(_is_sound(row, (CHOOSING_SPLIT, study.split)) for row in found['rows'])
+        rows = join((), found['rows']) if sound else []
+        sound = sound and len(rows) == len(found['rows'])
     except (KeyError, TypeError, IndexError, AttributeError):  # whatever lacks in a file of another kind
         sound = False
     if not sound:
         raise UserInputError.of(
             str(path),
             'no rows of methods, shares and seeds',
-            'a rivals.json of this tool',
+            f'a rivals.json of this tool, of {CHOOSING_SPLIT} and {study.split}',
             'name it',
         )
+    size = found.get('size', 'small')  # older files do not say it
+    if size != study.size:
+        raise UserInputError.of(
+            str(path),
+            f'numbers of RefShapes {short(size)}',
+            f'those of {study.size!r}, as --size says',
+            'leave it out, or run that size',
+        )
     return rows
+
+
+def _is_sound(row: Mapping, splits: Sequence[str]) -> bool:
+    """Whether a row has seeds, and of each split a number for each of them, or their mean and spread."""
+    for cell in (row[split][key] for split in splits for key in KEYS):
+        values = cell['values']
+        numbers = [cell['mean'], cell['std'] or 0.0] if values is None else values
+        if not all(isinstance(number, int | float) for number in numbers):
+            return False
+        if values is not None and len(values) != len(row['seeds']):
+            return False
+    return isinstance(row['seeds'], list) and bool(row['seeds'])
 
 
 def join(rows: Sequence[Mapping], earlier: Sequence[Mapping]) -> list[dict]:

@@ -10,7 +10,7 @@ from .files import (
     read_text,
     text_lines,
 )
-from .outputs import check_absent, check_output, make_folder
+from .outputs import check_absent, check_apart, check_output, make_folder
 from .progress import plain_console, progress_bar, track
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     'UserInputError',
     'atomic_write',
     'check_absent',
+    'check_apart',
     'check_output',
     'cli',
     'csv_cell',

@@ -56,6 +56,30 @@ def check_absent(files: Iterable[str | os.PathLike], option: str, overwrite: boo
         )
 
 
+def check_apart(
+    written: Iterable[tuple[str, str | os.PathLike | None]],
+    read: Iterable[tuple[str, str | os.PathLike | None]],
+) -> None:
+    """See that no file is written that the same run reads, and none twice.
+
+    Args:
+        written: Options, such as ``--out``, and what they name; None is passed over. One option may name a
+            file twice.
+        read: The same of what is read; an option as a message calls it, such as ``the annotations``.
+
+    Raises:
+        UserInputError: If two options name one file; devices and pipes, such as ``/dev/null``, are none.
+    """
+    taken = {os.path.realpath(path): option for option, path in read if path is not None}
+    for option, path in written:
+        if path is None:
+            continue
+        real = os.path.realpath(path)
+        owner = taken.setdefault(real, option)
+        if owner != option and (os.path.isfile(real) or not os.path.exists(real)):
+            raise UserInputError.of(f'{option} {path}', f'the file of {owner}', 'another file', 'rename it')
+
+
 def make_folder(path: str | os.PathLike) -> Path:
     """Make a folder with its parents, if it is not there; of a symbolic link, the folder that it names.
 

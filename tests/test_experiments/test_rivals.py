@@ -136,9 +136,9 @@ def test_seeds_that_ran_elsewhere(study, tmp_path):
         {'masks': 5, 'method': 'masks', 'seeds': [0, 1], 'val': scores, 'testA': scores},
     ]
     earlier = tmp_path / 'earlier.json'
-    earlier.write_text(json.dumps({'rows': rows}))
+    earlier.write_text(json.dumps({'size': 'tiny', 'rows': rows}))
     write_rivals([study], tmp_path, earlier)
-    first, second = read_rivals(tmp_path / 'rivals.json')
+    first, second = read_rivals(tmp_path / 'rivals.json', study)
     assert first['seeds'] == [0, 1] and first['val']['miou']['values'] == [60, 64]
     assert first['testA']['p90'] == {'mean': 30.5, 'std': 2.12, 'values': [29, 32]}
     assert (second['masks'], second['val']['miou']['values']) == (5, [10, 64])
@@ -154,9 +154,10 @@ def test_a_row_of_which_only_the_mean_is_known(study, tmp_path):
     splits = {split: {'miou': known, 'p90': known} for split in ('val', 'testA')}
     earlier = tmp_path / 'earlier.json'
     for seeds, expected in (([0, 1], 62.0), ([1], 60.0)):
-        earlier.write_text(json.dumps({'rows': [{'masks': 5, 'method': 'boxes', 'seeds': seeds, **splits}]}))
+        rows = [{'masks': 5, 'method': 'boxes', 'seeds': seeds, **splits}]
+        earlier.write_text(json.dumps({'size': 'tiny', 'rows': rows}))
         write_rivals([study], tmp_path, earlier)
-        (row,) = read_rivals(tmp_path / 'rivals.json')
+        (row,) = read_rivals(tmp_path / 'rivals.json', study)
         assert row['val']['miou']['mean'] == expected
 
 
@@ -171,10 +172,43 @@ def test_a_row_of_which_only_the_mean_is_known(study, tmp_path):
         '{"rows": [{"method": "masks", "masks": 1, "seeds": [0], "val": {"miou": {}, "p90": {}}}]}',
     ],
 )
-def test_what_is_no_table(tmp_path, content):
+def test_what_is_no_table(study, tmp_path, content):
     (tmp_path / 'rivals.json').write_text(content)
     with pytest.raises(UserInputError, match=r'expected a rivals\.json'):
-        read_rivals(tmp_path / 'rivals.json')
+        read_rivals(tmp_path / 'rivals.json', study)
+
+
+@pytest.mark.parametrize(
+    'spoil',
+    [
+        lambda row: row.pop('testA'),
+        lambda row: row.update(seeds=[]),
+        lambda row: row.update(seeds='01'),
+        lambda row: row['val']['miou'].update(values=[60]),
+        lambda row: row['val']['miou'].update(values=[60, 'many']),
+        lambda row: row['testA']['p90'].update(values=None, mean=None),
+        lambda row: row['testA']['p90'].update(values=None) or row['testA']['p90'].pop('std'),
+    ],
+)
+def test_rows_that_no_table_can_be_made_of(study, tmp_path, spoil):
+    """Told before the trainings: the table comes after hours of them."""
+
+    def split() -> dict:
+        return {key: {'mean': 61.0, 'std': 1.4, 'values': [60, 62]} for key in ('miou', 'p90')}
+
+    row = {'masks': 1, 'method': 'masks', 'seeds': [0, 1], 'val': split(), 'testA': split()}
+    path = tmp_path / 'rivals.json'
+    path.write_text(json.dumps({'size': 'tiny', 'rows': [row]}))
+    assert len(read_rivals(path, study)) == 1
+    spoil(row)
+    path.write_text(json.dumps({'size': 'tiny', 'rows': [row]}))
+    with pytest.raises(UserInputError, match=r'expected a rivals\.json'):
+        read_rivals(path, study)
+
+
+def test_seeds_of_another_size_do_not_join(study, repo_root):
+    with pytest.raises(UserInputError, match=r"of RefShapes 'small', expected those of 'tiny'"):
+        read_rivals(repo_root / 'docs/results/rivals.json', study)
 
 
 def test_nothing_is_done(study, tmp_path):

@@ -5,6 +5,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 from test_refiner import SMALL, VOCABULARY, late_lavt, mask_rcnn, samples_of
 
 import mmrefseg.registration  # noqa: F401
@@ -181,5 +182,15 @@ def test_the_iou_that_it_learns(monkeypatch):
 def test_what_it_does_not_go_with():
     with pytest.raises(UserInputError, match='quality and train_segmentor=True'):
         build(box_network(), train_segmentor=True)
-    with pytest.raises(UserInputError, match='a model of referring expressions'):
-        build(mask_rcnn()).train().loss(torch.randn(1, 3, 64, 64), samples_of(1))
+    with pytest.raises(UserInputError, match=r'found quality behind .*RCNN, expected a model of referring'):
+        build(mask_rcnn())
+
+
+def test_more_predictions_than_objects(monkeypatch):
+    model, samples = build(box_network()).train(), samples_of(1)
+    boxes = torch.tensor([[8.0, 8.0, 40.0, 40.0]]).repeat(len(samples[0].gt_instances) + 1, 1)
+    labels = torch.zeros(len(boxes), dtype=torch.long)
+    many = InstanceData(bboxes=boxes, labels=labels, scores=torch.ones(len(boxes)))
+    monkeypatch.setattr(model, '_find', lambda *_: ([many], None))
+    with pytest.raises(UserInputError, match=r'predictions for \d objects of an image'):
+        model.loss(torch.randn(1, 3, 64, 64), samples)

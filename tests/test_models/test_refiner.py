@@ -215,6 +215,26 @@ def test_wrong_size():
         BoxRefiner(size=10, depth=2)
 
 
+@pytest.mark.parametrize(
+    ('options', 'expected'),
+    [
+        (dict(size=0), 'found size=0, expected a multiple of 8, for depth=3'),
+        (dict(size=-8), 'found size=-8, expected a multiple of 8, for depth=3'),
+        (dict(size=48, depth=-1), 'expected a multiple of 1, for depth=-1'),
+        (dict(size=8, coarse=True), 'a multiple of 8 of at least 15, for coarse=True and depth=3'),
+    ],
+)
+def test_windows_that_are_too_small(options, expected):
+    with pytest.raises(UserInputError, match=expected):
+        BoxRefiner(**options)
+
+
+def test_the_smallest_window_for_coarse_masks():
+    refiner = BoxRefiner(size=16, channels=4, coarse=True)
+    target = torch.ones(2, 16, 16)
+    assert refiner._coarse(target, torch.tensor([True, False])).shape == target.shape
+
+
 # --------------------------------------------------------------- behind every model
 
 

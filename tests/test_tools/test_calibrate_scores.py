@@ -86,6 +86,18 @@ def test_wrong_arguments(tools, scored, tmp_path):
         assert tools.run(TOOL, *arguments, *wrong).returncode == 2
 
 
+@pytest.mark.parametrize('option', ['--fit', '--plot', '--json'])
+def test_what_is_read_is_never_replaced(tools, scored, tmp_path, option):
+    annotations, _, path = scored
+    before = annotations.read_bytes(), path.read_bytes()
+    arguments = (path, '--ann', annotations, '--split', 'val')
+    assert 'found the file of --ann' in tools.fail(TOOL, *arguments, option, annotations)
+    assert 'found the file of the predictions' in tools.fail(TOOL, *arguments, option, path)
+    twice = ('--fit', tmp_path / 'x.json', '--write', tmp_path / 'x.json')
+    assert 'found the file of --fit' in tools.fail(TOOL, *arguments, *twice)
+    assert (annotations.read_bytes(), path.read_bytes()) == before
+
+
 @pytest.mark.parametrize('metric', ['RESMetric', 'PseudoLabelDump'])
 def test_a_test_writes_calibrated_scores(tools, trained, tmp_path, metric):
     """Every score becomes what the file says, whatever the model."""

@@ -86,8 +86,11 @@ def test_the_next_round_begins_where_the_last_has_ended(tools, place):
     known = {record['ref_id'] for record in load(place / 'one.json')['train'] if 'mask' in record}
     assert len(known) == 2
     # who draws has no masks to apply; who has them names their file
-    said = tools.fail(TOOL, place / 'one.json', '--budget', '2', '--apply', place / 'two.json')
+    said = tools.fail(
+        TOOL, place / 'one.json', '--budget', '2', '--apply', place / 'two.json', '--out', place / 'list.json'
+    )
     assert 'found no mask of 2 of the 4 objects' in said and '--masks' in said
+    assert len(load(place / 'list.json')['objects']) == 2 and not (place / 'two.json').exists()
     tools.succeed(
         TOOL, place / 'one.json', '--budget', '2', '--masks', FULL, '--apply', place / 'two.json',
         '--predictions', place / 'p.jsonl', '--compare', 'box', '--weights', 'rarity=0',

@@ -139,6 +139,30 @@ def test_refusals(tools, case, tmp_path):
     assert '--dataset nope, --ratio 5: found no instances_sample_5.json' in sentence
 
 
+def test_what_is_read_is_never_replaced(tools, case, page, tmp_path):
+    """Whatever option names it; nor what the same run writes."""
+    decisions = tmp_path / 'd.json'
+    decisions.write_text('{}')
+    shard = case['prefix'].with_name('pseudo.rank0.jsonl')
+    full = case['folder'] / 'instances.json'
+    before = {path: path.read_bytes() for path in (case['sample'], full, shard, decisions)}
+    for options, said in (
+        (('--report', case['sample']), '--annotations'),
+        (('--html', case['sample']), '--annotations'),
+        (('--out', full, '--full-annotations', full), '--full-annotations'),
+        (('--report', full, '--full-annotations', full), '--full-annotations'),
+        (('--out', shard), '--predictions'),
+        (('--report', shard), '--predictions'),
+        (('--html', decisions, '--decisions', decisions), '--decisions'),
+        (('--html', case['folder'] / 'coco.json'), '--instances'),
+        (('--report', case['folder'] / 'o.json'), '--out'),
+    ):
+        sentence = tools.fail(TOOL, *page, *options)
+        assert f': found the file of {said}, expected another file; rename it' in sentence, options
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert not (case['folder'] / 'o.json').exists()
+
+
 STRANGE = [
     '<script>document.title = "mine"</script>',
     '[/red] "quoted" & \'said\'',

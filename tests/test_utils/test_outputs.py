@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmrefseg.utils import UserInputError, atomic_write, check_output, dump_json, make_folder
+from mmrefseg.utils import UserInputError, atomic_write, check_apart, check_output, dump_json, make_folder
 from mmrefseg.utils.errors import DISK_PROBLEMS, explain_os_error
 
 PRELUDE = """
@@ -162,6 +162,19 @@ def test_torch_does_not_hide_the_disk(places):
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (error.value.errno, error.value.filename) == (errno.EFBIG, 'file')
     assert (places / 'file').read_text() == 'old'
+
+
+def test_what_is_read_and_what_is_written_are_apart(places):
+    (places / 'link').symlink_to('file')
+    for written, said in (
+        ([('--out', 'link')], '--out link: found the file of --ann, expected another file'),
+        ([('--out', 'folder/../file')], 'found the file of --ann'),
+        ([('--out', 'new'), ('--csv', 'new')], '--csv new: found the file of --out'),
+    ):
+        with pytest.raises(UserInputError, match=said):
+            check_apart(written, [('--ann', 'file'), ('--more', None)])
+    check_apart([('--out', 'new'), ('--out', 'new'), ('--csv', None)], [('--ann', 'file')])
+    check_apart([('--out', '/dev/null'), ('--csv', '/dev/null')], [('--ann', '/dev/null')])
 
 
 PRINT = "cli(lambda: print('line\\n' * {lines}))()"

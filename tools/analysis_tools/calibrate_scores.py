@@ -33,7 +33,15 @@ from mmrefseg.evaluation.functional.scores import (
     reliability,
 )
 from mmrefseg.evaluation.prediction_file import load_predictions, pair_predictions
-from mmrefseg.utils import UserInputError, atomic_write, check_output, cli, dump_json, plain_console
+from mmrefseg.utils import (
+    UserInputError,
+    atomic_write,
+    check_apart,
+    check_output,
+    cli,
+    dump_json,
+    plain_console,
+)
 from mmrefseg.utils.command_line import ToolParser
 
 GOOD = 0.5
@@ -100,6 +108,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parse_args(argv)
     for option in ('fit', 'write', 'plot', 'json'):
         check_output(getattr(args, option), f'--{option}')
+    written = [(f'--{option}', getattr(args, option)) for option in ('fit', 'write', 'plot', 'json')]
+    read = [('the predictions', args.predictions), ('--ann', args.ann), ('--calibration', args.calibration)]
+    check_apart(written, read)
     calibration = load_calibration(args.calibration) if args.calibration else None
     objects = load_split(args.ann, args.split)
     predictions = load_predictions(args.predictions)

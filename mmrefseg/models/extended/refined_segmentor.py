@@ -38,7 +38,8 @@ class RefinedSegmentor(BaseDetector):
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        UserInputError: An entry of ``test_cfg`` that there is not; a quality head while the model trains.
+        UserInputError: An entry of ``test_cfg`` that there is not; a quality head while the model trains, or
+            behind a model that reads no sentences.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class RefinedSegmentor(BaseDetector):
                     'one of them: the quality of what still changes cannot be learned',
                     'train the quality head in a stage of its own',
                 )
+            if hasattr(model, 'roi_head'):
+                raise _no_sentences(f'quality behind {type(model).__name__}')
             self.refiner.requires_grad_(False)
             self.quality = MODELS.build({**quality, 'in_channels': self._evidence_channels()})
         self.test_cfg = {'confine_to_box': False} | dict(test_cfg or {})
@@ -165,12 +168,7 @@ class RefinedSegmentor(BaseDetector):
             drawn = _instances(instances, windows[rows], probabilities[rows], sample, False, False).masks
             true = _bitmaps(sample.gt_instances).bool()
             if len(true) != len(drawn):
-                raise UserInputError.of(
-                    'RefinedSegmentor quality',
-                    f'{len(drawn)} predictions for {len(true)} objects of an image',
-                    'a model of referring expressions, which predicts one each',
-                    'leave the quality head out',
-                )
+                raise _no_sentences(f'{len(drawn)} predictions for {len(true)} objects of an image')
             known.append(true.flatten(1).any(1))
             true = true if known[-1].any() else torch.zeros_like(drawn)
             both, either = (drawn & true).flatten(1).sum(1), (drawn | true).flatten(1).sum(1)
@@ -223,6 +221,16 @@ class RefinedSegmentor(BaseDetector):
         if not any(key.startswith(('segmentor.', 'refiner.')) for key in state):
             for key in list(state):
                 state[f'segmentor.{key}'] = state.pop(key)
+
+
+def _no_sentences(found: str) -> UserInputError:
+    """What a quality head says behind a model that predicts any number of objects."""
+    return UserInputError.of(
+        'RefinedSegmentor quality',
+        found,
+        'a model of referring expressions, which predicts one object each',
+        'leave the quality head out',
+    )
 
 
 def _all_boxes(boxes: list[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,8 @@ from ..losses.box_losses import colour_affinity_loss, outside_loss, projection_l
 
 # Smallest side of a box, in pixels: a predicted one may have no area.
 MIN_SIDE = 4.0
+# Cells along a side of the coarsest masks of training.
+FEWEST_CELLS = 4
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class BoxRefiner(BaseModule):
         init_cfg: mmengine's initialisation config.
 
     Raises:
-        UserInputError: The size cannot be halved ``depth`` times.
+        UserInputError: The size cannot be halved ``depth`` times, or is too small for coarse masks.
     """
 
     def __init__(
@@ -168,13 +170,7 @@ class BoxRefiner(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        if size % 2**depth:
-            raise UserInputError.of(
-                'BoxRefiner',
-                f'size={size}',
-                f'a multiple of {2**depth}, for depth={depth}',
-                'correct the config',
-            )
+        _check_size(size, depth, coarse)
         self.size, self.margin, self.jitter, self.coarse = size, margin, jitter, coarse
         self.box_weight, self.affinity, self.same_colour, self.warmup = (
             box_weight,
@@ -294,7 +290,7 @@ class BoxRefiner(BaseModule):
 
     def _coarse(self, target: Tensor, has_mask: Tensor) -> Tensor:
         """True masks (M, R, R) made as coarse as heads of cells and contours draw them: 1, -1, 0 unknown."""
-        cells = int(torch.randint(4, self.size // 3, ()))
+        cells = int(torch.randint(FEWEST_CELLS, self.size // 3, ()))
         shift = torch.randint(-self.size // 16, self.size // 16 + 1, (2,)).tolist()
         blurred = F.interpolate(
             F.adaptive_avg_pool2d(target[:, None], cells), size=self.size, mode='bilinear'
@@ -303,6 +299,15 @@ class BoxRefiner(BaseModule):
         coarse = (torch.roll(blurred[:, 0], shift, (1, 2)) > limit).to(target) * 2 - 1
         known = has_mask & (torch.rand(len(target), device=target.device) > 1 / 3)
         return coarse * known[:, None, None]
+
+
+def _check_size(size: int, depth: int, coarse: bool) -> None:
+    """See that a window can be halved ``depth`` times, and be made of 4 to a third as many cells."""
+    least = 3 * (FEWEST_CELLS + 1) if coarse else 1
+    if size < least or depth < 0 or size % 2**depth:
+        more = f' of at least {least}, for coarse=True and' if coarse else ', for'
+        expected = f'a multiple of {2 ** max(depth, 0)}{more} depth={depth}'
+        raise UserInputError.of('BoxRefiner', f'size={size}', expected, 'correct the config')
 
 
 class _Turn:
