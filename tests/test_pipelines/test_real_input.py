@@ -40,6 +40,23 @@ SMALL = (
     'default_hooks.checkpoint.save_optimizer=False',
 )
 
+# Steps alone: no validation, no checkpoint. By stage: where it starts, and what makes its data small.
+BOTH = 'train_dataloader.dataset.datasets'
+STEPS_ALONE = ('train_cfg.val_interval=2', 'default_hooks.checkpoint.save_best=None')
+LAST_STAGES = {
+    'refiner-m05-teacher': (
+        'rec',
+        (
+            *(f'{BOTH}.0.times=1', f'{BOTH}.0.dataset.indices=40', f'{BOTH}.1.indices=4'),
+            *(f'{BOTH}.{part}.pipeline.3.out_max_size=128' for part in ('0.dataset', '1')),
+        ),
+    ),
+    'refiner-m05-quality': (
+        'refiner-m100',
+        ('train_dataloader.dataset.indices=4', 'train_dataloader.dataset.pipeline.3.scale=(128,128)'),
+    ),
+}
+
 
 class Project:
     """A checkout's working folder with the mini RefCOCO in it."""
@@ -72,6 +89,13 @@ class Project:
     def train(self, stage: str, *options: str) -> str:
         """Two steps of a stage; returns its log."""
         args = ('--seed', '0', '--cfg-options', *SMALL, *options)
+        return self.tools.succeed('train.py', self.config(stage), *args).stdout
+
+    def steps(self, stage: str, start: str, options: tuple[str, ...]) -> str:
+        """A few steps of a stage whose data are none of :data:`SMALL`'s; returns its log."""
+        small = [option for option in SMALL if not option.startswith('train_dataloader.dataset')]
+        args = ('--load-from', self.best(start), '--seed', '0')
+        args += ('--cfg-options', *small, *STEPS_ALONE, *options)
         return self.tools.succeed('train.py', self.config(stage), *args).stdout
 
     def test(self, stage: str, *args: str, weights: str | None = None, options: tuple[str, ...] = ()) -> str:
@@ -116,6 +140,8 @@ def project(tmp_path_factory, test_data, repo_root):
         project.logs['m05-retrain'] = project.train('m05-retrain')
         for stage in REFINERS:
             project.logs[stage] = project.train(stage)
+        for stage, (start, options) in LAST_STAGES.items():
+            project.logs[stage] = project.steps(stage, start, options)
         yield project
     finally:
         shutil.rmtree(project.folder)  # gigabytes
@@ -146,6 +172,17 @@ def test_two_finite_steps(project, stage):
     assert trained and trained[-1]['step'] == 2
     assert all(3 < record['loss'] < 20 and record['grad_norm'] > 0 for record in trained)
     assert [record['lr'] for record in trained] == pytest.approx([5e-4 / 6] * len(trained))
+
+
+@pytest.mark.parametrize('stage', LAST_STAGES)
+def test_a_teacher_and_a_quality_head_learn(project, stage):
+    """All that they are made of is there: the whole of their start, and losses that move something."""
+    report = project.logs[stage].split(f'checkpoint {project.best(LAST_STAGES[stage][0])}: ')[1]
+    assert ', 0 of another shape)' in report.split('INFO')[0]
+    lines = (project.folder / project.work_dir(stage)).glob('*/vis_data/scalars.json')
+    records = [json.loads(line) for path in lines for line in path.read_text().splitlines()]
+    trained = [record for record in records if 'loss' in record]
+    assert trained and all(0 < record['loss'] < 5 and record['grad_norm'] > 0 for record in trained)
 
 
 @pytest.mark.parametrize(('stage', 'learned'), zip(REFINERS, ('projection', 'mask'), strict=True))
