@@ -200,6 +200,8 @@ def test_no_pad_token(tmp_path, tokenizer):
     model = build(config=config, tokenizer=str(tmp_path), pad_token='</s>')
     tokens = model.tokenize(SENTENCES)
     assert tokens.mask.sum(1).tolist() == [5, 10] and tokens.ids[0, -1] == 3
+    first = model.tokenizer.convert_ids_to_tokens(0)
+    assert build(config=config, tokenizer=str(tmp_path), pad_token=first).tokenizer.pad_token_id == 0
 
 
 def test_no_tokenizer(tmp_path):

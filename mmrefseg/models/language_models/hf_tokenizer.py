@@ -41,8 +41,8 @@ def find_tokenizer(source: str, pad_token: str | None, where: str):
         tokenizer, place = _from_folder(folder, where), f'{where}: folder {folder}'
     tokenizer.padding_side = 'right'
     if pad_token is not None and tokenizer.pad_token is None:
-        known = isinstance(pad_token, str) and tokenizer.convert_tokens_to_ids(pad_token)
-        if known in (False, None, tokenizer.unk_token_id):
+        number = tokenizer.convert_tokens_to_ids(pad_token) if isinstance(pad_token, str) else None
+        if number in (None, tokenizer.unk_token_id):
             raise UserInputError.of(
                 where, f'pad_token={pad_token!r}', 'a token that the tokenizer knows', 'name another'
             )
