@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 REQUIREMENTS := requirements
 # what pip would compile on one core is compiled on all of them
 INSTALL := $(PIP) install --quiet --no-compile --no-build-isolation --constraint $(REQUIREMENTS)/constraints.txt
-# their tests are not; packages carry files of other Pythons, too, which cannot be compiled
+# all but the tests of packages, which carry files of other Pythons, too, that cannot be compiled
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests/|/torch/testing/_internal/' $(VENV)/lib || true
 # two test processes, each with one thread: on two cores that is faster than one process with two threads
 TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)

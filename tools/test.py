@@ -152,7 +152,7 @@ def test(args: argparse.Namespace, checkpoint: str) -> None:
         print_table(config, runner.test_evaluator, metrics)
         if args.json:
             dump_json(summarize(config, args.config, runner.test_evaluator, metrics), args.json, indent=2)
-    del runner
+    del runner  # it holds the process group
     close_processes()
 
 

@@ -92,7 +92,7 @@ def train(args: argparse.Namespace) -> None:
         runner = build_runner(config)
     with told_how_it_ended(runner), one_sentence(args.config):
         runner.train()
-    del runner
+    del runner  # it holds the process group
     close_processes()
 
 
