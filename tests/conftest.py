@@ -1,5 +1,6 @@
 """What every test may use: the shared data, and a torch that leaves the other core alone."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -15,6 +16,12 @@ torch.set_num_threads(1)
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_VARIABLE = 'MMREFSEG_TEST_DATA'
+
+
+def pytest_collection_finish() -> None:
+    """Data sets collect garbage when they are made: not among the packages and thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """Test a model: ``python tools/test.py CONFIG CHECKPOINT [options]``."""
 
 import argparse
+import gc
 import os
 
 from mmrefseg.runs.options import (
@@ -134,6 +135,7 @@ def test(args: argparse.Namespace, checkpoint: str) -> None:
         summarize,
     )
 
+    gc.freeze()  # each data set collects garbage when it is made; not what torch and mmdet consist of
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher
     config.resume = False

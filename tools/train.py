@@ -1,6 +1,7 @@
 """Train a model: ``python tools/train.py CONFIG [options]``."""
 
 import argparse
+import gc
 from pathlib import Path
 
 from mmrefseg.runs.loggers import add_loggers, logger_names
@@ -75,6 +76,7 @@ def train(args: argparse.Namespace) -> None:
     from mmrefseg.runs.config_values import check_data_files
     from mmrefseg.runs.terminal import told_how_it_ended
 
+    gc.freeze()  # each data set collects garbage when it is made; not what torch and mmdet consist of
     config = load_config(args.config, args.cfg_options)
     config.launcher = args.launcher
     set_terminal(config, args.full_log)

@@ -15,6 +15,7 @@ with late_transformers():
 
 from .checkpoint import allow_mmengine_state, know_package_weights, load_checkpoint_file  # noqa: E402
 from .configs import allow_package_configs, read_yaml_as_data  # noqa: E402
+from .formatted_texts import format_texts_once  # noqa: E402
 from .ops import MissingOperatorError, compiled_operators_installed, install_operators  # noqa: E402
 from .versions import silence_known_warnings  # noqa: E402
 from .whole_files import write_files_whole  # noqa: E402
@@ -25,6 +26,7 @@ know_package_weights()
 allow_package_configs()
 read_yaml_as_data()
 write_files_whole()
+format_texts_once()
 silence_known_warnings()
 
 __all__ = [

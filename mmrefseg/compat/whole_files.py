@@ -6,13 +6,17 @@ where an old and whole one was.
 
 import os
 from pathlib import Path
+from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.fileio.backends.local_backend import LocalBackend
+from mmengine.runner import runner
 
 from ..utils import atomic_write
 
 _dump = Config.dump
+_save_checkpoint = runner.save_checkpoint
 
 
 def write_files_whole() -> None:
@@ -20,6 +24,7 @@ def write_files_whole() -> None:
     LocalBackend.put = put
     LocalBackend.put_text = put_text
     Config.dump = dump
+    runner.save_checkpoint = save_checkpoint
 
 
 def put(self: LocalBackend, obj: bytes, filepath: str | os.PathLike) -> None:
@@ -40,3 +45,12 @@ def dump(self: Config, file: str | Path | None = None) -> str | None:
     with atomic_write(file) as opened:
         opened.write(self.pretty_text)
     return None
+
+
+def save_checkpoint(checkpoint: dict, filename: str, *args: Any, **kwargs: Any) -> None:
+    """As mmengine's; onto a local disk piece by piece, not by way of two copies of the file in memory."""
+    if '://' in filename or any(args) or any(kwargs.values()):
+        _save_checkpoint(checkpoint, filename, *args, **kwargs)
+        return
+    with atomic_write(filename, 'wb') as file:
+        torch.save(checkpoint, file)

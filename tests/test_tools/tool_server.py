@@ -5,6 +5,7 @@ with ``background``, with the id of the process, which runs on. What warm_python
 the listening socket whose number is the only argument.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -108,6 +109,7 @@ def with_streams(streams: list[int], **request) -> int:
 
 def main() -> None:
     listener = socket.socket(fileno=int(sys.argv[1]))
+    gc.freeze()  # what is imported is never garbage, and is shared by all children until one looks at it
     in_a_child(listen, listener, os.getpid())
     listener.close()
     for line in sys.stdin:

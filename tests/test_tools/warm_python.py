@@ -6,6 +6,7 @@ no more than it needs, as it is what would otherwise take seconds.
 """
 
 import array
+import contextlib
 import json
 import os
 import signal
@@ -27,13 +28,19 @@ def main() -> None:
     answers = connection.makefile()
     pid = int(answers.readline())
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: os.kill(pid, number))
+        signal.signal(number, lambda number, _: pass_on(number, pid))
     code = int(answers.readline())
     if code < 0:
         if -code in (signal.SIGTERM, signal.SIGINT):
             signal.signal(-code, signal.SIG_DFL)
         os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+def pass_on(number: int, pid: int) -> None:
+    """A signal, to a process that may just have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 if __name__ == '__main__':
