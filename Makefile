@@ -16,7 +16,8 @@ REQUIREMENTS := requirements
 INSTALL := $(PIP) install --quiet --no-compile --no-build-isolation --constraint $(REQUIREMENTS)/constraints.txt
 # all but the tests of packages, which carry files of other Pythons, too, that cannot be compiled
 COMPILE := $(BIN)/python -m compileall -qq -j 0 -x '/tests/|/torch/testing/_internal/' $(VENV)/lib || true
-# two test processes, each with one thread: on two cores that is faster than one process with two threads
+# two test processes, each with one thread: on two cores that is faster than one process with two threads; each
+# takes a file at a time, so that what the tests of a file share is made once
 TEST_PROCESSES := $(shell [ "$$(nproc)" -ge 2 ] && echo 2 || echo 0)
 ARGS ?=
 # photos, boxes and sentences without a mask, for `make app`
@@ -55,7 +56,8 @@ test: install ## lint and run the whole test suite (make test ARGS="-k codec")
 	@$(MAKE) --no-print-directory lint
 # without a network the tests that need them are skipped; CI wants them
 	@$(MAKE) --no-print-directory test-weights || [ -z "$$CI" ]
-	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) --durations 20 $(ARGS)
+	@OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_PROCESSES) \
+	  --dist loadfile --no-loadscope-reorder --durations 20 $(ARGS)
 
 test-all: install ## the same, with every encoder of docs/encoders.md instead of a sample
 	@MMREFSEG_TEST_ALL=1 $(MAKE) --no-print-directory test

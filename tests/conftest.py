@@ -13,13 +13,15 @@ import mmrefseg
 import mmrefseg.registration
 
 torch.set_num_threads(1)
+gc.set_threshold(50_000)  # as the tools
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA_VARIABLE = 'MMREFSEG_TEST_DATA'
 
 
-def pytest_collection_finish() -> None:
-    """Data sets collect garbage when they are made: not among the packages and thousands of tests."""
+@pytest.fixture(scope='module', autouse=True)
+def little_to_collect():
+    """Data sets collect garbage when they are made: not among packages and thousands of tests."""
     gc.collect()
     gc.freeze()
 

@@ -1,6 +1,6 @@
 """The inferencers: images and sentences in, masks out."""
 
-from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
+from ..compat import quick_mmdet  # noqa: F401  isort: skip  (before anything imports mmdet)
 from .inferencer import RefSegInferencer
 from .instance_inferencer import InstanceInferencer
 from .prediction import Prediction, Predictions

@@ -1,6 +1,6 @@
 """From a config file and options to a runner that can start."""
 
-from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
+from ..compat import quick_mmdet  # noqa: F401  isort: skip  (before anything imports mmdet)
 import gc
 import os
 from datetime import timedelta

@@ -1,6 +1,6 @@
 """What testing changes in a config: split, submission, images; and what it reports."""
 
-from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
+from ..compat import quick_mmdet  # noqa: F401  isort: skip  (before anything imports mmdet)
 import argparse
 import inspect
 import os

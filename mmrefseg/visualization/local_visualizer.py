@@ -1,6 +1,6 @@
 """The visualizer of referring segmentation, for mmengine's machinery."""
 
-from .. import compat  # noqa: F401  isort: skip  (before anything imports mmdet)
+from ..compat import quick_mmdet  # noqa: F401  isort: skip  (before anything imports mmdet)
 import io
 
 import numpy as np

@@ -11,6 +11,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from without_init import WithoutInit
 
 from mmrefseg.checkpoints.from_seqtr import convert_checkpoint
 from mmrefseg.models.heads.seqtr_head import ImageSizes
@@ -91,7 +92,8 @@ def load_golden(golden_dir: Path, name: str) -> Golden:
     conversion = convert_checkpoint({'state_dict': state}, name)
     conversion.report.require_complete(name)
     config = conversion.config()
-    model = golden_model(config)
+    with WithoutInit():
+        model = golden_model(config)
     model.load_state_dict(conversion.report.state, strict=True)
     inputs = dict(np.load(folder / 'inputs_main.npz'))
     sizes = ImageSizes(

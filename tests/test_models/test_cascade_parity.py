@@ -18,6 +18,7 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.registry import init_default_scope
 from torch import nn
+from without_init import WithoutInit
 
 from mmrefseg.checkpoints.from_mmdet2 import read_mmdet2
 from mmrefseg.models.layers.small_batch_norm import SmallBatchBN
@@ -67,7 +68,8 @@ def shipped_model(repo_root):
     assert replace_sync_batch_norm(config) == 5
     config.model.backbone.init_cfg = None
     config.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=20)
-    return MODELS.build(config.model).eval()
+    with WithoutInit():
+        return MODELS.build(config.model).eval()
 
 
 @pytest.fixture(scope='module')
