@@ -204,7 +204,17 @@ def write_safetensors(
         raise UserInputError.of(str(path), 'another ending', '.safetensors', 'name the weights so')
     content = save(dict(state), {'format': 'pt', **(metadata or {})})
     with atomic_write(path, 'wb') as file:
-        file.write(content)
+        file.write(_in_order(content))
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with its strings in the order of their names: the library's is another each time."""
+    start = 8 + int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8:start])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(',', ':')).encode()
+    text += b' ' * (-len(text) % 8)  # what follows is aligned
+    return len(text).to_bytes(8, 'little') + text + content[start:]
 
 
 def with_base(state: Mapping[str, Tensor], base: str, part: str = '') -> dict[str, Tensor]:

@@ -166,6 +166,21 @@ def test_provenance_round_trips_and_misses_are_named(tmp_path):
         write_safetensors(tmp_path / 'some.pth', {})
 
 
+def test_a_file_is_the_same_each_time_it_is_written(tmp_path):
+    """Its strings by name, whatever order the library has them in; tensors as they were."""
+    strings = {name: name * 3 for name in ('words', 'cfg', 'état', 'a', 'zeta', 'seed')}
+    state = {'b': torch.arange(3), 'a': torch.ones(2, 2)}
+    write_safetensors(tmp_path / 'some.safetensors', state, strings)
+    content = (tmp_path / 'some.safetensors').read_bytes()
+    size = int.from_bytes(content[:8], 'little')
+    assert size % 8 == 0
+    kept = json.loads(content[8 : 8 + size])['__metadata__']
+    assert list(kept) == sorted(kept) and kept == {'format': 'pt', **strings}
+    read = load_checkpoint_file(tmp_path / 'some.safetensors')
+    assert read['meta']['safetensors'].items() >= strings.items()
+    assert all(torch.equal(read['state_dict'][key], state[key]) for key in state)
+
+
 def test_parts_are_chosen_by_the_names_of_modules():
     state = {'head.roi.weight': 1, 'head.roi_memory.weight': 2, 'neck': 3}
     assert select(state, ['head.roi', 'neck']) == {'head.roi.weight': 1, 'neck': 3}

@@ -88,7 +88,7 @@ class Tools:
         self.config = CONFIG
         self.environment = {**ENVIRONMENT, 'TOY_DATA': str(folder / 'data')}
         self.server = shared_server()
-        self._trained_at = 0  # second
+        self._trained_at: dict[str, int] = {}  # work directory -> second
 
     def run(
         self, script: str | Path, *args: str, timeout: int = 300, **environment: str
@@ -98,13 +98,14 @@ class Tools:
         A shell script's Python processes are the server's, unless ``PYTHON`` says otherwise.
         """
         shell = str(script).endswith('.sh')
-        if script == 'train.py' or 'train.py' in args:
-            self._next_second()
+        args = [str(arg) for arg in args]
+        place = _work_dir([str(script), *args])
+        while place and int(time.time()) == self._trained_at.get(place):
+            time.sleep(0.01)  # mmengine names a session by its second
         if shell:
             environment = self.server.warm | environment
         path, environment = str(REPO / 'tools' / script), {**self.environment, **environment}
         out, err = self.folder / 'stdout.txt', self.folder / 'stderr.txt'
-        args = [str(arg) for arg in args]
         if shell:
             with open(out, 'w') as stdout, open(err, 'w') as stderr:
                 code = subprocess.call(
@@ -117,13 +118,8 @@ class Tools:
                 )
         else:
             code = self._ask(script=path, args=args, out=str(out), err=str(err), environment=environment)
+        self._trained_at[place] = int(time.time())
         return subprocess.CompletedProcess([path, *args], code, out.read_text(), err.read_text())
-
-    def _next_second(self) -> None:
-        """Wait for a second in which no training has begun: mmengine names what a run keeps by it."""
-        while int(time.time()) == self._trained_at:
-            time.sleep(0.01)
-        self._trained_at = int(time.time())
 
     def start(self, script: str, *args: str, log: str, **environment: str) -> int:
         """Let ``tools/<script>`` run in the background, with its output in a file; returns its process id."""
@@ -148,6 +144,13 @@ class Tools:
         errors = [line for line in done.stderr.splitlines() if 'error: ' in line]
         assert len(errors) == 1, done.stderr
         return errors[0]
+
+
+def _work_dir(words: list[str]) -> str:
+    """Where a training keeps its sessions, or who decides that; '' for other tools."""
+    if not any(word.endswith(('train.py', 'train.sh')) for word in words):
+        return ''
+    return words[words.index('--work-dir') + 1] if '--work-dir' in words[:-1] else words[1]
 
 
 def make_data(folder: Path) -> None:
