@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mmrefseg.utils import UserInputError
 
-EXAMPLES = 300
+EXAMPLES = 200
 
 
 @pytest.fixture(scope='module')

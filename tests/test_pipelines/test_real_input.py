@@ -33,7 +33,7 @@ SMALL = (
     'train_cfg.max_epochs=1',
     'val_dataloader.dataset.indices=2',
     'val_dataloader.batch_size=2',
-    'test_dataloader.batch_size=8',
+    'test_dataloader.batch_size=32',
     # A checkpoint of the whole network is 0.8 GB: only the best one is kept.
     'default_hooks.checkpoint.interval=-1',
     'default_hooks.checkpoint.save_last=False',
