@@ -210,7 +210,7 @@ def write_safetensors(
 def _in_order(content: bytes) -> bytes:
     """A safetensors file with its strings in the order of their names: the library's is another each time."""
     start = 8 + int.from_bytes(content[:8], 'little')
-    header = json.loads(content[8:start])
+    header = parse_json(content[8:start], 'what safetensors wrote')
     header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
     text = json.dumps(header, ensure_ascii=False, separators=(',', ':')).encode()
     text += b' ' * (-len(text) % 8)  # what follows is aligned

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mmrefseg.utils import UserInputError
 
-EXAMPLES = 200
+EXAMPLES = 300
 
 
 @pytest.fixture(scope='module')
