@@ -202,19 +202,27 @@ def write_safetensors(
 
     if Path(path).suffix != '.safetensors':
         raise UserInputError.of(str(path), 'another ending', '.safetensors', 'name the weights so')
-    content = save(dict(state), {'format': 'pt', **(metadata or {})})
-    with atomic_write(path, 'wb') as file:
-        file.write(_in_order(content))
-
-
-def _in_order(content: bytes) -> bytes:
-    """A safetensors file with its strings in the order of their names: the library's is another each time."""
+    content = memoryview(save(dict(state), {'format': 'pt', **(metadata or {})}))
     start = 8 + int.from_bytes(content[:8], 'little')
-    header = parse_json(content[8:start], 'what safetensors wrote')
-    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
-    text = json.dumps(header, ensure_ascii=False, separators=(',', ':')).encode()
+    with atomic_write(path, 'wb') as file:
+        file.write(_in_order(bytes(content[8:start])))
+        file.write(content[start:])
+
+
+def _in_order(header: bytes) -> bytes:
+    """The beginning of a safetensors file with its strings by name: the library's order is another each time.
+
+    Args:
+        header: Json, what :func:`safetensors.torch.save` wrote before the tensors.
+
+    Returns:
+        The same with its length before it.
+    """
+    content = parse_json(header, 'what safetensors wrote')
+    content['__metadata__'] = dict(sorted(content['__metadata__'].items()))
+    text = json.dumps(content, ensure_ascii=False, separators=(',', ':')).encode()
     text += b' ' * (-len(text) % 8)  # what follows is aligned
-    return len(text).to_bytes(8, 'little') + text + content[start:]
+    return len(text).to_bytes(8, 'little') + text
 
 
 def with_base(state: Mapping[str, Tensor], base: str, part: str = '') -> dict[str, Tensor]:
