@@ -95,15 +95,7 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
 
     @functools.wraps(main)
     def run(*args, **kwargs) -> None:
-        # How long threads of torch, which is loaded later, wait for one another before they sleep. By the
-        # default they take twice as long where others want the cores, too; on idle ones both are as fast.
-        if 'OMP_WAIT_POLICY' not in os.environ:
-            os.environ.setdefault('GOMP_SPINCOUNT', '10000')
-        # What is imported is no garbage: looking for it less often saves a tenth of the start.
-        gc.set_threshold(50_000)
-        if hasattr(sys.stdout, 'reconfigure'):
-            # A name of a file or category that the terminal has no letters for must not end the tool.
-            sys.stdout.reconfigure(errors='backslashreplace')
+        _set_up_process()
         try:
             code = main(*args, **kwargs)
             with names_output():
@@ -122,6 +114,19 @@ def cli(main: Callable[..., int | None]) -> Callable[..., None]:
         sys.exit(code or 0)
 
     return run
+
+
+def _set_up_process() -> None:
+    """Settings of the whole process, before anything large is loaded."""
+    # How long threads of torch, which is loaded later, wait for one another before they sleep. By the
+    # default they take twice as long where others want the cores, too; on idle ones both are as fast.
+    if 'OMP_WAIT_POLICY' not in os.environ:
+        os.environ.setdefault('GOMP_SPINCOUNT', '10000')
+    # What is imported is no garbage: looking for it less often saves a tenth of the start.
+    gc.set_threshold(50_000)
+    if hasattr(sys.stdout, 'reconfigure'):
+        # A name of a file or category that the terminal has no letters for must not end the tool.
+        sys.stdout.reconfigure(errors='backslashreplace')
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from mmengine.optim import build_optim_wrapper
 # What a config says to train as LAVT-RIS does.
 OPTIMIZER = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=5e-5, weight_decay=0.01, fused=True),
+    optimizer=dict(type='AdamW', lr=5e-5, weight_decay=0.01, foreach=False),
     paramwise_cfg=dict(
         custom_keys={'norm': dict(decay_mult=0.0), 'relative_position_bias_table': dict(decay_mult=0.0)}
     ),

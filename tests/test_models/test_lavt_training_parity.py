@@ -4,7 +4,6 @@ Ten of LAVT; ten of LAVT-one by ``make test-all``, else two.
 """
 
 import json
-import os
 
 import numpy as np
 import pytest
@@ -12,12 +11,12 @@ import torch
 from golden_lavt import MEAN, STD, load_golden, read_tokens
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.optim.scheduler import PolyLR
+from sampling import ALL
 from test_lavt_optimizer import OPTIMIZER, freeze_as_original
 
 from mmrefseg.engine import PolyDecay
 from mmrefseg.models.heads.lavt_head import upsample
 
-ALL = os.environ.get('MMREFSEG_TEST_ALL', '') not in ('', '0')
 ORIGINAL_DROPOUT = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
 
 

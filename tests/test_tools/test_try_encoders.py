@@ -1,18 +1,17 @@
 """tools/misc/try_encoders.py: encoders train and predict (a sample; all in `make test-all`), its tables."""
 
 import importlib.util
-import os
 import re
 
 import pytest
 import torch
 from mmengine.registry import DefaultScope
+from sampling import ALL
 
 from mmrefseg.experiments import encoder_trials
 from mmrefseg.utils import UserInputError
 
 SAMPLE = {'image encoders': ('siglip2', 'swin', 'hiera'), 'text encoders': ('bert', 'siglip')}
-ALL = os.environ.get('MMREFSEG_TEST_ALL', '') not in ('', '0')
 
 
 @pytest.fixture(scope='module')
